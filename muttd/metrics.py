@@ -1,0 +1,73 @@
+"""Every Prometheus metric of mutt by name, with what it counts. The names are established: dashboards rely on them.
+
+One object per process, made where the process is put together; an empty registry in tests.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """All metrics, registered in `registry`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def seconds(name: str, text: str) -> Histogram:
+            return Histogram(name, text, buckets=_SECONDS, registry=registry)
+
+        # Receiving. For every listener: received = queued + rejected + dropped + what intake still holds.
+        self.received = counter(
+            "mutt_received", "Datagrams, frames and relayed items taken from the kernel.", "listener"
+        )
+        self.queued = counter("mutt_queued", "Events that reached the ingest list.", "listener")
+        self.rejected = counter("mutt_rejected", "Refused on purpose, by reason.", "listener", "reason")
+        self.dropped = counter("mutt_dropped", "Lost although wanted, by reason.", "listener", "reason")
+        self.defective = counter("mutt_defective", "Events whose text had to be repaired or read in part.", "listener")
+        self.kernel_drops = counter(
+            "mutt_kernel_drops", "Datagrams the kernel dropped because our receive buffer was full.", "listener"
+        )
+        self.receive_buffer = gauge("mutt_receive_buffer_bytes", "Receive buffer the kernel granted.", "listener")
+        self.connections = gauge("mutt_tcp_connections", "Open syslog connections.", "listener")
+        self.intake_waiting = gauge("mutt_intake_waiting", "Events in memory that wait for Redis.")
+        self.spool_events = gauge("mutt_spool_events", "Events in the disk spool.")
+        self.spool_bytes = gauge("mutt_spool_bytes", "Bytes of the disk spool.")
+        self.oldest_unsent = gauge(
+            "mutt_oldest_unsent_seconds", "Age of the oldest event that Redis does not have yet."
+        )
+        self.ingest_requests = counter("mutt_ingest_requests", "HTTP ingest requests by outcome.", "status")
+
+        # Queues.
+        self.ingest_depth = gauge("mutt_ingest_queue_depth", "Elements of the ingest list.")
+        self.alert_depth = gauge("mutt_alert_queue_depth", "Elements of the alert list.")
+        self.dlq_depth = gauge("mutt_moog_dlq_depth", "Alerts in the dead letters.")
+        self.alerter_dlq_depth = gauge("mutt_alerter_dlq_depth", "Elements no alerter could read.")
+        self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts that wait for their next try.")
+        self.audit_backlog_depth = gauge("mutt_audit_backlog_depth", "Decided batches that wait for PostgreSQL.")
+
+        # Deciding.
+        self.processed = counter("mutt_alerter_messages_processed", "Events decided, by what was decided.", "status")
+        self.alerter_latency = seconds("mutt_alerter_processing_latency_seconds", "Reserve to commit of a batch.")
+        self.db_latency = seconds("mutt_alerter_db_write_latency_seconds", "One audit transaction.")
+        self.rules_loaded = gauge("mutt_alerter_rule_cache_load_success", "1 where the last load of rules succeeded.")
+        self.rules = gauge("mutt_alerter_rules", "Rules by state.", "state")
+        self.unhandled = counter("mutt_alerter_unhandled_events", "Events that no rule matched.")
+        self.unhandled_alerts = counter("mutt_alerter_unhandled_alerts", "Meta-alerts for events nobody handles.")
+        self.audit_rejected = counter("mutt_alerter_audit_rejected", "Audit rows that PostgreSQL refused, set aside.")
+        self.adopted = counter("mutt_adopted_batches", "Batches taken over from lost workers.", "role")
+        self.partition_runway = gauge("mutt_audit_partition_runway_days", "Days until the audit log has no partition.")
+
+        # Delivering.
+        self.moog_requests = counter("mutt_moog_requests", "Tries to deliver, by outcome.", "status")
+        self.moog_retries = counter("mutt_moog_retry_count", "Alerts put off for another try.")
+        self.moog_latency = seconds("mutt_moog_forward_latency_seconds", "One request to Moog.")
+        self.rate_limited = counter("mutt_moog_rate_limit_hits", "Times a forwarder had to wait for the rate limit.")
+        self.circuit_open = gauge("mutt_moog_circuit_open", "1 while nothing is sent because Moog fails.")
+        self.delivery_age = seconds("mutt_delivery_latency_seconds", "From receipt of an event to Moog's acceptance.")

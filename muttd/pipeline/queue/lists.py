@@ -1,0 +1,167 @@
+"""Reliable lists: what was put in comes out at least once, and what it led to comes out exactly once.
+
+A producer pushes batches (Producer). A worker reserves a batch into a processing list that bears its name, and
+finishes it in one step together with what it led to (Worker). A worker that dies leaves its batch behind; any other
+worker of the role adopts it under the same batch id. Nothing is removed by value: LREM finds the wrong twin and costs
+the list's length.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from muttd.pipeline.queue.script import script
+
+UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
+"""What a Redis that is away, loading or too slow raises. BusyLoadingError is a ConnectionError."""
+
+_MARKER_TTL = 3600
+"""Seconds a producer's marker is kept: longer than any push waits to be tried again."""
+
+
+class Batch(NamedTuple):
+    """Reserved elements, oldest first. `id` stays the same when another worker takes the batch over."""
+
+    id: str
+    key: str
+    items: list[bytes]
+
+
+class Producer:
+    """Pushes batches onto one list, each exactly once even where the connection broke before the answer.
+
+    With every batch its number is written under the producer's marker in the same transaction; after a broken
+    connection the marker tells whether the batch had arrived.
+    """
+
+    def __init__(self, redis: "Redis", target: str, name: str) -> None:
+        """`name` tells producers apart, as `muttd` and host; a random part is added, so two may share it."""
+        self._redis = redis
+        self._target = target
+        self._marker = f"mutt:pushed:{name}:{secrets.token_hex(4)}"
+        self._number = 0
+        self._unsure = False
+
+    async def push(self, items: Sequence[bytes]) -> int:
+        """Appends `items` (1 to some thousands, oldest first) and returns the list's length then.
+
+        Raises one of UNREACHABLE where Redis is away, ResponseError where it refuses (read-only, out of memory).
+        After any of them the same items must be pushed again before others, and are then not pushed twice.
+        """
+        if self._unsure:
+            if await self._redis.get(self._marker) == str(self._number).encode():
+                self._unsure = False
+                return await self.length()
+        else:
+            self._number += 1
+        self._unsure = True
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.lpush(self._target, *items)
+            pipeline.set(self._marker, self._number, ex=_MARKER_TTL)
+            length, _ = await pipeline.execute()
+        self._unsure = False
+        return int(length)
+
+    async def length(self) -> int:
+        """How many elements wait. Raises one of UNREACHABLE."""
+        return int(await self._redis.llen(self._target))
+
+
+class Worker:
+    """One worker process's side of a reliable list.
+
+    Call `beat` before the first `reserve` and then at a third of `heartbeat_ttl`: a worker without a heartbeat
+    loses its batches to others. Every method raises one of UNREACHABLE where Redis is away.
+    """
+
+    def __init__(self, redis: "Redis", *, role: str, name: str, source: str, heartbeat_ttl: float) -> None:
+        """`role` and `name` must not contain a colon (it is replaced); `heartbeat_ttl` in seconds, at least 1."""
+        self._redis = redis
+        self._role = role.replace(":", "_")
+        # A restarted worker of the same name is another one: its predecessor's batches must be adopted, not kept alive.
+        self.name = f"{name.replace(':', '_')}-{secrets.token_hex(4)}"
+        self._source = source
+        self._ttl_ms = int(heartbeat_ttl * 1000)
+        self._held: set[str] = set()
+        self._reserve = script(redis, "reserve")
+        self._finish = script(redis, "finish")
+        self._give_back = script(redis, "give_back")
+        self._adopt = script(redis, "adopt")
+
+    def _processing(self, batch_id: str) -> str:
+        return f"mutt:processing:{self._role}:{self.name}:{batch_id}"
+
+    def _heartbeat(self, worker: str) -> str:
+        return f"mutt:heartbeat:{self._role}:{worker}"
+
+    async def beat(self, status: str = "") -> None:
+        """Says that this worker lives, for `heartbeat_ttl` from now. `status` is shown to people."""
+        await self._redis.set(self._heartbeat(self.name), status, px=self._ttl_ms)
+
+    async def retire(self) -> None:
+        """Takes the heartbeat back, so that others adopt at once what may be left."""
+        await self._redis.delete(self._heartbeat(self.name))
+
+    async def reserve(self, limit: int, wait: int) -> Batch | None:
+        """Up to `limit` (1..5000) of the oldest elements; None where none came in `wait` seconds."""
+        batch_id = secrets.token_hex(8)
+        key = self._processing(batch_id)
+        self._held.add(key)
+        items: list[bytes] = []
+        try:
+            items = await self._reserve(keys=[self._source, key], args=[limit])
+            # BRPOPLPUSH, not BLMOVE, and whole seconds: Redis 5. Redis wakes us; an idle worker costs nothing.
+            if not items and wait and await self._redis.brpoplpush(self._source, key, timeout=wait) is not None:
+                items = await self._reserve(keys=[self._source, key], args=[limit])
+        finally:
+            if not items:  # a broken connection may still have moved some: `abandoned` finds them
+                self._held.discard(key)
+        return Batch(batch_id, key, items) if items else None
+
+    async def finish(self, batch: Batch, results: Mapping[str, Sequence[bytes]]) -> bool:
+        """Drops the batch and pushes what it led to (list name → elements, oldest first), in one step.
+
+        False where another worker had taken the batch over, or an earlier try had arrived after all: nothing was
+        pushed by this call. Call it again after one of UNREACHABLE.
+        """
+        arguments: list[bytes | int] = []
+        for elements in results.values():
+            arguments.append(len(elements))
+            arguments.extend(elements)
+        done = bool(await self._finish(keys=[batch.key, *results], args=arguments))
+        self._held.discard(batch.key)
+        return done
+
+    async def give_back(self, batch: Batch) -> int:
+        """Returns the batch to its list, ahead of what waits there; how many elements went back."""
+        count = int(await self._give_back(keys=[batch.key, self._source]))
+        self._held.discard(batch.key)
+        return count
+
+    async def abandoned(self) -> AsyncIterator[Batch]:
+        """Batches of this role that nobody works on, each adopted by this worker, under the id it always had.
+
+        Their workers are gone, or they are our own and came loose when a connection broke in the middle of a call.
+        """
+        async for found in self._redis.scan_iter(match=f"mutt:processing:{self._role}:*", count=1000):
+            key = found.decode()
+            worker, batch_id = key.split(":")[3:5]
+            mine = self._processing(batch_id)
+            if key in self._held:
+                continue
+            self._held.add(mine)
+            items: list[bytes] = []
+            try:
+                if worker == self.name:
+                    items = [bytes(item) for item in await self._redis.lrange(key, 0, -1)]  # type: ignore[arg-type]  # never str here
+                else:
+                    items = await self._adopt(keys=[key, mine, self._heartbeat(worker)])
+            finally:
+                if not items:
+                    self._held.discard(mine)
+            if items:
+                yield Batch(batch_id, mine, items)
