@@ -1,0 +1,1 @@
+"""Dialects: how single vendors depart from the RFCs, one file each."""

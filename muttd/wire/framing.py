@@ -1,0 +1,147 @@
+"""Syslog frames in a TCP or TLS byte stream (RFC 6587): bytes in, frames out.
+
+Octet counting (section 3.4.1) and non-transparent framing (section 3.4.2) are told apart for every frame, because
+relays mix them on one connection. A frame is octet-counted when it opens with a decimal number and exactly one
+blank; where no `<` follows, an LF before the counted end proves the number to be text ("404 not found").
+
+Promises: how the stream is cut never changes the frames. No text is lost: a frame beyond the limit comes in several
+pieces, each flagged. Memory held is at most `max_frame` plus one `feed`. A lying count makes nobody deaf: a count beyond
+COUNT_LIMIT frames is read as a line, a smaller one holds until that many octets came or `flush` is called.
+"""
+
+import re
+
+Frame = tuple[bytes, tuple[str, ...]]
+"""The text without its trailer, and what had to be repaired."""
+
+COUNT_LIMIT = 16
+"""Counts beyond this many times `max_frame` are no counts: a peer would be garbled for more than that stretch."""
+
+_COUNT = re.compile(rb"(\d{1,20}) (?![ \r\n])")
+_COUNT_MAY_FOLLOW = re.compile(rb"\d{1,20} ?\Z")
+_EMPTY = b" \t\r\n\0"
+
+
+class Framer:
+    """The frames of one connection."""
+
+    def __init__(self, max_frame: int = 65536, nul_trailer: bool = False) -> None:
+        """`max_frame` is in octets, without count and trailer. With `nul_trailer` a NUL ends a line as LF does."""
+        self._max_frame = max_frame
+        self._nul_trailer = nul_trailer
+        self._rest = b""
+        self._owed = 0  # octets of a counted frame beyond the piece already given out
+        self._in_line = False  # a piece of an over-long line was given out, its end is still to come
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that `data` completes."""
+        buffer = self._rest + data if self._rest else data
+        frames: list[Frame] = []
+        position = 0
+        while position < len(buffer):
+            after = self._take(buffer, position, frames)
+            if after < 0:
+                break
+            position = after
+        self._rest = buffer[position:]
+        return frames
+
+    def flush(self) -> list[Frame]:
+        """What is left of an unfinished frame, and a fresh start: for a peer that went quiet in mid-frame."""
+        rest, owed, in_line = self._rest, self._owed, self._in_line
+        self._rest, self._owed, self._in_line = b"", 0, False
+        if owed or in_line:
+            return self._given(rest, ("continues the frame before",))
+        count = _COUNT.match(rest)
+        if count and rest.startswith(b"<", count.end()):
+            text = rest[count.end() :]
+            return self._given(text, (f"frame ended after {len(text)} of {_short(count[1])} octets",))
+        return self._given(rest, ())
+
+    close = flush
+
+    def _take(self, buffer: bytes, position: int, frames: list[Frame]) -> int:
+        """Add the frame at `position`; its end in the buffer, or -1 where more octets are needed."""
+        if self._owed:
+            return self._take_counted(buffer, position, self._owed, ("continues the frame before",), frames)
+        if self._in_line:
+            return self._take_line(buffer, position, ("continues the frame before",), frames)
+        first = buffer[position]
+        if not 0x30 <= first <= 0x39:
+            return self._take_line(buffer, position, (), frames)
+        count = _COUNT.match(buffer, position)
+        if count is None:
+            if _COUNT_MAY_FOLLOW.match(buffer, position):
+                return -1
+            return self._take_line(buffer, position, (), frames)
+        start = count.end()
+        if start == len(buffer):
+            return -1
+        length = int(count[1])
+        certain = buffer[start] == 0x3C  # "<"
+        if first != 0x30 and length <= self._max_frame * COUNT_LIMIT:
+            if certain:
+                return self._take_counted(buffer, start, length, (), frames)
+            newline = buffer.find(b"\n", start, start + min(length, self._max_frame + 1) - 1)
+            if newline < 0 and length <= self._max_frame:
+                return self._take_counted(buffer, start, length, (), frames)
+            return self._take_line(buffer, position, (), frames)
+        if certain:
+            note = (f"octet count {_short(count[1])} cannot be right, read to the end of the line",)
+            return self._take_line(buffer, start, note, frames)
+        return self._take_line(buffer, position, (), frames)
+
+    def _take_counted(self, buffer: bytes, start: int, length: int, notes: tuple[str, ...], frames: list[Frame]) -> int:
+        """A frame of `length` octets from `start`, in pieces where it is beyond the limit."""
+        if length <= self._max_frame:
+            end = start + length
+            if end > len(buffer):
+                return -1
+            self._owed = 0
+            frames += self._given(buffer[start:end], notes)
+            return end
+        if len(buffer) - start <= self._max_frame:
+            return -1
+        end = self._piece_end(buffer, start)
+        self._owed = start + length - end
+        frames += self._given(buffer[start:end], (*notes, f"frame cut at {self._max_frame} octets"))
+        return end
+
+    def _take_line(self, buffer: bytes, start: int, notes: tuple[str, ...], frames: list[Frame]) -> int:
+        """A frame that ends at a trailer, in pieces where it is beyond the limit."""
+        limit = start + self._max_frame + 1
+        end = buffer.find(b"\n", start, limit)
+        if self._nul_trailer:
+            nul = buffer.find(b"\0", start, limit if end < 0 else end)
+            if nul >= 0:
+                end = nul
+        if end >= 0:
+            self._in_line = False
+            frames += self._given(buffer[start:end], notes)
+            return end + 1
+        if len(buffer) < limit:
+            return -1
+        end = self._piece_end(buffer, start)
+        self._in_line = True
+        frames += self._given(buffer[start:end], (*notes, f"frame cut at {self._max_frame} octets"))
+        return end
+
+    def _piece_end(self, buffer: bytes, start: int) -> int:
+        """Where to cut after at most `max_frame` octets: not inside a UTF-8 character."""
+        end = start + self._max_frame
+        for earlier in range(end, max(start, end - 3), -1):
+            if buffer[earlier] & 0xC0 != 0x80:
+                return earlier
+        return end
+
+    def _given(self, text: bytes, notes: tuple[str, ...]) -> list[Frame]:
+        """The frame without its line end; nothing for an empty one."""
+        if text.endswith(b"\n"):
+            text = text[:-1]
+        if text.endswith(b"\r"):
+            text = text[:-1]
+        return [(text, notes)] if text.strip(_EMPTY) else []
+
+
+def _short(count: bytes) -> str:
+    return count.decode("ascii")

@@ -1,0 +1,29 @@
+"""What a reader of one header format answers: the fields of the message, before they become an Event."""
+
+from dataclasses import dataclass, field
+
+OWN_ID = "mutt"
+"""The SD-ID of our own findings: sequence, mnemonic, interface, clock, origin, repeat (RFC 5424 section 6.3.2 form
+without `@`, which no device may use for itself)."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """Fields as in muttd.event.Event; `time` None where the message names none that can be read."""
+
+    message: str
+    time: str | None = None
+    hostname: str | None = None
+    app_name: str | None = None
+    proc_id: str | None = None
+    msg_id: str | None = None
+    structured_data: dict[str, dict[str, str]] | None = None
+    defects: list[str] = field(default_factory=list)
+
+    def found(self, **findings: str | None) -> None:
+        """Note findings of our own; those that are None or empty are left out."""
+        kept = {key: value for key, value in findings.items() if value}
+        if kept:
+            if self.structured_data is None:
+                self.structured_data = {}
+            self.structured_data.setdefault(OWN_ID, {}).update(kept)

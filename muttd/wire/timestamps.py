@@ -1,0 +1,230 @@
+"""Device times in every spelling that devices use, as RFC 3339 text.
+
+A Clock reads for one zone: the one configured for the sender's network. No year: the year that puts the time nearest
+to the receive time. No zone: the clock's. A zone name counts only where ZONES has it. A time that does not exist or
+is more than a day ahead is not believed: it comes as None with a defect that quotes it.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import NamedTuple
+
+AHEAD = 86400.0
+"""Seconds by which a device may be ahead of us; beyond it its time is not believed."""
+
+MAX_REMEMBERED = 8192
+"""Times without year, and days, that one clock remembers: about 250 octets each, two spellings of each second of an
+hour. Beyond it the memory starts afresh."""
+
+ZONES = {
+    **dict.fromkeys(("UTC", "GMT", "UCT", "WET"), 0.0),
+    **dict.fromkeys(("BST", "CET", "MET", "MEZ", "WEST", "WAT"), 1.0),
+    **dict.fromkeys(("CEST", "MEST", "MESZ", "EET", "SAST", "CAT"), 2.0),
+    **dict.fromkeys(("EEST", "MSK", "EAT", "TRT"), 3.0),
+    "GST": 4.0, "PKT": 5.0, "IST": 5.5, "NPT": 5.75, "ICT": 7.0, "WIB": 7.0,
+    **dict.fromkeys(("AWST", "HKT", "SGT", "MYT", "PHT"), 8.0),
+    "JST": 9.0, "KST": 9.0, "ACST": 9.5, "AEST": 10.0, "ACDT": 10.5, "AEDT": 11.0, "NZST": 12.0, "NZDT": 13.0,
+    "NDT": -2.5, "NST": -3.5, "BRT": -3.0, "ART": -3.0, "CLT": -4.0, "AST": -4.0, "ADT": -3.0,
+    "EDT": -4.0, "EST": -5.0, "CDT": -5.0, "CST": -6.0, "MDT": -6.0, "MST": -7.0, "PDT": -7.0, "PST": -8.0,
+    "AKDT": -8.0, "AKST": -9.0, "HST": -10.0,
+}
+"""Hours east of UTC. Where a name has several meanings (CST, IST, BST) the one that most devices mean."""
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = f"(?P<month>(?i:{'|'.join(_MONTHS)}))"
+_YEAR = r"(?P<year>(?:19|20)\d\d)"
+_DAY = r"(?P<day>\d{1,2})"
+_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12})(?:\.\d{1,3})?(?!\d))?"
+_ZONE = (
+    r"(?: ?(?P<utc>[Zz])(?![\w-])"
+    r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])"
+    rf"| ?(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:,\]]|$)"
+    r"| (?P<unknown>[A-Z]{2,5})(?=: ?%))?"
+)
+_MONTH_FIRST = re.compile(
+    # Oct  3 04:05:06 · Mar 06 2026 12:53:10 · Mar 5 2026 04:07:09+08:00 · Mar 05 04:07:09 2026 · Tue Mar  3 04:05:06
+    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?{_MONTH} +{_DAY}(?:,? {_YEAR})?,? +{_CLOCK}{_ZONE}"
+    r"(?: (?P<late_year>(?:19|20)\d\d)(?=[\s:]|$))?"
+)
+_DIGIT_FIRST = (
+    # 2026-03-05T04:07:09.612+02:00 · 2026-03-05 04:07:09,612 +0000 · 2026/03/05 04:07:09 · 2026-03-05T04:07Z
+    re.compile(
+        rf"(?P<year>\d{{4}})(?P<dash>[-/])(?P<digits>\d{{1,2}})(?P=dash){_DAY}(?:[Tt]| {{1,2}}|[-_/](?=\d\d:))"
+        rf"(?:{_CLOCK}|(?P<hour_only>\d\d):(?P<minute_only>\d\d)(?=[Z+-])){_ZONE}(?![\d:])"
+    ),
+    # 2026 Mar 06 09:22:34 CET
+    re.compile(rf"{_YEAR} {_MONTH} +{_DAY} +{_CLOCK}{_ZONE}"),
+    # 5 Mar 2026 04:07:09 · 05-Mar-2026 04:07:09 · 05/Mar/2026:04:07:09 +0000
+    re.compile(rf"{_DAY}(?P<dash>[-/ ]){_MONTH}(?P=dash){_YEAR}[ :]{_CLOCK}{_ZONE}"),
+    # 03/05/2026:04:07:09 GMT
+    re.compile(rf"(?P<first>\d\d)/(?P<digits>\d\d)/{_YEAR}[: ]{_CLOCK}{_ZONE}"),
+    # 1772683629.612345 · 1772683629612
+    re.compile(r"(?P<epoch>[12]\d{9})(?:\.(?P<fraction>\d{1,9})|(?P<milliseconds>\d{3}))?(?=\s)"),
+)
+_OPENS_MONTH_FIRST = frozenset("JFMASONDTWjfmasond")
+
+
+class Stamp(NamedTuple):
+    """A time found in a text. `time` is RFC 3339 with the device's own offset where it gave one."""
+
+    time: str | None
+    end: int
+    defect: str | None = None
+    by_epoch: bool = False
+    """It was written as seconds since 1970."""
+
+
+class Clock:
+    """Reads times for devices of one zone."""
+
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self.zone = zone
+        self._hour = 0
+        self._yearless: dict[str, tuple[str, float] | None] = {}
+        self._hours: dict[str, float] = {}
+
+    def read(self, text: str, position: int, received: float) -> Stamp | None:
+        """The time that stands at `position`, None where there is none. `received` is in seconds since 1970."""
+        opening = text[position : position + 1]
+        if opening in _OPENS_MONTH_FIRST:
+            match = _MONTH_FIRST.match(text, position)
+            return self._stamp(match, received) if match else None
+        if opening.isdigit():
+            for form in _DIGIT_FIRST:
+                match = form.match(text, position)
+                if match:
+                    return self._stamp(match, received)
+        return None
+
+    def yearless(self, stamp: str, received: float) -> tuple[str, float] | None:
+        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2) as RFC 3339 text and epoch; None where it does not exist."""
+        hour = int(received) // 3600
+        if hour != self._hour or len(self._yearless) >= MAX_REMEMBERED:
+            self._hour = hour
+            self._yearless.clear()
+        try:
+            return self._yearless[stamp]
+        except KeyError:
+            pass
+        read = None
+        match = _MONTH_FIRST.fullmatch(stamp)
+        if match:
+            moment = self._nearest(match, hour * 3600.0, self.zone)
+            if moment:
+                read = _text(moment, "", self.zone), moment.timestamp()
+        self._yearless[stamp] = read
+        return read
+
+    def hour_epoch(self, hour: str, offset: str) -> float:
+        """When the hour `yyyy-mm-ddThh` at `offset` (Z or +hh:mm) began, in seconds since 1970; infinite where it never
+        did, so that no caller believes it."""
+        key = hour + offset
+        try:
+            return self._hours[key]
+        except KeyError:
+            pass
+        if len(self._hours) >= MAX_REMEMBERED:
+            self._hours.clear()
+        try:
+            epoch = datetime.fromisoformat(f"{hour}:00:00{offset}").timestamp()
+        except (ValueError, OverflowError):
+            epoch = float("inf")
+        self._hours[key] = epoch
+        return epoch
+
+    def _stamp(self, match: re.Match[str], received: float) -> Stamp:
+        found = match.groupdict()
+        if found.get("epoch"):
+            return _epoch_stamp(match, received)
+        zone, defect = self._zone(found)
+        fraction = f".{found['fraction'][:6]}" if found["fraction"] else ""
+        if found["second"] == "60":
+            found["second"], defect = "59", "leap second read as the second before"
+        if found.get("first"):
+            moment, defect = _day_month_either_way(found, zone, received)
+        elif found.get("year") or found.get("late_year"):
+            moment = _moment(found, int(found["year"] or found["late_year"]), zone)
+        else:
+            moment = self._nearest(match, received, zone)
+        if moment is None:
+            return Stamp(None, match.end(), defect or f"device time {match[0]} does not exist")
+        if moment.timestamp() - received > AHEAD:
+            return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead")
+        return Stamp(_text(moment, fraction, zone), match.end(), defect)
+
+    def _zone(self, found: dict[str, str | None]) -> tuple[tzinfo, str | None]:
+        """The zone that the stamp names, else the configured one."""
+        if found["utc"]:
+            return UTC, None
+        if offset := found["offset"]:
+            digits = offset[1:].replace(":", "").ljust(4, "0")
+            minutes = int(digits[:2]) * 60 + int(digits[2:])
+            if minutes < 24 * 60:
+                return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes)), None
+            return self.zone, f"offset {offset} cannot be right"
+        if name := found["name"]:
+            return timezone(timedelta(hours=ZONES[name])), None
+        if unknown := found["unknown"]:
+            return self.zone, f"zone {unknown} unknown, read in the configured one"
+        return self.zone, None
+
+    def _nearest(self, match: re.Match[str], received: float, zone: tzinfo) -> datetime | None:
+        """The moment without year in the year that puts it nearest to `received`."""
+        found = match.groupdict()
+        this_year = datetime.fromtimestamp(received, UTC).year
+        moments = [_moment(found, year, zone) for year in (this_year, this_year - 1, this_year + 1)]
+        return min(
+            (moment for moment in moments if moment),
+            key=lambda moment: abs(moment.timestamp() - received),
+            default=None,
+        )
+
+
+def _moment(found: dict[str, str | None], year: int, zone: tzinfo) -> datetime | None:
+    """The moment in `year`, None where the calendar or the clock has none such."""
+    name = found.get("month")
+    month = _MONTHS.index(name.lower()) + 1 if name else int(found["digits"] or 0)
+    return _existing(found, year, month, int(found["day"] or 0), zone)
+
+
+def _existing(found: dict[str, str | None], year: int, month: int, day: int, zone: tzinfo) -> datetime | None:
+    hour = int(found["hour"] or found.get("hour_only") or 0)
+    minute = int(found["minute"] or found.get("minute_only") or 0)
+    try:
+        moment = datetime(year, month, day, hour, minute, int(found["second"] or 0), tzinfo=zone)
+        moment.timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return moment
+
+
+def _day_month_either_way(
+    found: dict[str, str | None], zone: tzinfo, received: float
+) -> tuple[datetime | None, str | None]:
+    """03/05/2026 as the receive time allows: devices can be set to send month or day first."""
+    year, first, second = (int(found[key] or 0) for key in ("year", "first", "digits"))
+    readings = {_existing(found, year, first, second, zone), _existing(found, year, second, first, zone)} - {None}
+    possible = [moment for moment in readings if moment and moment.timestamp() - received <= AHEAD]
+    now = [moment for moment in possible if received - moment.timestamp() <= AHEAD]
+    for moments in (now, possible):
+        if len(moments) == 1:
+            return moments[0], None
+    date = f"{found['first']}/{found['digits']}/{found['year']}"
+    return None, f"date {date} " + ("can be read in two ways" if possible else "cannot be right")
+
+
+def _epoch_stamp(match: re.Match[str], received: float) -> Stamp:
+    seconds = int(match["epoch"])
+    if seconds - received > AHEAD:
+        return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead", by_epoch=True)
+    digits = match["fraction"] or match["milliseconds"]
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return Stamp(_text(moment, f".{digits[:6]}" if digits else "", UTC), match.end(), by_epoch=True)
+
+
+def _text(moment: datetime, fraction: str, zone: tzinfo) -> str:
+    """RFC 3339 text; UTC as Z, offsets to the minute."""
+    if zone is UTC:
+        return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + fraction + "Z"
+    text = moment.isoformat(timespec="seconds")
+    return text[:19] + fraction + text[19:25]
