@@ -3,9 +3,62 @@
 One object per process, made where the process is put together; an empty registry in tests.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import Counter as Count
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+@dataclass(slots=True)
+class Tally:
+    """The ledger of one listener: received = queued + rejected + dropped + what still waits in this process.
+
+    Plain numbers, since they are written at every datagram; Prometheus reads them when it asks.
+    """
+
+    received: int = 0
+    queued: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    defective: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Taken from the kernel, neither queued nor given up yet."""
+        return self.received - self.queued - self.rejected.total() - self.dropped.total()
+
+
+class _Ledger(Collector):
+    def __init__(self, tallies: dict[str, Tally]) -> None:
+        self._tallies = tallies
+
+    def collect(self) -> Iterator[Metric]:
+        received = CounterMetricFamily(
+            "mutt_received", "Datagrams, frames and relayed items taken from the kernel.", labels=["listener"]
+        )
+        queued = CounterMetricFamily("mutt_queued", "Events that reached the ingest list.", labels=["listener"])
+        defective = CounterMetricFamily(
+            "mutt_defective", "Events whose text had to be repaired or read in part.", labels=["listener"]
+        )
+        rejected = CounterMetricFamily("mutt_rejected", "Refused on purpose.", labels=["listener", "reason"])
+        dropped = CounterMetricFamily("mutt_dropped", "Lost although wanted.", labels=["listener", "reason"])
+        waiting = GaugeMetricFamily("mutt_intake_waiting", "Events in memory that wait for Redis.", labels=["listener"])
+        for name, tally in self._tallies.items():
+            received.add_metric([name], tally.received)
+            queued.add_metric([name], tally.queued)
+            defective.add_metric([name], tally.defective)
+            waiting.add_metric([name], tally.waiting)
+            for reason, count in tally.rejected.items():
+                rejected.add_metric([name, reason], count)
+            for reason, count in tally.dropped.items():
+                dropped.add_metric([name, reason], count)
+        yield from (received, queued, rejected, dropped, defective, waiting)
 
 
 class Metrics:
@@ -14,8 +67,8 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+        def counter(name: str, text: str, *labels: str) -> Count:
+            return Count(name, text, labels, registry=registry)
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(name, text, labels, registry=registry)
@@ -23,20 +76,14 @@ class Metrics:
         def seconds(name: str, text: str) -> Histogram:
             return Histogram(name, text, buckets=_SECONDS, registry=registry)
 
-        # Receiving. For every listener: received = queued + rejected + dropped + what intake still holds.
-        self.received = counter(
-            "mutt_received", "Datagrams, frames and relayed items taken from the kernel.", "listener"
-        )
-        self.queued = counter("mutt_queued", "Events that reached the ingest list.", "listener")
-        self.rejected = counter("mutt_rejected", "Refused on purpose, by reason.", "listener", "reason")
-        self.dropped = counter("mutt_dropped", "Lost although wanted, by reason.", "listener", "reason")
-        self.defective = counter("mutt_defective", "Events whose text had to be repaired or read in part.", "listener")
+        # Receiving: the ledger of every listener (see Tally) and what is around it.
+        self.tallies: dict[str, Tally] = {}
+        registry.register(_Ledger(self.tallies))
         self.kernel_drops = counter(
             "mutt_kernel_drops", "Datagrams the kernel dropped because our receive buffer was full.", "listener"
         )
         self.receive_buffer = gauge("mutt_receive_buffer_bytes", "Receive buffer the kernel granted.", "listener")
         self.connections = gauge("mutt_tcp_connections", "Open syslog connections.", "listener")
-        self.intake_waiting = gauge("mutt_intake_waiting", "Events in memory that wait for Redis.")
         self.spool_events = gauge("mutt_spool_events", "Events in the disk spool.")
         self.spool_bytes = gauge("mutt_spool_bytes", "Bytes of the disk spool.")
         self.oldest_unsent = gauge(
@@ -71,3 +118,7 @@ class Metrics:
         self.rate_limited = counter("mutt_moog_rate_limit_hits", "Times a forwarder had to wait for the rate limit.")
         self.circuit_open = gauge("mutt_moog_circuit_open", "1 while nothing is sent because Moog fails.")
         self.delivery_age = seconds("mutt_delivery_latency_seconds", "From receipt of an event to Moog's acceptance.")
+
+    def tally(self, listener: str) -> Tally:
+        """The ledger of `listener`, made at the first call."""
+        return self.tallies.setdefault(listener, Tally())

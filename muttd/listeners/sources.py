@@ -1,0 +1,30 @@
+"""Who may send: a list of networks, asked once per address."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+_REMEMBERED = 100_000
+"""Addresses kept, about 10 MB; a flood of spoofed ones empties the memory, nothing worse."""
+
+
+class Allowed:
+    """`allowed(address)`: whether one of `networks` holds it; with none, everybody may send."""
+
+    def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._networks = networks
+        self._known: dict[str, bool] = {}
+
+    def __call__(self, address: str) -> bool:
+        if not self._networks:
+            return True
+        known = self._known.get(address)
+        if known is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            known = self._known[address] = self._look_up(address)
+        return known
+
+    def _look_up(self, address: str) -> bool:
+        parsed = ip_address(address.partition("%")[0])
+        mapped = getattr(parsed, "ipv4_mapped", None) or parsed
+        return any(mapped in network for network in self._networks)

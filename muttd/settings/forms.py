@@ -1,0 +1,112 @@
+"""Texts of the configuration that have a form: addresses, networks, zones. Pure.
+
+Every function returns the value the text stands for, or raises ValueError with what would be right. They are used
+twice: to check the configuration, and to turn it into values where a process is put together.
+"""
+
+import codecs
+import re
+from collections.abc import Callable
+from datetime import UTC, timedelta, timezone, tzinfo
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+Network = IPv4Network | IPv6Network
+
+_OFFSET = re.compile(r"([+-])(\d\d):?([0-5]\d)")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
+
+
+def address(text: str) -> tuple[str, int]:
+    """`192.0.2.1:514` or `[::]:514` as address and port."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address needs brackets, as [::]:514")
+    try:
+        ip_address(host)
+        number = int(port)
+    except ValueError:
+        raise ValueError("expected ADDRESS:PORT, as 0.0.0.0:514 or [::]:514") from None
+    if not colon or not 0 < number < 65536:
+        raise ValueError("the port must be 1 to 65535")
+    return host, number
+
+
+def bind_address(text: str) -> str | None:
+    """`*` (all addresses, as None) or one address."""
+    if text == "*":
+        return None
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("expected * or an address, as 0.0.0.0 or 127.0.0.1") from None
+
+
+def network(text: str) -> Network:
+    """An address or a network in CIDR form."""
+    try:
+        return ip_network(text)
+    except ValueError:
+        try:
+            right = ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError("expected an address or a network, as 192.0.2.0/24 or 2001:db8::/32") from None
+        raise ValueError(f"host bits are set; the network would be {right}") from None
+
+
+def zone(text: str) -> tzinfo:
+    """An IANA name, or an offset from UTC such as +02:00."""
+    if text == "UTC":
+        return UTC
+    if offset := _OFFSET.fullmatch(text):
+        hours, minutes = int(offset[2]), int(offset[3])
+        if hours < 24:
+            distance = timedelta(hours=hours, minutes=minutes)
+            return timezone(-distance if offset[1] == "-" else distance)
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # by text and system, and ZoneInfoNotFoundError is a KeyError
+        raise ValueError("expected an IANA time zone or an offset, as Europe/Berlin or +02:00") from None
+
+
+def charset(text: str) -> str:
+    """A text encoding that Python knows."""
+    try:
+        known = codecs.lookup(text)
+    except LookupError:
+        raise ValueError("no such charset; latin-1, utf-8, cp1252, gb18030 are some") from None
+    if not known._is_text_encoding:
+        raise ValueError("not a charset of text; latin-1, utf-8, cp1252, gb18030 are some")
+    return known.name
+
+
+def name(text: str) -> str:
+    """A host name."""
+    if not _HOST_NAME.fullmatch(text):
+        raise ValueError("expected a host name: letters, digits, dots, hyphens, underscores")
+    return text
+
+
+def url(text: str) -> str:
+    """An absolute http or https address, or nothing."""
+    if text:
+        parts = urlsplit(text)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("expected https://HOST/PATH")
+        if parts.password is not None:
+            raise ValueError("no secret belongs into an address; use the key's own secret")
+    return text
+
+
+CHECKS: dict[str, Callable[[str], object]] = {
+    "address": address,
+    "bind_address": bind_address,
+    "network": network,
+    "zone": zone,
+    "charset": charset,
+    "name": name,
+    "url": url,
+}

@@ -1,0 +1,328 @@
+"""Every setting of mutt: its default, unit, limits, environment variable, and what it is for.
+
+One frozen dataclass per table of muttd.conf. The text of a key is its manual: it goes into muttd.conf as it stands.
+Secrets have no key here: they come from the environment or the secrets file (`muttd.vault`).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def _key(
+    default: Any,
+    text: str,
+    *,
+    env: str | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    form: str | None = None,
+) -> Any:
+    """A dataclass field. `low`/`high` are inclusive; `form` names a check in `forms`."""
+    metadata = {"text": text, "env": env, "low": low, "high": high, "choices": choices, "form": form}
+    if isinstance(default, dict):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _port(default: int, text: str, env: str) -> Any:
+    return _key(default, text, env=env, low=1, high=65535)
+
+
+_EVERYWHERE_514 = ("0.0.0.0:514", "[::]:514")
+_EVERYWHERE_162 = ("0.0.0.0:162", "[::]:162")
+
+
+@dataclass(frozen=True, slots=True)
+class Syslog:
+    """Syslog from devices: RFC 3164, RFC 5424 and what devices really send."""
+
+    udp: tuple[str, ...] = _key(
+        _EVERYWHERE_514, "Addresses to receive datagrams on (RFC 5426). [] turns UDP off.", form="address"
+    )
+    tcp: tuple[str, ...] = _key(
+        _EVERYWHERE_514,
+        "Addresses to accept connections on (RFC 6587): octet counting and newline, told apart per message. [] turns "
+        "TCP off.",
+        form="address",
+    )
+    allow: tuple[str, ...] = _key(
+        (), "Networks that may send; [] lets everybody. Others are counted as rejected and not read.", form="network"
+    )
+    receive_buffer: int = _key(
+        8_388_608,
+        "Bytes of kernel buffer asked for, per UDP socket. It bridges pauses: 8 MiB hold about 10,000 short messages. "
+        "Without CAP_NET_ADMIN the kernel grants no more than net.core.rmem_max; muttd says so at start.",
+        low=4096,
+        high=1 << 30,
+    )
+    max_message: int = _key(
+        65_536,
+        "Bytes of one message; what is longer is cut and marked. It bounds what one peer can make muttd hold.",
+        low=480,
+        high=1 << 24,
+    )
+    tcp_idle_timeout: int = _key(
+        3600, "Seconds without a byte until a connection is closed. Devices come back by themselves.", low=1
+    )
+    tcp_max_connections: int = _key(
+        1000, "Connections in all; further ones are closed at once and counted. One needs about 70 KiB at worst.", low=1
+    )
+    tcp_max_connections_per_peer: int = _key(
+        100, "Connections of one address, so that one device cannot take them all.", low=1
+    )
+    nul_trailer: bool = _key(False, "true: NUL also ends a message on TCP (some senders do, RFC 6587 section 3.4.2).")
+    time_zone: str = _key(
+        "UTC", "Zone of devices whose time has none: an IANA name or an offset such as +02:00.", form="zone"
+    )
+    time_zones: dict[str, str] = _key(
+        {}, 'The same per source network, the longest match wins: { "10.1.0.0/16" = "Europe/Berlin" }.', form="zone"
+    )
+    charset: str = _key("latin-1", "How to read text that is not UTF-8. Any Python codec name.", form="charset")
+    charsets: dict[str, str] = _key({}, 'The same per source network: { "10.2.0.0/16" = "gb18030" }.', form="charset")
+
+
+@dataclass(frozen=True, slots=True)
+class Snmp:
+    """SNMP notifications from devices: v1 and v2c traps, informs."""
+
+    udp: tuple[str, ...] = _key(_EVERYWHERE_162, "Addresses to receive on. [] turns SNMP off.", form="address")
+    allow: tuple[str, ...] = _key(
+        (), "Networks that may send, and that informs are answered to; [] lets everybody.", form="network"
+    )
+    receive_buffer: int = _key(
+        8_388_608, "Bytes of kernel buffer asked for, per socket. See syslog.receive_buffer.", low=4096, high=1 << 30
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What mutt knows of the senders, whatever they speak."""
+
+    names: dict[str, str] = _key(
+        {},
+        "Host name of a source address or network, for messages that name none: "
+        '{ "192.0.2.7" = "core-1", "10.9.0.0/16" = "branch" }.',
+        form="name",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """HTTP ports of all processes."""
+
+    address: str = _key(
+        "*", "Address that every HTTP port below binds; * is all of them, IPv4 and IPv6.", form="bind_address"
+    )
+    port_ingest: int = _port(8080, "muttd: POST /ingest for relays, /health, /metrics.", "SERVER_PORT_INGESTOR")
+    port_alerter: int = _port(8081, "muttd alerter: /health.", "SERVER_PORT_ALERTER")
+    port_alerter_metrics: int = _port(8082, "muttd alerter: /metrics.", "SERVER_PORT_ALERTER_METRICS")
+    port_forwarder: int = _port(8083, "muttd forwarder: /health.", "SERVER_PORT_MOOG_FORWARDER")
+    port_forwarder_metrics: int = _port(8084, "muttd forwarder: /metrics.", "SERVER_PORT_MOOG_METRICS")
+    port_webui: int = _port(8090, "muttd webui: the page, the API, /health, /metrics.", "SERVER_PORT_WEBUI")
+    max_body: int = _key(
+        10_485_760, "Bytes of one ingest request. It bounds what one relay can make muttd hold.", low=1024
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Redis:
+    """Redis 5 or newer, or Valkey. The password is the secret REDIS_PASS."""
+
+    host: str = _key("127.0.0.1", "Name, address, or path of a Unix socket.", env="REDIS_HOST")
+    port: int = _port(6379, "Port; unused with a Unix socket.", "REDIS_PORT")
+    tls_enabled: bool = _key(
+        True, "Speak TLS; unused with a Unix socket. false sends every event in clear.", env="REDIS_TLS_ENABLED"
+    )
+    tls_ca_cert: str = _key("", "File with the CA certificates; empty: the system's.", env="REDIS_TLS_CA_CERT")
+    pool_max_conn: int = _key(
+        10, "Connections of one process. An idle one costs nothing.", env="REDIS_POOL_MAX_CONN", low=4
+    )
+    timeout: int = _key(5, "Seconds to wait for an answer before Redis counts as away.", low=1, high=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The lists in Redis and how they are filled."""
+
+    ingest_name: str = _key("mutt:ingest_queue", "List of events that wait for a decision.", env="INGEST_QUEUE_NAME")
+    alert_name: str = _key("mutt:alert_queue", "List of alerts that wait for delivery.", env="ALERT_QUEUE_NAME")
+    max_ingest_size: int = _key(
+        1_000_000,
+        "Elements of the ingest list; above it muttd holds back, then drops and counts. 1,000,000 need about 1 GB.",
+        env="MAX_INGEST_QUEUE_SIZE",
+        low=1000,
+    )
+    batch: int = _key(500, "Events of one push. More saves CPU under load, nothing below it.", low=1, high=5000)
+    buffer: int = _key(
+        100_000,
+        "Events one process holds in memory while Redis is slow or away, about 1 KB each; above it UDP drops and "
+        "counts, TCP stops reading, HTTP answers 503.",
+        low=1000,
+    )
+    metrics_prefix: str = _key("mutt:metrics", "Prefix of the counters that the dashboard reads.", env="METRICS_PREFIX")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """PostgreSQL 13 or newer. The password is the secret DB_PASS."""
+
+    host: str = _key("127.0.0.1", "Name, address, or directory of a Unix socket.", env="DB_HOST")
+    port: int = _port(5432, "Port.", "DB_PORT")
+    name: str = _key("mutt", "Database.", env="DB_NAME")
+    user: str = _key("mutt", "Role; owns the tables after `muttd migrate`.", env="DB_USER")
+    ssl_mode: str = _key(
+        "prefer",
+        "As libpq's sslmode. Only verify-full also checks whom it talks to.",
+        env="DB_SSL_MODE",
+        choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    )
+    ssl_root_cert: str = _key(
+        "", "File with the CA certificates, for verify-ca and verify-full.", env="DB_SSL_ROOT_CERT"
+    )
+    pool_min_conn: int = _key(2, "Connections kept open by one process.", env="DB_POOL_MIN_CONN", low=1, high=100)
+    pool_max_conn: int = _key(10, "Connections of one process.", env="DB_POOL_MAX_CONN", low=2, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Alerter:
+    """muttd alerter: decides what every event means and writes it down."""
+
+    pod_name: str = _key(
+        "", "Name in heartbeats; empty: the host's name. Two workers may share it.", env="ALERTER_POD_NAME"
+    )
+    heartbeat_interval: int = _key(
+        30,
+        "Seconds between heartbeats. A worker silent for three of them is gone: others take its batch over.",
+        env="ALERTER_HEARTBEAT_INTERVAL",
+        low=1,
+        high=300,
+    )
+    batch: int = _key(
+        1000,
+        "Events decided and committed at once. More is faster, and more is done again after a crash.",
+        low=1,
+        high=5000,
+    )
+    rule_cache_refresh_interval: int = _key(
+        300,
+        "Seconds between full reloads of the rules. Changes are seen at once by LISTEN/NOTIFY; this is the safety net.",
+        env="ALERTER_RULE_CACHE_REFRESH_INTERVAL",
+        low=1,
+    )
+    unhandled_threshold: int = _key(
+        100,
+        "Events of one host and one template that no rule matches until one meta-alert is sent. 0: never.",
+        env="UNHANDLED_EVENT_THRESHOLD",
+        low=0,
+    )
+    unhandled_window: int = _key(
+        3600, "Seconds in which they are counted, from the first one.", env="UNHANDLED_EVENT_WINDOW", low=1
+    )
+    default_team: str = _key("unassigned", "Team of an alert where neither rule nor host names one.")
+    audit: str = _key(
+        "all", "all: every event gets an audit row. matched: only those a rule matched.", choices=("all", "matched")
+    )
+    audit_backlog: int = _key(
+        1000,
+        "Batches kept in Redis while PostgreSQL is away; above it alerters wait.",
+        low=1,
+    )
+    retention_months: int = _key(
+        0, "Months of audit log to keep; older partitions are dropped once a day. 0: keep all.", low=0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Moog:
+    """muttd forwarder: delivers alerts to the Moog AIOps webhook. The key is the secret MOOG_API_KEY."""
+
+    webhook_url: str = _key(
+        "",
+        "Where alerts go, https://HOST/events/webhook_webhook1. Empty: muttd forwarder does not start.",
+        env="MOOG_WEBHOOK_URL",
+        form="url",
+    )
+    auth: str = _key(
+        "bearer",
+        "How MOOG_API_KEY is sent: bearer, basic (the key is user:password), apikey (a header `apikey`), or none.",
+        choices=("bearer", "basic", "apikey", "none"),
+    )
+    ca_cert: str = _key("", "File with the CA certificates of the webhook; empty: the system's.")
+    timeout: float = _key(10.0, "Seconds for one request.", env="MOOG_TIMEOUT", low=0.1, high=300)
+    rate_limit: int = _key(
+        50,
+        "Requests per rate_period, by all forwarders together. Alerts above it wait; none is dropped.",
+        env="MOOG_RATE_LIMIT",
+        low=1,
+    )
+    rate_period: float = _key(1.0, "Seconds.", env="MOOG_RATE_PERIOD", low=0.01, high=3600)
+    retry_base_delay: float = _key(
+        1.0,
+        "Seconds until the first retry at most; doubles each time, full jitter.",
+        env="MOOG_RETRY_BASE_DELAY",
+        low=0.01,
+    )
+    retry_max_delay: float = _key(60.0, "Seconds between two retries at most.", env="MOOG_RETRY_MAX_DELAY", low=0.01)
+    max_retries: int = _key(5, "Retries until an alert goes to the dead letters.", env="MOOG_MAX_RETRIES", low=0)
+    concurrency: int = _key(20, "Requests of one forwarder under way at once.", low=1, high=500)
+    pod_name: str = _key("", "Name in heartbeats; empty: the host's name.", env="MOOG_POD_NAME")
+    heartbeat_interval: int = _key(
+        30,
+        "Seconds between heartbeats; see alerter.heartbeat_interval.",
+        env="MOOG_HEARTBEAT_INTERVAL",
+        low=1,
+        high=300,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Where secrets come from: environment variables of their names, else this file."""
+
+    file: str = _key(
+        "",
+        "TOML file with REDIS_PASS, DB_PASS, INGEST_API_KEY, WEBUI_API_KEY, MOOG_API_KEY, and SNMP_COMMUNITIES (a list; "
+        "without it every community is taken). It must belong to root or to mutt's user, and be closed to group and "
+        "others (chmod 600).",
+        env="MUTT_SECRETS_FILE",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """Read so that existing deployments start, with a warning: this version takes no secrets from Vault yet."""
+
+    addr: str = _key("", "Address of Vault.", env="VAULT_ADDR", form="url")
+    role_id: str = _key("", "AppRole role id.", env="VAULT_ROLE_ID")
+    secret_id_file: str = _key("", "File with the AppRole secret id.", env="VAULT_SECRET_ID_FILE")
+    secrets_path: str = _key("secret/mutt", "Path of the secrets.", env="VAULT_SECRETS_PATH")
+    token_renew_threshold: int = _key(
+        3600, "Seconds of lease left at which the token is renewed.", env="VAULT_TOKEN_RENEW_THRESHOLD", low=1
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """mutt's own log, on standard error."""
+
+    level: str = _key("info", "Least level shown.", env="LOG_LEVEL", choices=("debug", "info", "warning", "error"))
+    format: str = _key("text", "text, or json with one object a line.", env="LOG_FORMAT", choices=("text", "json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All tables of muttd.conf."""
+
+    syslog: Syslog = field(default_factory=Syslog)
+    snmp: Snmp = field(default_factory=Snmp)
+    sources: Sources = field(default_factory=Sources)
+    http: Http = field(default_factory=Http)
+    redis: Redis = field(default_factory=Redis)
+    queue: Queue = field(default_factory=Queue)
+    database: Database = field(default_factory=Database)
+    alerter: Alerter = field(default_factory=Alerter)
+    moog: Moog = field(default_factory=Moog)
+    secrets: Secrets = field(default_factory=Secrets)
+    vault: Vault = field(default_factory=Vault)
+    log: Log = field(default_factory=Log)

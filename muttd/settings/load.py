@@ -1,0 +1,216 @@
+"""Reads muttd.conf (TOML) and the environment into Settings, and words every fault in one line.
+
+Promises: all faults are reported at once, each with file and line or variable, key, and what would be right; nothing is
+half applied. Environment over file over default.
+"""
+
+import dataclasses
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from muttd.errors import ConfigurationError
+from muttd.settings import forms
+from muttd.settings.keys import Settings
+
+_TABLE = re.compile(r"\s*\[\s*([\w.\"-]+)\s*\]")
+_ASSIGNMENT = re.compile(r"\s*([\w\"-]+)(?:\s*\.\s*([\w\"-]+))?\s*=")
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """The settings from `path` (None: defaults only) and `environment`. Raises ConfigurationError with all faults."""
+    faults: list[str] = []
+    document: dict[str, Any] = {}
+    lines: dict[tuple[str, ...], int] = {}
+    if path is not None:
+        document, lines = _read(path)
+    tables: dict[str, Any] = {}
+    for table in dataclasses.fields(Settings):
+        given = document.pop(table.name, {})
+        if not isinstance(given, dict):
+            faults.append(f"{path}:{lines.get((table.name,), 1)}: {table.name}: expected a table, [{table.name}]")
+            given = {}
+        where = {key: f"{path}:{lines.get((table.name, key), 1)}: {table.name}.{key}" for key in given}
+        tables[table.name] = _table(table.type, given, where, environment, faults)  # type: ignore[arg-type]  # a class
+    for unknown in document:
+        what = f"{path}:{lines.get((unknown,), 1)}: [{unknown}]: no such table"
+        faults.append(what + _suggest(unknown, [table.name for table in dataclasses.fields(Settings)]))
+    if faults:
+        raise ConfigurationError(faults)
+    settings = Settings(**tables)
+    _check_together(settings, path, lines)
+    return settings
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError([f"{path}: no such file; give another with -c FILE"]) from None
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError([f"{path}: not UTF-8 text at byte {error.start}"]) from None
+    try:
+        return tomllib.loads(text), _lines(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
+        if found:
+            fault = f'{path}:{found[2]}: not TOML at column {found[3]}: {found[1]}; text needs quotes, as key = "text"'
+        else:
+            fault = f"{path}: not TOML: {error}"
+        raise ConfigurationError([fault]) from None
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """Where each table and key stands (tomllib does not say). A look-alike in a multi-line value is harmless."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _TABLE.match(line):
+            table = tuple(part.strip('"') for part in found[1].split("."))
+            lines.setdefault(table[:1], number)
+            lines.setdefault(table[:2], number)
+        elif found := _ASSIGNMENT.match(line):
+            key = tuple(part.strip('"') for part in found.groups() if part)
+            lines.setdefault((*table, *key)[:2], number)
+    return lines
+
+
+def _table(
+    kind: type, given: dict[str, Any], where: dict[str, str], environment: Mapping[str, str], faults: list[str]
+) -> Any:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        variable = field.metadata["env"]
+        place, value = "", None
+        if variable and environment.get(variable, "") != "":
+            place = f"environment: {variable}"
+            value = _from_text(environment[variable], field.type)
+            given.pop(field.name, None)
+        elif field.name in given:
+            place, value = where[field.name], given.pop(field.name)
+        if place:
+            try:
+                values[field.name] = _checked(value, field)
+            except ValueError as error:
+                faults.append(f"{place}: {error}")
+    for unknown in given:
+        faults.append(
+            f"{where[unknown]}: no such key" + _suggest(unknown, [field.name for field in dataclasses.fields(kind)])
+        )
+    return kind(**values)
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    """An environment variable's text as the TOML value it stands for; as it is where it stands for none."""
+    if kind is bool:
+        return True if text.lower() in _TRUE else False if text.lower() in _FALSE else text
+    if kind in (int, float):
+        try:
+            return int(text)
+        except ValueError:
+            try:
+                return float(text)
+            except ValueError:
+                return text
+    return text
+
+
+def _checked(value: Any, field: "dataclasses.Field[Any]") -> Any:
+    """`value` as the field's type. Raises ValueError with what would be right."""
+    kind, limits = field.type, field.metadata
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"{_shown(value)} is not true or false")
+        return value
+    if kind in (int, float):
+        return _number(value, field)
+    if kind is str:
+        if not isinstance(value, str):
+            raise ValueError(f"{_shown(value)} is not text in quotes")
+        if limits["choices"] and value not in limits["choices"]:
+            raise ValueError(
+                f"{_shown(value)} is none of {', '.join(limits['choices'])}" + _suggest(value, limits["choices"])
+            )
+        _check_form(value, limits["form"])
+        return value
+    if kind == tuple[str, ...]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ValueError(f'{_shown(value)} is not a list of texts, as ["…", "…"]')
+        for item in value:
+            _check_form(item, limits["form"])
+        return tuple(value)
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        raise ValueError(f'{_shown(value)} is not a table of texts, as {{ "192.0.2.0/24" = "…" }}')
+    for key, item in value.items():
+        _check_form(key, "network")
+        _check_form(item, limits["form"])
+    return value
+
+
+def _number(value: Any, field: "dataclasses.Field[Any]") -> int | float:
+    low, high = field.metadata["low"], field.metadata["high"]
+    limits = f"from {low} up" if high is None else f"from {low} to {high}"
+    if isinstance(value, bool) or not isinstance(value, (int, float) if field.type is float else int):
+        what = "a number" if field.type is float else "a whole number"
+        raise ValueError(f"{_shown(value)} is not {what} {limits}; the default is {field.default}")
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        raise ValueError(f"{value} is not {limits}; the default is {field.default}")
+    return float(value) if field.type is float else int(value)
+
+
+def _check_form(text: str, form: str | None) -> None:
+    if form is not None:
+        try:
+            forms.CHECKS[form](text)
+        except ValueError as error:
+            raise ValueError(f"{_shown(text)}: {error}") from None
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:80]
+
+
+def _suggest(word: str, known: "list[str] | tuple[str, ...]") -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+
+
+def _check_together(settings: Settings, path: Path | None, lines: Mapping[tuple[str, ...], int]) -> None:
+    """What no key alone can show."""
+    faults: list[str] = []
+
+    def fault(table: str, key: str, text: str) -> None:
+        line = lines.get((table, key))
+        faults.append(f"{path}:{line}: {table}.{key}: {text}" if line else f"{table}.{key}: {text}")
+
+    if settings.database.pool_min_conn > settings.database.pool_max_conn:
+        fault("database", "pool_min_conn", f"more than pool_max_conn ({settings.database.pool_max_conn})")
+    if settings.moog.retry_base_delay > settings.moog.retry_max_delay:
+        fault("moog", "retry_base_delay", f"more than retry_max_delay ({settings.moog.retry_max_delay:g} s)")
+    if settings.database.ssl_mode in {"verify-ca", "verify-full"} and not settings.database.ssl_root_cert:
+        fault(
+            "database",
+            "ssl_mode",
+            f"{settings.database.ssl_mode} needs database.ssl_root_cert, a file of CA certificates",
+        )
+    for table, key in (("redis", "tls_ca_cert"), ("database", "ssl_root_cert"), ("moog", "ca_cert")):
+        file = getattr(getattr(settings, table), key)
+        if file and not Path(file).is_file():
+            fault(table, key, f"{file}: no such file")
+    ports: dict[int, str] = {}
+    for field in dataclasses.fields(settings.http):
+        if field.name.startswith("port_"):
+            port = getattr(settings.http, field.name)
+            if port in ports:
+                fault("http", field.name, f"{port} is also {ports[port]}; each needs its own")
+            ports[port] = f"http.{field.name}"
+    if faults:
+        raise ConfigurationError(faults)

@@ -1,0 +1,67 @@
+"""Secrets: from the environment, else from a file that only its owner can read.
+
+A secret shows in no repr, log line or exception. This version reads no Vault.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from muttd.errors import ConfigurationError
+
+TEXTS = ("REDIS_PASS", "DB_PASS", "INGEST_API_KEY", "WEBUI_API_KEY", "MOOG_API_KEY")
+COMMUNITIES = "SNMP_COMMUNITIES"
+
+
+class Secrets:
+    """The secrets of one process. Empty text counts as none."""
+
+    def __init__(self, texts: Mapping[str, str], communities: tuple[str, ...]) -> None:
+        self._texts = {name: text for name, text in texts.items() if text}
+        self.communities = communities
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(sorted(self._texts))})"
+
+    def get(self, name: str) -> str | None:
+        """The secret called `name` (one of TEXTS), None where there is none."""
+        return self._texts.get(name)
+
+
+def read_secrets(file: Path | None, environment: Mapping[str, str]) -> Secrets:
+    """Environment over `file`. Raises ConfigurationError where the file is open to others or not what it should be."""
+    document = _read(file) if file is not None else {}
+    faults = [f"{file}: {name}: expected text" for name in TEXTS if not isinstance(document.get(name, ""), str)]
+    faults += [
+        f"{file}: {name}: no such secret; known are {', '.join((*TEXTS, COMMUNITIES))}"
+        for name in document
+        if name not in (*TEXTS, COMMUNITIES)
+    ]
+    given = document.get(COMMUNITIES, [])
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        faults.append(f'{file}: {COMMUNITIES}: expected a list of texts, as ["…", "…"]')
+    if faults:
+        raise ConfigurationError(faults)
+    texts = {name: environment.get(name) or str(document.get(name, "")) for name in TEXTS}
+    listed = environment.get(COMMUNITIES, "")
+    return Secrets(texts, tuple(listed.split(",") if listed else given))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as opened:
+            status = os.fstat(opened.fileno())
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise ConfigurationError([f"{file}: open to group or others; right would be: chmod 600 {file}"])
+            if status.st_uid not in {0, os.geteuid()}:
+                raise ConfigurationError([f"{file}: belongs to another user; right would be: chown root {file}"])
+            return tomllib.load(opened)
+    except FileNotFoundError:
+        raise ConfigurationError([f"{file}: no such file (secrets.file)"]) from None
+    except OSError as error:
+        raise ConfigurationError([f"{file}: cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # its text could show a secret
+        raise ConfigurationError([f'{file}: not TOML; every line should read NAME = "secret"']) from None
