@@ -83,6 +83,9 @@ class Metrics:
             "mutt_kernel_drops", "Datagrams the kernel dropped because our receive buffer was full.", "listener"
         )
         self.receive_buffer = gauge("mutt_receive_buffer_bytes", "Receive buffer the kernel granted.", "listener")
+        self.refused_connections = counter(
+            "mutt_tcp_refused_connections", "Connections closed at once, by reason.", "listener", "reason"
+        )
         self.connections = gauge("mutt_tcp_connections", "Open syslog connections.", "listener")
         self.spool_events = gauge("mutt_spool_events", "Events in the disk spool.")
         self.spool_bytes = gauge("mutt_spool_bytes", "Bytes of the disk spool.")

@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from muttd.embedded import Postgres, Valkey
+from muttd.pipeline.queue.connection import connect
 
 _database_numbers = itertools.count()
 
@@ -55,7 +56,7 @@ def postgres(short_directory: Path) -> Iterator[Postgres]:
 @pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator["Redis"]:
     """A client of an empty Valkey."""
-    client = Redis(unix_socket_path=str(valkey.socket))
+    client = connect(str(valkey.socket), 0)
     await client.flushall()
     yield client
     await client.aclose()
@@ -75,7 +76,7 @@ async def database(postgres: Postgres) -> AsyncIterator[dict[str, str]]:
 
 @pytest.fixture
 def eventually() -> Callable[..., object]:
-    """`await eventually(check, limit=10)`: polls `check` (sync or async) until it is true; fails with its last value."""
+    """`await eventually(check, limit=10)`: asks `check` (sync or async) until it is true; fails with its last value."""
 
     async def wait(check: Callable[[], object], limit: float = 10.0) -> object:
         loop = asyncio.get_running_loop()

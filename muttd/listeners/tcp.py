@@ -60,6 +60,7 @@ class TcpListener:
         *,
         make_framer: Callable[[], Framer],
         take: Take,
+        fault: Callable[[], None],
         room: Callable[[], bool],
         allowed: Callable[[str], bool],
         refuse: Callable[[str], None],
@@ -67,10 +68,14 @@ class TcpListener:
         max_connections: int,
         max_connections_per_peer: int,
     ) -> None:
-        """`room()` is false while no more can be held; `idle_timeout` in seconds."""
+        """`room()` is false while no more can be held; `idle_timeout` in seconds.
+
+        `fault` is called inside `except` where `take` raised.
+        """
         self.socket = opened
         self.make_framer = make_framer
         self.take = take
+        self.fault = fault
         self.room = room
         self._allowed = allowed
         self._refuse = refuse
@@ -190,4 +195,7 @@ class _Connection(asyncio.Protocol):
     def _take(self, frames: Frames) -> None:
         now = time.time()
         for text, defects in frames:
-            self._listener.take(text, self.peer, now, defects)
+            try:
+                self._listener.take(text, self.peer, now, defects)
+            except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
+                self._listener.fault()

@@ -19,8 +19,11 @@ from muttd.errors import MuttError
 Peer = tuple[Any, ...]
 """A socket address; its first item is the sender's address as text."""
 
-Take = Callable[[bytes, Peer, float], None]
-"""What is done with a datagram: its octets, its sender, seconds since 1970."""
+Answer = Callable[[bytes, Peer], None]
+"""Sends octets from the port that received to a sender."""
+
+Take = Callable[[bytes, Peer, float, Answer], None]
+"""What is done with a datagram: its octets, its sender, seconds since 1970, and how to answer."""
 
 _BURST = 256
 """Datagrams taken before other work gets its turn: about 2 ms."""
@@ -70,9 +73,12 @@ def granted_buffer(opened: socket.socket) -> int:
 class UdpListener:
     """Reads one socket until closed; every datagram goes to `take` in the order it came."""
 
-    def __init__(self, opened: socket.socket, take: Take) -> None:
+    def __init__(self, opened: socket.socket, take: Take, fault: Callable[[], None]) -> None:
+        """`fault` is called inside `except` where `take` raised."""
         self.socket = opened
         self._take = take
+        self._fault = fault
+        self._dropped_before = 0
         self._inode = os.fstat(opened.fileno()).st_ino
         self.unsent = 0
         """Answers the kernel did not take."""
@@ -95,7 +101,7 @@ class UdpListener:
         self.socket.close()
 
     def _readable(self) -> bool:
-        receive, take, clock = self.socket.recvfrom, self._take, time.time
+        receive, take, clock, answer = self.socket.recvfrom, self._take, time.time, self._answer
         for _ in range(_BURST):
             try:
                 data, peer = receive(_LARGEST)
@@ -103,18 +109,25 @@ class UdpListener:
                 return False
             except OSError:  # an ICMP error of an answer we sent; the datagrams behind it are fine
                 continue
-            take(data, peer, clock())
+            try:
+                take(data, peer, clock(), answer)
+            except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
+                self._fault()
         return True
 
-    def answer(self, data: bytes, peer: Peer) -> None:
-        """Sends `data` to `peer`, once; the peer repeats its request where it gets lost."""
+    def _answer(self, data: bytes, peer: Peer) -> None:
         try:
             self.socket.sendto(data, peer)
         except OSError:
             self.unsent += 1
 
-    def kernel_drops(self) -> int:
-        """Datagrams the kernel dropped on this socket since it was opened; 0 where /proc does not tell."""
+    def new_kernel_drops(self) -> int:
+        """Datagrams the kernel dropped on this socket since the last call; 0 where /proc does not tell."""
+        dropped = self._kernel_drops()
+        new, self._dropped_before = max(0, dropped - self._dropped_before), dropped
+        return new
+
+    def _kernel_drops(self) -> int:
         table = Path("/proc/self/net/udp6" if self.socket.family == socket.AF_INET6 else "/proc/self/net/udp")
         with contextlib.suppress(OSError):
             for line in table.read_text().splitlines()[1:]:

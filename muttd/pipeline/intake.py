@@ -27,8 +27,9 @@ _DRAIN_LIMIT = 5.0
 class Lane:
     """One listener's events on their way. `put` is called at every datagram."""
 
-    def __init__(self, intake: "Intake", tally: Tally) -> None:
+    def __init__(self, intake: "Intake", name: str, tally: Tally) -> None:
         self._intake = intake
+        self.name = name
         self.tally = tally
         self.items: deque[bytes] = deque()
         self._put = 0
@@ -71,9 +72,9 @@ class Lane:
             if not future.done():
                 future.set_result(True)
 
-    def give_up(self, count: int, reason: str) -> None:
-        """The `count` oldest will not reach Redis, nor will what is behind them."""
-        self.tally.dropped[reason] += count
+    def give_up(self, reason: str) -> None:
+        """What has not arrived will not."""
+        self.tally.dropped[reason] += self._put - self._queued
         for _, future in self._waiters:
             if not future.done():
                 future.set_result(False)
@@ -97,9 +98,9 @@ class Intake:
         self.trouble: str | None = None
         """Why nothing is pushed now: redis_away, queue_full, redis_refuses; the reason of drops."""
 
-    def lane(self, tally: Tally) -> Lane:
-        """A lane that counts in `tally`."""
-        made = Lane(self, tally)
+    def lane(self, name: str, tally: Tally) -> Lane:
+        """A lane for the listener called `name`, that counts in `tally`."""
+        made = Lane(self, name, tally)
         self._lanes.append(made)
         return made
 
@@ -132,7 +133,7 @@ class Intake:
         if self.waiting:
             log.error("stopped with %d events that Redis did not take: they are lost", self.waiting)
             for lane in self._lanes:
-                lane.give_up(lane.tally.waiting, "shutdown")
+                lane.give_up("shutdown")
 
     async def _push_for_ever(self) -> None:
         while True:

@@ -1,11 +1,11 @@
 """muttd.conf and the environment, read into frozen, typed settings.
 
-Every key, default, limit and reason stands in `keys`; `forms` checks texts that have one; `load` reads; `manual` writes
+Every key, default, limit and reason stands in `keys`; `forms` checks texts that have one; `loading` reads; `manual` writes
 muttd.conf from the keys, so that the shipped file is the manual and cannot differ from the code.
 
 """
 
 from muttd.settings.keys import Settings
-from muttd.settings.load import load
+from muttd.settings.loading import load
 
 __all__ = ["Settings", "load"]

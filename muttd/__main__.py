@@ -1,0 +1,175 @@
+"""The command line. An expected error is one line and an exit status; anything else shows its traceback."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from muttd import __version__
+from muttd.errors import ConfigurationError, MuttError
+from muttd.settings import Settings, load
+from muttd.vault import Secrets, read_secrets
+
+_DEFAULT_FILE = Path("/etc/mutt/muttd.conf")
+
+_ROLES = {
+    "alerter": "decide what events mean: ingest list → rules → audit log, alert list",
+    "forwarder": "deliver alerts to Moog, under one rate limit",
+    "webui": "the page and the REST API",
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs `muttd ARGUMENTS` (None: those of the process) and exits the process."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except ConfigurationError as error:
+        sys.exit(_complain(error))
+    except MuttError as error:
+        sys.exit(_complain(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `muttd parse … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _complain(error: MuttError) -> int:
+    for line in str(error).splitlines():
+        print(f"muttd: {line}", file=sys.stderr)
+    return error.exit_status
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Made once for all commands, so that -c may stand before or after them.
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-c", "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS,
+        help=f"configuration (default: {_DEFAULT_FILE} where it exists, else the built-in defaults)",
+    )  # fmt: skip
+    parser = argparse.ArgumentParser(
+        prog="muttd",
+        parents=[common],
+        description="mutt takes syslog and SNMP traps straight from network devices, decides what they mean by rules, "
+        "and delivers alerts to Moog AIOps. Without a command: the daemon that receives.",
+        epilog="Every setting is explained in muttd.conf. Exit status 78: the configuration is wrong.",
+    )
+    parser.add_argument("--version", action="version", version=f"muttd {__version__}")
+    parser.add_argument(
+        "--check-config", action="store_true", help="say whether the configuration is right, line by line, and exit"
+    )
+    parser.set_defaults(run=_daemon)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+
+    def command(name: str, text: str, run: "Callable[[argparse.Namespace], None]") -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    for role, text in _ROLES.items():
+        command(role, text, _role(role))
+    _standalone_options(
+        command("standalone", "all of mutt with embedded Valkey and PostgreSQL, for a trial", _standalone)
+    )
+    command("migrate", "bring the tables in PostgreSQL up to this version; safe to repeat", _migrate).add_argument(
+        "--sample", action="store_true", help="also add the sample rules, hosts and teams"
+    )
+    _sink_options(command("sink", "a stand-in for Moog: accepts the webhook and prints one line an alert", _sink))
+    _parse_options(command("parse", "show what mutt makes of datagrams, one JSON event a line", _parse))
+    return parser
+
+
+def _standalone_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-dir", metavar="DIR", type=Path, default=Path("data"), help="everything it keeps (data)")
+    parser.add_argument("--webhook", metavar="URL", help="deliver there instead of to the built-in sink")
+    parser.add_argument("--address", metavar="ADDRESS", default="127.0.0.1", help="where to listen (127.0.0.1)")
+    for name, port in (("syslog", 5514), ("trap", 5162), ("ingest", 8080), ("web", 8090), ("sink", 8099)):
+        parser.add_argument(f"--{name}-port", metavar="PORT", type=int, default=port, help=f"({port})")
+
+
+def _sink_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--address", metavar="ADDRESS", default="127.0.0.1", help="where to listen (127.0.0.1)")
+    parser.add_argument("--port", metavar="PORT", type=int, default=8099, help="(8099)")
+
+
+def _parse_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=("syslog", "trap"))
+    parser.add_argument("file", nargs="?", metavar="FILE", type=Path, help="one datagram a line (standard input)")
+    parser.add_argument("--base64", action="store_true", help="each line is base64; else syslog is text and a trap hex")
+    parser.add_argument("--source-ip", metavar="ADDRESS", default="127.0.0.1", help="who sent it (127.0.0.1)")
+    parser.add_argument("--received-at", metavar="TIME", help="when it came, RFC 3339 (now)")
+
+
+# What the commands do. Each imports what it needs: `muttd --help` and `parse` need no server's client.
+
+
+def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
+    given = getattr(options, "config", None)
+    file = given or (_DEFAULT_FILE if _DEFAULT_FILE.exists() else None)
+    settings = load(file, os.environ)
+    secrets = read_secrets(Path(settings.secrets.file) if settings.secrets.file else None, os.environ)
+    return settings, secrets
+
+
+def _daemon(options: argparse.Namespace) -> None:
+    if options.check_config:
+        _settings(options)
+        print("configuration OK")
+    else:
+        _role("muttd")(options)
+
+
+def _role(name: str) -> "Callable[[argparse.Namespace], None]":
+    def run_role(options: argparse.Namespace) -> None:
+        from muttd import roles, runtime
+
+        settings, secrets = _settings(options)
+        runtime.set_up_log(name, settings.log.level, settings.log.format)
+        if settings.vault.addr:
+            logging.warning("VAULT_ADDR is set, but this version takes no secrets from Vault: see [secrets]")
+        runtime.run(name, roles.BY_NAME[name], settings, secrets)
+
+    return run_role
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    from muttd import roles
+
+    settings, secrets = _settings(options)
+    roles.migrate(settings, secrets, sample=options.sample, report=print)
+
+
+def _standalone(options: argparse.Namespace) -> None:
+    from muttd.roles.standalone import standalone
+
+    ports = {name: getattr(options, f"{name}_port") for name in ("syslog", "trap", "ingest", "web", "sink")}
+    standalone(options.data_dir, address=options.address, ports=ports, webhook=options.webhook)
+
+
+def _sink(options: argparse.Namespace) -> None:
+    from muttd.sink import run_sink
+
+    run_sink(options.address, options.port)
+
+
+def _parse(options: argparse.Namespace) -> None:
+    from muttd.roles.parse import parse
+
+    settings, secrets = _settings(options)
+    parse(
+        options.kind,
+        options.file,
+        settings=settings,
+        secrets=secrets,
+        in_base64=options.base64,
+        source_ip=options.source_ip,
+        received_at=options.received_at,
+        output=sys.stdout.buffer,
+    )
+
+
+if __name__ == "__main__":
+    main()

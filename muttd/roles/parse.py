@@ -1,0 +1,102 @@
+"""`muttd parse`: what mutt makes of a datagram, without a server. One datagram a line in, one JSON event a line out."""
+
+import base64
+import binascii
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from muttd.errors import MuttError
+from muttd.event import encode
+from muttd.pipeline.event_ids import event_ids
+from muttd.roles.listen import syslog_reader, trap_reader
+from muttd.settings import Settings
+from muttd.vault import Secrets
+
+Read = Callable[[bytes, float, str], bytes]
+"""Octets, seconds since 1970, event id → one line of JSON."""
+
+
+def parse(
+    kind: str,
+    file: Path | None,
+    *,
+    settings: Settings,
+    secrets: Secrets,
+    in_base64: bool,
+    source_ip: str,
+    received_at: str | None,
+    output: BinaryIO,
+) -> None:
+    """Reads `file` (None: standard input). `kind` is syslog or trap; without base64 a trap stands as hex.
+
+    `received_at` (RFC 3339; None: now) is what years and zones are judged by. Raises MuttError for a line that is not
+    in the form asked for.
+    """
+    received = _epoch(received_at)
+    new_id = event_ids()
+    read = _syslog(settings, source_ip) if kind == "syslog" else _trap(settings, secrets, source_ip)
+    unpack = _base64 if in_base64 else bytes.fromhex if kind == "trap" else None
+    for number, line in enumerate(_lines(file), 1):
+        data = line
+        if unpack is not None:
+            try:
+                data = unpack(line.decode("ascii"))
+            except ValueError:  # binascii.Error and UnicodeDecodeError are some
+                form = "base64" if in_base64 else "hex (or use --base64)"
+                raise MuttError(f"{file or 'standard input'}:{number}: not {form}") from None
+        output.write(read(data, received if received is not None else time.time(), new_id()) + b"\n")
+        output.flush()
+
+
+def _syslog(settings: Settings, source_ip: str) -> Read:
+    reader = syslog_reader(settings)
+    return lambda data, received, event_id: encode(reader.read(data, source_ip, "udp", received, event_id))
+
+
+def _trap(settings: Settings, secrets: Secrets, source_ip: str) -> Read:
+    reader = trap_reader(settings, secrets)
+
+    def read(data: bytes, received: float, event_id: str) -> bytes:
+        reading = reader.read(data, source_ip, received, event_id)
+        if reading.event is not None:
+            return encode(reading.event)
+        refused = reading.refused
+        return msgspec.json.encode(
+            {"refused": refused.reason, "detail": refused.detail} if refused else {"refused": ""}
+        )
+
+    return read
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError from error
+
+
+def _lines(file: Path | None) -> Iterable[bytes]:
+    try:
+        with sys.stdin.buffer if file is None else file.open("rb") as opened:
+            for line in opened:
+                yield line.removesuffix(b"\n")
+    except OSError as error:
+        raise MuttError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def _epoch(received_at: str | None) -> float | None:
+    if received_at is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(received_at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise MuttError(f"--received-at {received_at}: expected RFC 3339, as 2026-03-05T04:07:09.612+02:00")
+    return moment.timestamp()

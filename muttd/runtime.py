@@ -1,0 +1,292 @@
+"""What every process shares: its settings, its stop, its connections, its log, /health and /metrics, and systemd.
+
+A connection is made when a role first asks for it and closed when the process ends. Nothing here knows what the
+processes are for.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import uvloop
+from aiohttp import web
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from muttd import __version__
+from muttd.errors import MuttError
+from muttd.metrics import Metrics
+from muttd.pipeline.queue.connection import connect
+from muttd.settings import Settings
+from muttd.settings.forms import bind_address
+from muttd.store import Store
+from muttd.vault import Secrets
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[], Awaitable[str | None]]
+"""A look at one part of a process: None where it is well, else what is wrong."""
+
+_CHECK_LIMIT = 2.0
+"""Seconds for one look: a probe of OpenShift gives up soon after."""
+
+
+class Runtime:
+    """One process's share of the outside world."""
+
+    def __init__(self, role: str, settings: Settings, secrets: Secrets) -> None:
+        self.role = role
+        self.settings = settings
+        self.secrets = secrets
+        self.stop = asyncio.Event()
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        self.metrics = Metrics(registry)
+        self.checks: dict[str, Check] = {}
+        self.reloads: list[Callable[[], None]] = []
+        """What SIGHUP calls."""
+        self.before_scrape: list[Callable[[], Awaitable[None] | None]] = []
+        """What brings gauges up to date when /metrics is asked for."""
+        self._resources = contextlib.AsyncExitStack()
+        self._redis: Any = None
+        self._store: Store | None = None
+
+    async def close(self) -> None:
+        """Closes all that was opened, last first."""
+        await self._resources.aclose()
+
+    def redis(self) -> Any:
+        """The process's Redis client."""
+        if self._redis is None:
+            given = self.settings.redis
+            self._redis = connect(
+                given.host,
+                given.port,
+                password=self.secrets.get("REDIS_PASS"),
+                tls=given.tls_enabled,
+                ca_cert=given.tls_ca_cert,
+                timeout=given.timeout,
+                connections=given.pool_max_conn,
+            )
+            self._resources.push_async_callback(self._redis.aclose)
+            self.checks["redis"] = self._check_redis
+        return self._redis
+
+    async def store(self) -> Store:
+        """The process's PostgreSQL; it connects in the background where the server is away."""
+        if self._store is None:
+            given = self.settings.database
+            self._store = Store(
+                database_arguments(self.settings, self.secrets),
+                min_size=given.pool_min_conn,
+                max_size=given.pool_max_conn,
+            )
+            await self._store.open()
+            self._resources.push_async_callback(self._store.close)
+            self.checks["postgresql"] = self._check_store
+        return self._store
+
+    async def _check_redis(self) -> str | None:
+        try:
+            await self._redis.ping()
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is the answer)
+            return str(error) or type(error).__name__
+        return None
+
+    async def _check_store(self) -> str | None:
+        assert self._store is not None
+        try:
+            await self._store.ping()
+        except MuttError as error:
+            return str(error)
+        return None
+
+    async def health(self) -> dict[str, Any]:
+        """{"status": "healthy" | "unhealthy", "components": {name: "ok" | what is wrong}, …}."""
+
+        async def look(check: Check) -> str:
+            try:
+                return await asyncio.wait_for(check(), _CHECK_LIMIT) or "ok"
+            except TimeoutError:
+                return f"no answer within {_CHECK_LIMIT:g} s"
+
+        found = await asyncio.gather(*(look(check) for check in self.checks.values()))
+        components = dict(zip(self.checks, found, strict=True))
+        well = all(state == "ok" for state in found)
+        return {
+            "status": "healthy" if well else "unhealthy",
+            "role": self.role,
+            "version": __version__,
+            "components": components,
+        }
+
+    def observe(self, application: web.Application) -> None:
+        """Adds GET /health and GET /metrics."""
+
+        async def health(_: web.Request) -> web.Response:
+            state = await self.health()
+            return web.json_response(state, status=200 if state["status"] == "healthy" else 503)
+
+        async def metrics(_: web.Request) -> web.Response:
+            for refresh in self.before_scrape:
+                done = refresh()
+                if done is not None:
+                    await done
+            return web.Response(
+                body=generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+            )
+
+        application.router.add_get("/health", health)
+        application.router.add_get("/metrics", metrics)
+
+    @contextlib.asynccontextmanager
+    async def serving(self, application: web.Application, *ports: int) -> AsyncIterator[None]:
+        """The application on each of `ports` while the block runs. Raises MuttError where one cannot be bound."""
+        # auto_decompress off: who reads a compressed body must bound what comes out of it.
+        runner = web.AppRunner(application, access_log=None, auto_decompress=False, shutdown_timeout=3.0)
+        await runner.setup()
+        try:
+            for port in ports:
+                try:
+                    await web.TCPSite(runner, bind_address(self.settings.http.address), port).start()
+                except OSError as error:
+                    raise MuttError(
+                        f"HTTP port {port}: {os.strerror(error.errno or 0)}; see who: ss -ltnp 'sport = :{port}'"
+                    ) from None
+            yield
+        finally:
+            await runner.cleanup()
+
+
+def database_arguments(settings: Settings, secrets: Secrets) -> dict[str, Any]:
+    """asyncpg's connection arguments."""
+    given = settings.database
+    arguments: dict[str, Any] = {
+        "host": given.host,
+        "port": given.port,
+        "user": given.user,
+        "database": given.name,
+        "password": secrets.get("DB_PASS"),
+    }
+    if not given.host.startswith("/"):
+        arguments["ssl"] = _database_tls(given.ssl_mode, given.ssl_root_cert)
+    return arguments
+
+
+def _database_tls(mode: str, root_cert: str) -> "str | ssl.SSLContext":
+    """asyncpg takes libpq's words, but only a context carries a CA file."""
+    if mode not in {"verify-ca", "verify-full"}:
+        return mode
+    context = ssl.create_default_context(cafile=root_cert)
+    context.check_hostname = mode == "verify-full"
+    return context
+
+
+def notify(state: str) -> None:
+    """Tells systemd, where it listens (sd_notify(3))."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
+            channel.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
+
+
+async def _feed_watchdog() -> None:
+    """From the loop that does the work: a loop that hangs is restarted."""
+    interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
+    while interval:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(interval)
+
+
+def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Settings, secrets: Secrets) -> None:
+    """Runs one process until SIGTERM or SIGINT. SIGHUP reloads. A second SIGTERM ends it at once."""
+
+    async def process() -> None:
+        runtime = Runtime(role, settings, secrets)
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            if runtime.stop.is_set():
+                log.error("second signal: ending at once")
+                os._exit(1)
+            notify("STOPPING=1")
+            runtime.stop.set()
+
+        def reload() -> None:
+            for callback in runtime.reloads:
+                callback()
+
+        loop.add_signal_handler(signal.SIGTERM, stop)
+        loop.add_signal_handler(signal.SIGINT, stop)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        watchdog = loop.create_task(_feed_watchdog())
+        try:
+            await main(runtime)
+        finally:
+            watchdog.cancel()
+            await runtime.close()
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(process())
+    except BaseExceptionGroup as group:
+        expected, others = group.split(MuttError)
+        if expected is None or others is not None:
+            raise
+        raise _first(expected) from None
+
+
+def _first(group: "BaseExceptionGroup[MuttError]") -> MuttError:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, MuttError)
+    return found
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        content: dict[str, Any] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            content["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(content, ensure_ascii=False)
+
+
+class _TextFormatter(logging.Formatter):
+    """One line a record; text that peers sent cannot write further lines or steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(
+            one if one.isprintable() or (one == "\n" and record.exc_info) else f"\\x{ord(one):02x}" for one in text
+        )
+
+
+def set_up_log(role: str, level: str, form: str) -> None:
+    """The log on standard error, times in UTC."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter: logging.Formatter = (
+        _JsonFormatter() if form == "json" else _TextFormatter(f"%(asctime)s {role} %(levelname)s %(message)s")
+    )
+    formatter.converter = time.gmtime
+    formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
+    formatter.default_msec_format = "%s.%03dZ"
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiohttp").setLevel(logging.WARNING)

@@ -1,0 +1,133 @@
+"""The plan of the house (docs/design.md sections 2 and 3), checked in every run."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "muttd"
+
+# Rooms by floor, the top one last. A room is a file or a folder directly under muttd/.
+FLOORS = [
+    {"errors", "event", "metrics", "__init__"},
+    {"wire", "rules", "mib", "settings", "vault"},
+    {"listeners", "store"},
+    {"pipeline"},
+    {"runtime", "web", "sink", "embedded"},
+    {"roles"},
+    {"__main__"},
+]
+FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+PURE = ["event.py", "errors.py", "rules", "rules.py", "wire", "pipeline/verdict.py", "pipeline/payload.py"]
+IMPURE_MODULES = {
+    *("asyncio", "socket", "ssl", "time", "random", "secrets", "os", "sys", "logging", "subprocess", "threading"),
+    *("urllib.request", "http", "pathlib", "tempfile", "io", "selectors", "signal"),
+    *("redis", "asyncpg", "aiohttp", "hvac", "uvloop", "prometheus_client"),
+}
+
+# The one room that may know an outside thing.
+OUTSIDES = {
+    "redis": ["pipeline/queue", "pipeline/intake.py"],
+    "asyncpg": ["store"],
+    "hvac": ["vault.py"],
+    "pysmi": ["mib"],
+}
+
+
+def imports(file: Path) -> list[str]:
+    """Every module that `file` imports, wherever in it."""
+    found: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            assert node.module is not None
+            for alias in node.names:
+                # `from muttd.wire import relay` imports the file relay.py, `from muttd.event import Event` event.py.
+                inner = f"{node.module}.{alias.name}"
+                found.append(inner if (ROOT / inner.replace(".", "/")).with_suffix(".py").exists() else node.module)
+    return found
+
+
+def room(file: Path) -> str:
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(file: Path) -> set[str]:
+    parts = [module.split(".") for module in imports(file) if module.startswith("muttd.")]
+    return {part[1] for part in parts}
+
+
+def within(file: Path, places: list[str]) -> bool:
+    inside = file.relative_to(PACKAGE).as_posix()
+    return any(inside == place or inside.startswith(place + "/") for place in places)
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_file_stands_on_its_floor(file: Path) -> None:
+    own = room(file)
+    assert own in FLOOR_OF, f"{own} has no floor: give it one here and in docs/design.md"
+    above = {other for other in imported_rooms(file) if other != own and FLOOR_OF[other] >= FLOOR_OF[own]}
+    assert not above, f"{file.relative_to(ROOT)} imports {above}, which is not on a floor below"
+
+
+def test_there_are_no_circles() -> None:
+    graph = {}
+    for file in FILES:
+        name = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module for module in imports(file) if module.startswith("muttd")}
+    done: set[str] = set()
+
+    def visit(module: str, path: list[str]) -> None:
+        assert module not in path, " → ".join([*path, module])
+        if module in graph and module not in done:
+            for other in graph[module]:
+                if other != module:
+                    visit(other, [*path, module])
+            done.add(module)
+
+    for module in graph:
+        visit(module, [])
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if within(file, PURE)], ids=lambda file: str(file.name))
+def test_pure_rooms_know_no_outside(file: Path) -> None:
+    modules = {module for module in imports(file) if not module.startswith("muttd")}
+    impure = {module for module in modules if module in IMPURE_MODULES or module.split(".")[0] in IMPURE_MODULES}
+    assert not impure, f"{file.relative_to(ROOT)} is pure but imports {impure}"
+    text = file.read_text()
+    clock = re.search(r"\b(datetime\.now|datetime\.utcnow|date\.today|time\.time)\(|\bopen\(", text)
+    assert clock is None, f"{file.relative_to(ROOT)} is pure but calls {clock and clock[0]}"
+
+
+@pytest.mark.parametrize("outside", OUTSIDES)
+def test_one_room_knows_one_outside_thing(outside: str) -> None:
+    for file in FILES:
+        if outside in {module.split(".")[0] for module in imports(file)}:
+            assert within(file, OUTSIDES[outside]), f"{file.relative_to(ROOT)} imports {outside}"
+
+
+def test_listeners_and_pipeline_never_meet() -> None:
+    for file in FILES:
+        if room(file) == "listeners":
+            assert "pipeline" not in imported_rooms(file)
+        if room(file) == "pipeline":
+            assert "listeners" not in imported_rooms(file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_file_opens_with_what_it_is(file: Path) -> None:
+    text = file.read_text()
+    assert not text or ast.get_docstring(ast.parse(text)), f"{file.relative_to(ROOT)} has no docstring"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.lua")) + sorted((ROOT / "sql").glob("*.sql")), ids=str)
+def test_lua_and_sql_open_with_what_they_are(file: Path) -> None:
+    assert file.read_text().startswith("--"), f"{file.relative_to(ROOT)} opens without its keys, arguments and promise"
