@@ -1,0 +1,29 @@
+"""What is done with an event: rules, and the set of them that decides. Pure: tables and event in, decision out."""
+
+from muttd.rules.rule import (
+    CONDITIONS,
+    FORWARDED,
+    HANDLINGS,
+    MATCH_TYPES,
+    UNHANDLED,
+    Handling,
+    Rule,
+    compile_pattern,
+    faults,
+)
+from muttd.rules.ruleset import Decision, HostFacts, RuleSet
+
+__all__ = [
+    "CONDITIONS",
+    "FORWARDED",
+    "HANDLINGS",
+    "MATCH_TYPES",
+    "UNHANDLED",
+    "Decision",
+    "Handling",
+    "HostFacts",
+    "Rule",
+    "RuleSet",
+    "compile_pattern",
+    "faults",
+]

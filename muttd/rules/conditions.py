@@ -1,0 +1,208 @@
+"""For each kind of condition: which rules an event's property leaves in the running, as bits.
+
+A rule's place in the order of winning is its bit. Pure; what is remembered changes only the speed.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from muttd.event import Environment, Varbind
+from muttd.rules.hosts import HostNames, host_key
+from muttd.rules.patterns import Expressions, Literals, Names, Network, Networks, Prefixes, network
+from muttd.rules.rule import Rule, plain_oid
+
+_REMEMBERED = 20_000
+"""Distinct applications and trap OIDs whose bits are kept, each: some 400 bytes apiece at 3,000 rules."""
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Choice:
+    """The bits under one kind of condition, by the values that rules ask for.
+
+    Where no value is hit, the rules match that have no such condition or negate it. A hit turns over the bits of the
+    rules that ask for its value: a rule asks for one value at most.
+    """
+
+    def __init__(self, base: int, toggles: list[int]) -> None:
+        self.base = base
+        self._toggles = toggles
+
+    def bits(self, hits: Iterable[int]) -> int:
+        """The bits where the values with these numbers are hit, each named once."""
+        found = self.base
+        for number in hits:
+            found ^= self._toggles[number]
+        return found
+
+
+def choice(rules: Sequence[Rule], name: str, key_of: Callable[[Rule], Key | None]) -> tuple[Choice, dict[Key, int]]:
+    """The choice by `key_of` (None: the rule has no such condition), and the number of each distinct key."""
+    base = 0
+    toggles: list[int] = []
+    numbers: dict[Key, int] = {}
+    for rank, rule in enumerate(rules):
+        key = key_of(rule)
+        if key is None or name in rule.negated:
+            base |= 1 << rank
+        if key is not None:
+            number = numbers.setdefault(key, len(numbers))
+            if number == len(toggles):
+                toggles.append(0)
+            toggles[number] |= 1 << rank
+    return Choice(base, toggles), numbers
+
+
+class Codes:
+    """Severity and facility."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        def bits(name: str, holds: Callable[[Rule], bool]) -> int:
+            return sum(1 << rank for rank, rule in enumerate(rules) if holds(rule) != (name in rule.negated))
+
+        def of_severity(value: int | None) -> int:
+            exact = bits("syslog_severity", lambda rule: rule.syslog_severity in (None, value))
+            return exact & bits("severity_range", lambda rule: rule.severities is None or value in rule.severities)
+
+        def of_facility(value: int | None) -> int:
+            return bits("facility", lambda rule: rule.facility in (None, value))
+
+        self._severities = {value: of_severity(value) for value in (None, *range(8))}
+        self._facilities = {value: of_facility(value) for value in (None, *range(24))}
+
+    def bits(self, severity: int | None, facility: int | None) -> int:
+        """Values that do not exist count as absent."""
+        return self._severities.get(severity, self._severities[None]) & self._facilities.get(
+            facility, self._facilities[None]
+        )
+
+
+class Hosts:
+    """host_pattern, source_network and environment."""
+
+    def __init__(self, rules: Sequence[Rule], domains: tuple[str, ...]) -> None:
+        self._by_name, patterns = choice(
+            rules,
+            "host_pattern",
+            key_of=lambda rule: host_key(rule.host_pattern, domains) if rule.host_pattern else None,
+        )
+        networks: dict[Network, int]
+        self._by_network, networks = choice(rules, "source_network", _network_key)
+        self._by_environment, self._environments = choice(rules, "environment", lambda rule: rule.environment or None)
+        self._names = HostNames(patterns, domains)
+        self._networks = Networks(networks)
+
+    def bits(self, hostname: str, source_ip: str, environment: Environment) -> int:
+        """Costs some microseconds: to be remembered by the caller."""
+        in_environment = [self._environments[environment]] if environment in self._environments else []
+        return (
+            self._by_name.bits(self._names.hits(hostname))
+            & self._by_network.bits(self._networks.hits(source_ip))
+            & self._by_environment.bits(in_environment)
+        )
+
+
+def _network_key(rule: Rule) -> Network | None:
+    return network(rule.source_network) if rule.source_network else None
+
+
+class Remembered:
+    """A choice by the hits of one text, which come again: applications, trap OIDs."""
+
+    def __init__(self, by: Choice, hits: Callable[[str], Iterable[int]]) -> None:
+        self._by = by
+        self._hits = hits
+        self._known: dict[str, int] = {}
+
+    def bits(self, text: str | None) -> int:
+        """None is a text that hits nothing."""
+        if text is None:
+            return self._by.base
+        found = self._known.get(text)
+        if found is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            found = self._known[text] = self._by.bits(self._hits(text))
+        return found
+
+
+def applications(rules: Sequence[Rule]) -> Remembered:
+    """app_name."""
+    by, names = choice(rules, "app_name", lambda rule: rule.app_name.lower() if rule.app_name else None)
+    return Remembered(by, Names(names).hits)
+
+
+def trap_oids(rules: Sequence[Rule]) -> Remembered:
+    """trap_oid."""
+    by, prefixes = choice(rules, "trap_oid", lambda rule: rule.oid)
+    return Remembered(by, Prefixes(prefixes).hits)
+
+
+class Texts:
+    """match_string in the message: literals regardless of case, literals letter by letter, and expressions."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        # One choice for all three: a rule looks for one text, in one way.
+        self._by, numbers = choice(rules, "match_string", _text_key)
+        ways: dict[str, dict[str, int]] = {"folded": {}, "exact": {}, "regex": {}}
+        for (way, text), number in numbers.items():
+            ways[way][text] = number
+        self._folded = Literals(ways["folded"]) if ways["folded"] else None
+        self._exact = Literals(ways["exact"]) if ways["exact"] else None
+        self._expressions = Expressions(ways["regex"]) if ways["regex"] else None
+
+    def bits(self, message: str) -> int:
+        """The costly one: some microseconds, however many rules."""
+        hits: set[int] = set()
+        if self._folded is not None:
+            hits = self._folded.hits(message.lower())
+        if self._exact is not None:
+            hits |= self._exact.hits(message)
+        if self._expressions is not None:
+            hits |= self._expressions.hits(message)
+        return self._by.bits(hits) if hits else self._by.base
+
+
+def _text_key(rule: Rule) -> tuple[str, str] | None:
+    text = rule.text
+    if text is None:
+        return None
+    if rule.match_type == "regex":
+        return "regex", rule.expression
+    return ("exact", text) if rule.case_sensitive else ("folded", text.lower())
+
+
+class Varbinds:
+    """varbind_oid and varbind_value, which one varbind must both fit."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._by, pairs = choice(rules, "varbind", _varbind_key)
+        values: dict[str, dict[str, int]] = {}
+        for (oid, value), number in pairs.items():
+            values.setdefault(oid, {})[value] = number
+        self._names = [Names(patterns) for patterns in values.values()]
+        self._prefixes = Prefixes({oid: number for number, oid in enumerate(values)})
+        self.unused = not pairs
+
+    def bits(self, varbinds: Iterable[Varbind]) -> int:
+        """A value is compared as it is and as it is displayed."""
+        hits: set[int] = set()
+        for varbind in varbinds:
+            for prefix in self._prefixes.hits(varbind.oid):
+                for text in varbind_texts(varbind):
+                    hits |= self._names[prefix].hits(text)
+        return self._by.bits(hits)
+
+
+def _varbind_key(rule: Rule) -> tuple[str, str] | None:
+    if not rule.varbind_oid and not rule.varbind_value:
+        return None
+    return plain_oid(rule.varbind_oid or ""), (rule.varbind_value or "*").lower()
+
+
+def varbind_texts(varbind: Varbind) -> set[str]:
+    """How a varbind's value is written, in all its ways; a value that is none is the empty text."""
+    texts = {"" if varbind.value is None else str(varbind.value)}
+    if varbind.display is not None:
+        texts.add(varbind.display)
+    return texts

@@ -1,0 +1,74 @@
+"""Which host it is, whether it is in development, and whose it is. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from muttd.rules.patterns import Names, Network, Networks, is_glob, network
+
+
+def identity(hostname: str, domains: Iterable[str] = ()) -> str:
+    """The one form in which hosts are compared: lower case, no final dot, none of our `domains` at its end."""
+    name = hostname.strip().lower().removesuffix(".")
+    for domain in domains:
+        if name.endswith("." + domain):
+            return name[: -len(domain) - 1]
+    return name
+
+
+def plain_domains(domains: Iterable[str]) -> tuple[str, ...]:
+    """Domains as `identity` wants them, the longest first."""
+    return tuple(sorted({domain.strip().lower().strip(".") for domain in domains} - {""}, key=len, reverse=True))
+
+
+def host_key(name: str, domains: Iterable[str] = ()) -> str:
+    """The one form of a name or pattern of hosts."""
+    return name.strip().lower() if is_glob(name) else identity(name, domains)
+
+
+class HostNames:
+    """Names and patterns of hosts. A pattern may be written for the short name or for the full one."""
+
+    def __init__(self, numbers: Mapping[str, int], domains: tuple[str, ...]) -> None:
+        """Keys from `host_key`, `domains` from `plain_domains`."""
+        self._domains = domains
+        self._names = Names(numbers)
+
+    def hits(self, hostname: str) -> set[int]:
+        """Numbers of the names and patterns that fit."""
+        short = identity(hostname, self._domains)
+        full = identity(hostname)
+        return self._names.hits(short) | self._names.hits(full) if short != full else self._names.hits(full)
+
+
+class HostTable:
+    """Rows that apply to hosts by name, by pattern or by network. The most exact one answers.
+
+    A name goes before patterns, a pattern with more letters before one with fewer, patterns before networks, the
+    narrower network before the wider. Ties go to the first in alphabetical order.
+    """
+
+    def __init__(self, rows: Mapping[str, str], domains: tuple[str, ...] = ()) -> None:
+        """`rows`: name, pattern or network → value. `domains` from `plain_domains`."""
+        self._rows = sorted(rows.items(), key=lambda row: _exactness(row[0]))
+        names: dict[str, int] = {}
+        networks: dict[Network, int] = {}
+        for number, (key, _) in enumerate(self._rows):
+            found = network(key)
+            if found is None:
+                names.setdefault(host_key(key, domains), number)
+            else:
+                networks.setdefault(found, number)
+        self._names = HostNames(names, domains)
+        self._networks = Networks(networks)
+
+    def find(self, hostname: str, source_ip: str) -> str | None:
+        """The value for a host. Its address is its name where that is one, else `source_ip`."""
+        address = source_ip if network(hostname) is None else hostname
+        hits = [*self._names.hits(hostname), *self._networks.hits(address)]
+        return self._rows[min(hits)][1] if hits else None
+
+
+def _exactness(key: str) -> tuple[int, int, str]:
+    found = network(key)
+    if found is not None:
+        return 2, -found.prefixlen, key
+    return (1, -len(key.replace("*", "")), key) if is_glob(key) else (0, 0, key)

@@ -1,0 +1,144 @@
+"""Connections to PostgreSQL: a pool that comes back by itself, and what it is asked.
+
+Promises: every method raises UnavailableError where PostgreSQL is away, refuses us or is too slow, and works again when
+it is back; no wait is longer than `timeout`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+import asyncpg
+
+from muttd.errors import UnavailableError
+from muttd.store import audit, partitions, rules
+from muttd.store.faults import translated
+from muttd.store.search import AuditEntry, Search, count_by_handling, find, get
+
+_CLOSE_LIMIT = 1.0
+"""Seconds to say goodbye on the listening connection."""
+_RETRY = 1.0
+"""Seconds until the next try to listen: rules changed meanwhile take effect at most that much later."""
+
+
+class Store:
+    """What mutt keeps in PostgreSQL."""
+
+    def __init__(
+        self, arguments: Mapping[str, object], *, min_size: int = 1, max_size: int = 4, timeout: float = 10.0
+    ) -> None:
+        """`arguments` as asyncpg.connect takes them; `timeout` in seconds, of connecting and of one statement."""
+        self._arguments = dict(arguments)
+        self._min_size = min_size
+        self._timeout = timeout
+        # A pool with a floor of connections cannot be made while PostgreSQL is away, and logs tracebacks when it goes.
+        self._pool = asyncpg.create_pool(
+            **self._arguments,
+            min_size=0,
+            max_size=max_size,
+            timeout=timeout,
+            command_timeout=timeout,
+            max_inactive_connection_lifetime=0,
+        )
+
+    async def open(self) -> None:
+        """Prepares the pool, with `min_size` connections where PostgreSQL is there. Waits for nobody: it may be away."""
+        await self._pool
+        with contextlib.suppress(UnavailableError):
+            async with contextlib.AsyncExitStack() as connections:
+                for _ in range(self._min_size):
+                    await connections.enter_async_context(self.connection())
+
+    async def close(self) -> None:
+        """Waits for running statements, `timeout` at most."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.Connection"]:
+        """One connection of the pool, with errors translated (faults.py)."""
+        with translated():
+            async with self._pool.acquire(timeout=self._timeout) as connection:
+                yield connection
+
+    async def ping(self) -> None:
+        """Raises UnavailableError where PostgreSQL does not answer."""
+        async with self.connection() as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def load_rules(self) -> rules.RuleTables:
+        """All that RuleSet.compile needs, of one instant."""
+        async with self.connection() as connection:
+            return await rules.load(connection)
+
+    async def write_audit(self, batch_id: str, rows: Sequence[audit.AuditRow]) -> audit.Written:
+        """Adds the rows of a batch to the audit log, once however often it is called with this `batch_id`.
+
+        A row that PostgreSQL refuses is left out and named in the result; the others are written.
+        """
+        async with self.connection() as connection:
+            return await audit.write(connection, batch_id, rows)
+
+    async def forget_batches(self, days: float) -> int:
+        """Forgets batch ids older than `days`: call it when nothing of that age can come back. How many."""
+        async with self.connection() as connection:
+            return await audit.forget_batches(connection, days)
+
+    async def ensure_partitions(self, now: datetime) -> list[str]:
+        """Makes the audit log's partitions from last month's to three months ahead; names of the new ones."""
+        async with self.connection() as connection:
+            return await partitions.ensure(connection, now)
+
+    async def drop_old_partitions(self, months: int) -> list[str]:
+        """Drops the months that are more than `months` (>= 1) before this one; their names."""
+        async with self.connection() as connection:
+            return await partitions.drop_old(connection, months)
+
+    async def partition_runway(self, now: datetime) -> float:
+        """Days from `now` for which there are partitions without a gap."""
+        async with self.connection() as connection:
+            return await partitions.runway(connection, now)
+
+    async def recent(self, limit: int) -> list[AuditEntry]:
+        """The newest entries of the audit log, newest first."""
+        return await self.search(Search(), limit)
+
+    async def search(self, wanted: Search, limit: int) -> list[AuditEntry]:
+        """The newest entries that fit, newest first, `limit` (1..1000) at most."""
+        async with self.connection() as connection:
+            return await find(connection, wanted, limit)
+
+    async def get_event(self, event_id: str) -> AuditEntry | None:
+        """The entry of one event; None where there is none, or `event_id` is not an id."""
+        async with self.connection() as connection:
+            return await get(connection, event_id)
+
+    async def count_by_handling(self, since: datetime) -> dict[str, int]:
+        """How many entries since then had which handling."""
+        async with self.connection() as connection:
+            return await count_by_handling(connection, since)
+
+    async def listen_for_rule_changes(self, changed: Callable[[], None], lost: Callable[[str], None]) -> None:
+        """Calls `changed` whenever rules, hosts or teams may have changed, until it is cancelled.
+
+        That is: with every notification, and when listening begins (again), since changes may have been missed.
+        `lost` is told in one line why listening ended; it is tried again a second later.
+        """
+        while True:
+            try:
+                with translated():
+                    connection = await asyncpg.connect(
+                        **self._arguments, timeout=self._timeout, command_timeout=self._timeout
+                    )
+                    try:
+                        await rules.listen(connection, changed)
+                    finally:
+                        await connection.close(timeout=_CLOSE_LIMIT)
+            except UnavailableError as error:
+                lost(str(error))
+            await asyncio.sleep(_RETRY)

@@ -1,0 +1,43 @@
+"""PostgreSQL's errors, translated once: is it the rows' fault, or is the database away?"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from muttd.errors import MuttError, UnavailableError
+
+_NO_SCHEMA = {"42P01", "42703", "42883", "3F000"}
+"""Undefined table, column, function, schema: the database has not been migrated."""
+
+
+class RefusedRowsError(MuttError):
+    """PostgreSQL would never take these rows, however often it is asked: one of them has a value it cannot hold."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises RefusedRowsError for what is the rows' fault, UnavailableError for everything else PostgreSQL says.
+
+    Everything else, because rows that wait for an operator are better than rows set aside by mistake.
+    """
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if _is_the_rows_fault(error):
+            raise RefusedRowsError(f"{error} (SQLSTATE {error.sqlstate})") from error
+        hint = "; run `muttd migrate`" if error.sqlstate in _NO_SCHEMA or _lacks_partition(error) else ""
+        raise UnavailableError(f"PostgreSQL: {error} (SQLSTATE {error.sqlstate}){hint}") from error
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncpg.InterfaceError) as error:
+        raise UnavailableError(f"PostgreSQL cannot be reached: {error or type(error).__name__}") from error
+
+
+def _is_the_rows_fault(error: asyncpg.PostgresError) -> bool:
+    # Classes of SQLSTATE: 22 data exception, 23 integrity constraint, 54 program limit (an index entry too large).
+    return (error.sqlstate or "")[:2] in {"22", "23", "54"} and not _lacks_partition(error)
+
+
+def _lacks_partition(error: asyncpg.PostgresError) -> bool:
+    # A row without partition is a check violation that names no constraint.
+    return error.sqlstate == "23514" and not error.constraint_name
