@@ -129,7 +129,7 @@ def _role(name: str) -> "Callable[[argparse.Namespace], None]":
         settings, secrets = _settings(options)
         runtime.set_up_log(name, settings.log.level, settings.log.format)
         if settings.vault.addr:
-            logging.warning("VAULT_ADDR is set, but this version takes no secrets from Vault: see [secrets]")
+            logging.getLogger("muttd").warning("VAULT_ADDR is set, but this version reads no Vault: see [secrets]")
         runtime.run(name, roles.BY_NAME[name], settings, secrets)
 
     return run_role
@@ -150,9 +150,9 @@ def _standalone(options: argparse.Namespace) -> None:
 
 
 def _sink(options: argparse.Namespace) -> None:
-    from muttd.sink import run_sink
+    from muttd import roles
 
-    run_sink(options.address, options.port)
+    roles.sink(options.address, options.port)
 
 
 def _parse(options: argparse.Namespace) -> None:

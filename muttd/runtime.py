@@ -19,11 +19,18 @@ from typing import Any
 
 import uvloop
 from aiohttp import web
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from muttd import __version__
-from muttd.errors import MuttError
+from muttd.errors import MuttError, UnavailableError
 from muttd.metrics import Metrics
 from muttd.pipeline.queue.connection import connect
 from muttd.settings import Settings
@@ -48,6 +55,7 @@ class Runtime:
         self.settings = settings
         self.secrets = secrets
         self.stop = asyncio.Event()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter for nobody
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -92,7 +100,10 @@ class Runtime:
                 min_size=given.pool_min_conn,
                 max_size=given.pool_max_conn,
             )
-            await self._store.open()
+            try:
+                await self._store.open()
+            except UnavailableError as error:
+                log.warning("PostgreSQL at %s: %s; trying again", given.host, error)
             self._resources.push_async_callback(self._store.close)
             self.checks["postgresql"] = self._check_store
         return self._store

@@ -1,0 +1,50 @@
+"""THE MAP: which process is made of what. The only room where listeners, wire and pipeline meet.
+
+listen      datagrams, frames, requests → events → ingest list        (muttd)
+work        ingest list → decisions → audit log, alert list           (muttd alerter)
+            alert list → Moog                                         (muttd forwarder)
+show        the page and the API                                      (muttd webui)
+standalone  all of them, with servers of their own
+parse       what the readers make of a datagram, without any server
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+from muttd.roles.listen import listen
+from muttd.runtime import Runtime, database_arguments
+from muttd.settings import Settings
+from muttd.sink import run_sink
+from muttd.store import load_sample
+from muttd.store import migrate as apply_migrations
+from muttd.vault import Secrets
+
+BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {"muttd": listen}
+
+
+def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Callable[[str], None]) -> None:
+    """Brings the tables up to this version; `sample` adds sample rules, hosts and teams. Raises MuttError."""
+
+    async def apply() -> None:
+        arguments = database_arguments(settings, secrets)
+        applied = await apply_migrations(arguments, report)
+        if not applied:
+            report("nothing to do: the tables are of this version")
+        if sample:
+            await load_sample(arguments)
+
+    asyncio.run(apply())
+
+
+def sink(address: str, port: int) -> None:
+    """A stand-in for Moog until SIGTERM or SIGINT. Raises MuttError where the port is taken."""
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run_sink(address, port, stop, clock=time.time, show=lambda line: print(line, flush=True))
+
+    asyncio.run(serve())

@@ -1,0 +1,227 @@
+"""The listeners on real sockets: everything sent is taken, limits hold, nobody else suffers."""
+
+import asyncio
+import contextlib
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muttd.errors import MuttError
+from muttd.listeners import tcp, udp
+from muttd.listeners.sources import Allowed
+from muttd.wire.framing import Framer
+
+Eventually = Callable[..., Awaitable[Any]]
+
+
+class Taken(list[bytes]):
+    """What a listener handed on, and where from."""
+
+    def __init__(self) -> None:
+        self.peers: set[str] = set()
+        self.faults = 0
+        self.refused: Counter[str] = Counter()
+
+    def datagram(self, data: bytes, peer: udp.Peer, received: float, answer: udp.Answer) -> None:
+        if data == b"fault":
+            raise ZeroDivisionError
+        self.append(data)
+        self.peers.add(peer[0])
+        if data.startswith(b"echo"):
+            answer(data.upper(), peer)
+
+    def frame(self, data: bytes, address: str, received: float, defects: tuple[str, ...]) -> None:
+        self.append(data)
+        self.peers.add(address)
+
+    def fault(self) -> None:
+        self.faults += 1
+
+    def refuse(self, reason: str) -> None:
+        self.refused[reason] += 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_datagrams_are_taken_in_order_and_a_fault_takes_no_other_with_it(
+    address: str, eventually: Eventually
+) -> None:
+    taken = Taken()
+    listener = udp.UdpListener(udp.bind((address, 0), 1 << 20), taken.datagram, taken.fault)
+    listener.start()
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sender:
+        sender.connect((address, listener.port))
+        sent = [b"", b"x" * 65_000, b"fault", b"echo", *(str(number).encode() for number in range(2000))]
+        for data in sent:
+            sender.send(data)
+        await eventually(lambda: len(taken) == len(sent) - 1)
+        assert sender.recv(100) == b"ECHO"
+    listener.stop()
+    sent.remove(b"fault")
+    assert taken == sent
+    assert taken.faults == 1
+    assert taken.peers == {address}
+    assert listener.new_kernel_drops() == 0
+
+
+async def test_stopping_takes_what_the_kernel_still_holds() -> None:
+    taken = Taken()
+    listener = udp.UdpListener(udp.bind(("127.0.0.1", 0), 1 << 20), taken.datagram, taken.fault)
+    listener.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(500):
+            sender.sendto(str(number).encode(), ("127.0.0.1", listener.port))
+    listener.stop()  # the loop has not had a turn since
+    assert len(taken) == 500
+
+
+async def test_what_the_kernel_dropped_is_counted() -> None:
+    taken = Taken()
+    listener = udp.UdpListener(udp.bind(("127.0.0.1", 0), 4096), taken.datagram, taken.fault)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(200):
+            sender.sendto(b"x" * 1000, ("127.0.0.1", listener.port))
+    dropped = listener.new_kernel_drops()
+    assert listener.new_kernel_drops() == 0
+    listener.start()
+    listener.stop()
+    assert dropped > 0
+    assert len(taken) + dropped == 200
+
+
+async def test_a_port_in_use_is_one_clear_line() -> None:
+    held = udp.bind(("127.0.0.1", 0), 4096)
+    port = held.getsockname()[1]
+    with held, pytest.raises(MuttError, match=rf"UDP 127.0.0.1:{port}: in use by another program"):
+        udp.bind(("127.0.0.1", port), 4096)
+    held = tcp.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+    with held, pytest.raises(MuttError, match=rf"TCP 127.0.0.1:{port}: in use by another program"):
+        tcp.bind(("127.0.0.1", port))
+
+
+@contextlib.asynccontextmanager
+async def listening(taken: Taken, **changes: Any) -> AsyncIterator[tcp.TcpListener]:
+    options: dict[str, Any] = {
+        "make_framer": lambda: Framer(1000),
+        "take": taken.frame,
+        "fault": taken.fault,
+        "room": lambda: True,
+        "allowed": Allowed([]),
+        "refuse": taken.refuse,
+        "idle_timeout": 60,
+        "max_connections": 100,
+        "max_connections_per_peer": 100,
+    }
+    listener = tcp.TcpListener(tcp.bind(("127.0.0.1", 0)), **{**options, **changes})
+    await listener.start()
+    yield listener
+    await listener.stop()
+
+
+async def connect(listener: tcp.TcpListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", listener.port)
+
+
+async def close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def test_both_framings_on_one_connection_and_the_last_line_without_its_end(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken) as listener:
+        _, writer = await connect(listener)
+        writer.write(b"<13>a\n5 <13>b<13>c\r\n")
+        await eventually(lambda: len(taken) == 3)
+        writer.write(b"<13>d")
+        await close(writer)
+        await eventually(lambda: len(taken) == 4)
+        await eventually(lambda: listener.connections == 0)
+    assert [text.strip() for text in taken] == [b"<13>a", b"<13>b", b"<13>c", b"<13>d"]
+    assert taken.peers == {"127.0.0.1"}
+
+
+async def test_an_endless_line_is_bounded_and_disturbs_nobody(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken) as listener:
+        _, endless = await connect(listener)
+        for _ in range(100):
+            endless.write(b"x" * 10_000)
+            await endless.drain()
+        _, other = await connect(listener)
+        other.write(b"<13>fine\n")
+        await eventually(lambda: b"<13>fine" in taken)
+        endless.write(b"\n<13>back\n")
+        await eventually(lambda: b"<13>back" in taken)
+        await close(endless)
+        await close(other)
+    assert max(map(len, taken)) <= 1001
+
+
+async def test_without_room_it_does_not_read_and_nothing_is_lost(eventually: Eventually) -> None:
+    taken, room = Taken(), [False]
+    async with listening(taken, room=lambda: room[0]) as listener:
+        _, writer = await connect(listener)
+        lines = [b"<13>%06d" % number for number in range(200_000)]
+        writer.write(b"".join(line + b"\n" for line in lines))
+        await eventually(lambda: len(taken) > 0)
+        await asyncio.sleep(0.2)  # it had every chance to read on
+        held_back = len(taken)
+        assert held_back < len(lines) // 2
+        room[0] = True
+        await eventually(lambda: len(taken) == len(lines))
+        assert taken == lines
+        await close(writer)
+
+
+async def test_limits_of_connections_and_sources(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken, max_connections_per_peer=2) as listener:
+        pairs = [await connect(listener) for _ in range(3)]
+        await eventually(lambda: taken.refused["connections_per_peer"] == 1)
+        assert await pairs[2][0].read() == b""
+        await close(pairs[0][1])
+        await eventually(lambda: listener.connections == 1)
+        again, writer = await connect(listener)
+        writer.write(b"<13>x\n")
+        await eventually(lambda: taken == [b"<13>x"])
+        for one in (*(writer for _, writer in pairs), writer):
+            await close(one)
+        assert again is not None
+    async with listening(taken, allowed=Allowed([ip_network("192.0.2.0/24")])) as listener:
+        reader, writer = await connect(listener)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert taken.refused["source"] == 1
+        await close(writer)
+
+
+async def test_an_idle_connection_is_closed_and_what_it_had_begun_is_kept(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken, idle_timeout=0.2) as listener:
+        reader, writer = await connect(listener)
+        writer.write(b"<13>begun")
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert taken == [b"<13>begun"]
+        await close(writer)
+
+
+@given(st.lists(st.ip_addresses(v=4).map(str), max_size=20))
+@settings(deadline=None)
+def test_allowed_is_what_the_networks_hold(addresses: list[str]) -> None:
+    allowed = Allowed([ip_network("10.0.0.0/8"), ip_network("128.0.0.0/1"), ip_network("2001:db8::/32")])
+    for address in addresses:
+        first = int(address.split(".")[0])
+        assert allowed(address) is (first == 10 or first >= 128)
+        assert allowed(f"::ffff:{address}") is allowed(address)
+    assert allowed("2001:db8::1%eth0")
+    assert not allowed("fe80::1%eth0")
+    assert Allowed([])("anything")
