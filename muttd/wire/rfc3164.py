@@ -1,49 +1,148 @@
 """RFC 3164 messages and their many near relations: a time, a host name and a tag, each of which may be missing.
 
 The readings that rules rely on: after a time, a first word without colon is the host name, with one it is the tag. A host
-name is never invented: what is not surely one stays in the message.
+name is never invented: what is not surely one stays in the message, and so does all that is not surely a header.
 """
 
 import re
 
+from muttd.wire import rfc5424
+from muttd.wire.dialects import Dialects
 from muttd.wire.reading import Reading
 from muttd.wire.timestamps import Clock
 
+_LEVELS = "emerg|alert|crit|critical|err|error|warn|warning|notice|info|debug"
+_FACILITIES = "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]"
+_LEVEL = re.compile(rf"(?:(?P<facility>{_FACILITIES})\.)?(?:{_LEVELS}|{_LEVELS.upper()})\s")
+"""A level, alone or behind its facility, that some senders write before the host name or the tag (F5, SONiC, CMS)."""
+NO_HOSTS = frozenset(_LEVELS.split("|"))
+
+_GAP = re.compile(r"\s*(?::(?!:)\s*)?")
+_VERSION = re.compile(r"\d{1,3} +")
+_BODY = re.compile(r"[\[{<\"'|%]|(?:CEF|LEEF): ?\d|-- ")
+"""What no host name and no tag opens with."""
+
 _TAG = re.compile(
-    r"(?P<app>[A-Za-z0-9_./#@(+-][A-Za-z0-9_./#@()+:-]{0,127}?)"
-    r"(?:\[(?P<pid>[^\s\[\]]{1,128})\](?::| :|(?= ))|(?: :(?= )|:(?=\s|$)))"
+    r"(?P<app>[A-Za-z0-9_/(.#@*+-][\w./()#@*+$&!~-]{0,127}+(?::[A-Za-z][\w./-]{0,63}(?=[:\[]))?)"
+    r"(?:"
+    r"\ ?\[(?P<pid>[^\s\[\]]{0,128})\](?:\ ?:|(?<=\d\])(?=\s))"  # app[7]: text · app[7] text · app [7]: text
+    r"|\ ?:(?=\s|$)"  # app: text · app : text
+    r"|(?<=[a-z0-9]{2}):(?=[A-Za-z\[\"'])(?!\S{1,200}:\S)"  # app:text
+    r")"
 )
-_HOST = re.compile(r"[\w.:%-]{1,255}(?<![:%])")
-_MNEMONIC = re.compile(r"%[A-Z][A-Z0-9_-]*-\d-[A-Z0-9_]+")
+_HOST = re.compile(r"(?=[\w.:%@~-]*\w)[\w.:%@~-]{1,255}+(?<!:)|\[[0-9A-Fa-f:.]{3,45}\]")
+_ADDRESS = re.compile(
+    r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}|[A-Za-z][\w-]*(?:\.[\w-]+){2,}"
+)
+"""Words that can be nothing but a host: addresses and names with domain."""
 
 
-def read(text: str, clock: Clock, received: float) -> Reading:
-    """The message after its PRI. Total: where nothing else can be told, all of `text` is the message."""
-    reading = Reading(text)
-    start = len(text) - len(text.lstrip(" "))
-    stamp = clock.read(text, start, received)
-    if stamp:
-        reading.time = stamp.time
+class Reader:
+    """Reads what is not RFC 5424. Total: where nothing else can be told, all of the text is the message."""
+
+    def __init__(self, dialects: Dialects) -> None:
+        self._dialects = dialects
+
+    def read(self, text: str, clock: Clock, received: float) -> Reading:
+        """The message after its PRI."""
+        stamp_start = _end(_GAP.match(text))
+        stamp = clock.read(text, stamp_start, received)
+        if not stamp and (version := _VERSION.match(text)):
+            stamp = clock.read(text, version.end(), received)
+        if not stamp:
+            return self._without_time(text)
+        reading = Reading(text, time=stamp.time)
         if stamp.defect:
             reading.defects.append(stamp.defect)
-        start = stamp.end
-        if text.startswith(":", start):
-            start += 1
-        rest = text[start:].lstrip(" ")
-        word, _, after = rest.partition(" ")
-        if word and not _TAG.match(rest) and _HOST.fullmatch(word):
-            reading.hostname = word
-            rest = after
-        reading.message = rest
-    else:
-        reading.message = text[start:]
-    return read_tag(reading)
+        if text[stamp.end : stamp.end + 1] not in ("", " ", ":"):
+            return reading  # the first column of a table, not a header
+        reading.message = text[_end(_GAP.match(text, stamp.end)) :]
+        self._take_host(reading)
+        if reading.hostname:
+            self._take_inner_header(reading, clock, received)
+        _take_tag(reading)
+        return reading
+
+    def _without_time(self, text: str) -> Reading:
+        """A tag, or a host that can be nothing else and a tag; else all is message."""
+        reading = Reading(text.lstrip(" "))
+        if _BODY.match(reading.message):
+            return reading
+        if not _take_tag(reading):
+            word, _, rest = reading.message.partition(" ")
+            tag = _TAG.match(rest)
+            if tag and not _BODY.match(rest) and (_ADDRESS.fullmatch(word) or (tag["pid"] and _is_host(word))):
+                reading.hostname, reading.message = word, rest
+                _take_tag(reading)
+        return reading
+
+    def _take_host(self, reading: Reading) -> None:
+        """Move the host name that opens the message to its field, where one does."""
+        rest = reading.message
+        origin = self._dialects.origin(rest)
+        if origin:
+            reading.hostname, reading.message = origin.hostname, origin.rest
+            reading.found(**origin.findings)
+            return
+        level = _LEVEL.match(rest)
+        if level and (level["facility"] or _is_tag(rest[level.end() :])):
+            reading.found(level=level[0].strip())
+            rest = reading.message = rest[level.end() :]
+        if _BODY.match(rest) and not rest.startswith("["):
+            return
+        words = rest.split(maxsplit=1)
+        word = words[0] if words else ""
+        after = rest[len(word) :]
+        if not _is_host(word) or (_is_tag(rest) and not _ADDRESS.fullmatch(word)):
+            return
+        reading.hostname = word.strip("[]")
+        reading.message = after[_end(_GAP.match(after)) :] if after[:2] == " :" else after[1:].lstrip(" ")
+
+    def _take_inner_header(self, reading: Reading, clock: Clock, received: float) -> None:
+        """A collector put its own header before the device's: keep the device's time and name as findings."""
+        text = reading.message
+        inner = rfc5424.read(text, clock, received)
+        if not inner and not text[:1].isdigit():
+            stamp = clock.read(text, 0, received)
+            if stamp and text.startswith((" ", ": "), stamp.end):
+                inner = Reading(text[_end(_GAP.match(text, stamp.end)) :], time=stamp.time)
+                self._take_host(inner)
+        if not inner:
+            inner = self._dialects.header(text, clock, received)
+        if inner and inner.hostname:
+            reading.found(origin=inner.hostname, origin_time=inner.time)
+            reading.message = inner.message
+            reading.app_name, reading.proc_id, reading.msg_id = inner.app_name, inner.proc_id, inner.msg_id
+            for name, params in (inner.structured_data or {}).items():
+                reading.structured_data = reading.structured_data or {}
+                reading.structured_data.setdefault(name, {}).update(params)
 
 
-def read_tag(reading: Reading) -> Reading:
-    """Move the tag that opens the message to its fields."""
-    tag = _TAG.match(reading.message)
-    if tag:
-        reading.app_name, reading.proc_id = tag["app"], tag["pid"]
-        reading.message = reading.message[tag.end() :].removeprefix(" ")
-    return reading
+def _take_tag(reading: Reading) -> bool:
+    """Move the tag that opens the message to its fields, where one does."""
+    rest = reading.message
+    if level := _LEVEL.match(rest):
+        if not _is_tag(rest[level.end() :]):
+            return False
+        reading.found(level=level[0].strip())
+        rest = rest[level.end() :]
+    tag = _TAG.match(rest)
+    if not tag or _BODY.match(rest) or reading.app_name:
+        return False
+    reading.app_name, reading.proc_id = tag["app"], tag["pid"] or None
+    reading.message = rest[tag.end() :].removeprefix(" ")
+    return True
+
+
+def _is_tag(rest: str) -> bool:
+    """Whether a tag opens `rest`. `gw1 : %…` is none: Cisco ASA writes its host name so."""
+    tag = _TAG.match(rest)
+    return bool(tag) and not (tag and tag["pid"] is None and tag[0].endswith(" :"))
+
+
+def _is_host(word: str) -> bool:
+    return bool(_HOST.fullmatch(word)) and word.lower() not in NO_HOSTS
+
+
+def _end(match: re.Match[str] | None) -> int:
+    return match.end() if match else 0

@@ -1,8 +1,8 @@
 """RFC 5424 messages, and those of senders that meant to write RFC 5424.
 
-`read` takes what follows the PRI of a message that opens with a VERSION. It reads the strict grammar of section 6 and the
-near misses: times without zone, fields missing at the end, structured data unquoted or spaced, a CEF, LEEF or
-RFC 3164 payload straight after the host name.
+`read` takes what follows the PRI. It reads the grammar of section 6 and its near misses: a time without zone or with a
+blank for the T, fields missing at the end, structured data missing, unquoted or spaced, a CEF, LEEF or RFC 3164 payload
+straight after the host name.
 """
 
 import re
@@ -13,15 +13,16 @@ from muttd.wire.timestamps import Clock
 NIL = "-"
 BOM = "\ufeff"
 
-_VERSION = re.compile(r"(\d{1,3}) +(?=\S)")
-_FIELDS = re.compile(r" *(\S+) (\S+) (\S+) (\S+)(?: |$)")
-_PLAIN_BODY = re.compile(r"(?:CEF|LEEF):\s?\d|[^\s:\[]+(?:\[[^\s\]]*\])?:(?: |$)(?!\S+ \S+ (?:-|\[))")
+_VERSION = re.compile(r"(\d{1,3}) +(?=\d{4}[-/]|- )", re.ASCII)
+_HOST = re.compile(r" +(\S+)(?: +|$)", re.ASCII)
+_FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: |$)(?=(?P<data>-(?: |$)|\[)?)", re.ASCII)
+_PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
+_PROCESS = re.compile(r"-|\d{1,10}", re.ASCII)
 _LIMITS = (("app name", 48), ("process id", 128), ("message id", 32))  # section 6, in characters
 
 _NAME = r'[^\s=\]"]+'
-_ELEMENT = re.compile(rf"\[ ?({_NAME})")
-_QUOTED = re.compile(rf' *({_NAME})="((?:[^"\\]|\\.)*+)"', re.DOTALL)
-_UNQUOTED = re.compile(rf" *({_NAME})=([^\s\]\"]*+)(?=[\s\]])")
+_ELEMENT = re.compile(rf"\[ ?({_NAME})", re.ASCII)
+_PARAM = re.compile(rf' *+({_NAME})=(?:"((?:[^"\\]|\\.)*+)"|([^\s\]"]*+)(?=[\s\]]))', re.DOTALL | re.ASCII)
 _ELEMENT_END = re.compile(r" ?\]")
 _ESCAPE = re.compile(r'\\(["\\\]])')
 
@@ -35,55 +36,54 @@ def read(text: str, clock: Clock, received: float) -> Reading | None:
         return None
     start = version.end()
     reading = Reading("")
-    if version[1] != "1":
-        reading.defects.append(f"version {version[1]} read as 1")
-    stamp = clock.read(text, start, received)
-    if stamp:
+    if text.startswith("- ", start):
+        start += 1
+    else:
+        stamp = clock.read(text, start, received)
+        if not stamp or not stamp.iso:
+            return None
         reading.time = stamp.time
         if stamp.defect:
             reading.defects.append(stamp.defect)
         start = stamp.end
-    elif text.startswith("- ", start):
-        start += 1
-    else:
-        return None
-    host = re.compile(r" +(\S+)").match(text, start)
+    if version[1] != "1":
+        reading.defects.append(f"version {version[1]} read as 1")
+    host = _HOST.match(text, start)
     if not host:
-        return None if not stamp else _plain(reading, text[start:])
+        return _payload(reading, text[start:])
     reading.hostname = _value(host[1])
-    start = host.end()
-    if stamp and stamp.by_epoch:
-        return _plain(reading, text[start:])
+    return _after_host(reading, text, host.end())
+
+
+def _after_host(reading: Reading, text: str, start: int) -> Reading:
     fields = _FIELDS.match(text, start)
-    if not fields or _PLAIN_BODY.match(text, start + 1):
-        return _plain(reading, text[start:])
-    reading.app_name, reading.proc_id, reading.msg_id = (_value(fields[n]) for n in (1, 2, 3))
-    for (name, limit), value in zip(_LIMITS, fields.groups(), strict=False):
-        if len(value) > limit:
+    if not fields or _PAYLOAD.match(text, start):
+        return _payload(reading, text[start:])
+    # Without structured data, three words could be any text: only a process id says that they are fields.
+    if not fields["data"] and (fields[1].endswith(":") or not _PROCESS.fullmatch(fields[2])):
+        return _payload(reading, text[start:])
+    reading.app_name, reading.proc_id, reading.msg_id = (_value(fields[number]) for number in (1, 2, 3))
+    for (name, limit), number in zip(_LIMITS, (1, 2, 3), strict=True):
+        if len(fields[number]) > limit:
             reading.defects.append(f"{name} longer than {limit} characters")
-    return _after_fields(reading, text, fields.start(4))
-
-
-def _after_fields(reading: Reading, text: str, start: int) -> Reading:
-    if text.startswith("-", start) and text[start + 1 : start + 2] in ("", " "):
-        reading.message = text[start + 2 :]
+    start = fields.end()
+    if fields["data"] and fields["data"] != "[":
+        reading.message = text[start + 2 :].removeprefix(BOM)
+        return reading
+    read = structured_data(text, start)
+    if read:
+        reading.structured_data, start, defects = read
+        reading.defects += defects
     else:
-        read = structured_data(text, start)
-        if read is None:
-            reading.defects.append("structured data missing or broken, left in the message")
-            reading.message = text[start:]
-        else:
-            reading.structured_data, end, defects = read
-            reading.defects += defects
-            reading.message = text[end:].removeprefix(" ")
-    reading.message = reading.message.removeprefix(BOM)
+        reading.defects.append("structured data missing or broken")
+    reading.message = text[start:].removeprefix(" ").removeprefix(BOM)
     return reading
 
 
-def _plain(reading: Reading, rest: str) -> Reading:
+def _payload(reading: Reading, rest: str) -> Reading:
     """Not RFC 5424 after all: what follows the host name is the message, whole."""
     reading.defects.append("no RFC 5424 fields after the host name")
-    reading.message = rest.lstrip(" ")
+    reading.message = rest.strip(" ")
     return reading
 
 
@@ -97,22 +97,22 @@ def structured_data(text: str, start: int) -> tuple[StructuredData, int, list[st
     A parameter that comes twice in one element has its values joined by a comma.
     """
     elements: StructuredData = {}
-    defects: list[str] = []
+    unquoted = False
     while element := _ELEMENT.match(text, start):
         params = elements.setdefault(element[1], {})
         start = element.end()
-        while param := _QUOTED.match(text, start) or _UNQUOTED.match(text, start):
-            value = param[2]
-            if param.re is _UNQUOTED:
-                if not defects:
-                    defects.append("structured data unquoted")
+        while param := _PARAM.match(text, start):
+            name, value = param[1], param[2]
+            if value is None:
+                value, unquoted = param[3], True
             elif "\\" in value:
                 value = _ESCAPE.sub(r"\1", value)
-            name = param[1]
             params[name] = f"{params[name]},{value}" if name in params else value
             start = param.end()
         end = _ELEMENT_END.match(text, start)
         if not end:
             return None
         start = end.end()
-    return (elements, start, defects) if elements else None
+    if not elements:
+        return None
+    return elements, start, ["structured data unquoted"] if unquoted else []

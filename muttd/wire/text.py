@@ -7,33 +7,30 @@ never holds NUL or a lone surrogate (PostgreSQL would refuse it) nor a terminal 
 import re
 
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
-_CONTROL_OCTETS = bytes([*range(9), 11, 12, *range(13, 32), 127])
 _TRAILER = "\0\r\n"
 
 
 def decode(data: bytes, charset: str) -> tuple[str, str, str | None]:
     """The text to read without its trailing NUL, CR and LF; the whole as `raw`; and a defect if it was not UTF-8."""
-    defect = None
     try:
         text = data.decode()
-        if data.isascii() and len(data.translate(None, _CONTROL_OCTETS)) == len(data):
-            return text.rstrip("\n"), text, None
-        raw = text
     except UnicodeDecodeError as error:
-        raw = data.decode("utf-8", "backslashreplace")
+        raw = visible(data.decode("utf-8", "backslashreplace"))
         if error.reason == "unexpected end of data":
-            text, defect = raw, "last character incomplete"
-        else:
-            text = data.decode(charset, "backslashreplace")
-            # A charset such as UTF-7 can spell lone surrogates.
-            text = text.encode("utf-8", "backslashreplace").decode()
-            defect = f"not UTF-8, read as {charset}"
-    octets = charset if text is not raw else "utf-8"
-    return visible(text.rstrip(_TRAILER), octets), visible(raw), defect
+            return raw.rstrip("\r\n"), raw, "last character incomplete"
+        text = data.decode(charset, "backslashreplace")
+        # A charset such as UTF-7 can spell lone surrogates.
+        text = text.encode("utf-8", "backslashreplace").decode()
+        return visible(text.rstrip(_TRAILER), charset), raw, f"not UTF-8, read as {charset}"
+    if text.isprintable():
+        return text, text, None
+    raw = visible(text)
+    trimmed = text.rstrip(_TRAILER)
+    return (raw[: len(trimmed)] if raw is text else visible(trimmed)), raw, None
 
 
 def visible(text: str, charset: str = "utf-8") -> str:
-    """`text` with its control characters escaped as the octets they came in."""
+    """`text` with its control characters escaped as the octets they came in; the same object where it has none."""
 
     def escaped(match: re.Match[str]) -> str:
         return "".join(f"\\x{octet:02x}" for octet in match[0].encode(charset, "backslashreplace"))

@@ -21,12 +21,39 @@ ZONES = {
     **dict.fromkeys(("BST", "CET", "MET", "MEZ", "WEST", "WAT"), 1.0),
     **dict.fromkeys(("CEST", "MEST", "MESZ", "EET", "SAST", "CAT"), 2.0),
     **dict.fromkeys(("EEST", "MSK", "EAT", "TRT"), 3.0),
-    "GST": 4.0, "PKT": 5.0, "IST": 5.5, "NPT": 5.75, "ICT": 7.0, "WIB": 7.0,
+    "GST": 4.0,
+    "PKT": 5.0,
+    "IST": 5.5,
+    "NPT": 5.75,
+    "ICT": 7.0,
+    "WIB": 7.0,
     **dict.fromkeys(("AWST", "HKT", "SGT", "MYT", "PHT"), 8.0),
-    "JST": 9.0, "KST": 9.0, "ACST": 9.5, "AEST": 10.0, "ACDT": 10.5, "AEDT": 11.0, "NZST": 12.0, "NZDT": 13.0,
-    "NDT": -2.5, "NST": -3.5, "BRT": -3.0, "ART": -3.0, "CLT": -4.0, "AST": -4.0, "ADT": -3.0,
-    "EDT": -4.0, "EST": -5.0, "CDT": -5.0, "CST": -6.0, "MDT": -6.0, "MST": -7.0, "PDT": -7.0, "PST": -8.0,
-    "AKDT": -8.0, "AKST": -9.0, "HST": -10.0,
+    "JST": 9.0,
+    "KST": 9.0,
+    "ACST": 9.5,
+    "AEST": 10.0,
+    "ACDT": 10.5,
+    "AEDT": 11.0,
+    "NZST": 12.0,
+    "NZDT": 13.0,
+    "NDT": -2.5,
+    "NST": -3.5,
+    "BRT": -3.0,
+    "ART": -3.0,
+    "CLT": -4.0,
+    "AST": -4.0,
+    "ADT": -3.0,
+    "EDT": -4.0,
+    "EST": -5.0,
+    "CDT": -5.0,
+    "CST": -6.0,
+    "MDT": -6.0,
+    "MST": -7.0,
+    "PDT": -7.0,
+    "PST": -8.0,
+    "AKDT": -8.0,
+    "AKST": -9.0,
+    "HST": -10.0,
 }
 """Hours east of UTC. Where a name has several meanings (CST, IST, BST) the one that most devices mean."""
 
@@ -34,33 +61,37 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _MONTH = f"(?P<month>(?i:{'|'.join(_MONTHS)}))"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _DAY = r"(?P<day>\d{1,2})"
-_CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12})(?:\.\d{1,3})?(?!\d))?"
+_CLOCK = (
+    r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12})(?:\.\d{1,3})?(?!\d))?"
+    r"(?: (?P<half>[AaPp])[Mm](?:\.(?P<late_fraction>\d{1,12}))?(?!\w))?"  # Cisco UCM: 05:50:19 AM.484
+)
 _ZONE = (
     r"(?: ?(?P<utc>[Zz])(?![\w-])"
     r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])"
     rf"| ?(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:,\]]|$)"
-    r"| (?P<unknown>[A-Z]{2,5})(?=: ?%))?"
+    r"| (?P<unknown>[A-Z]{2,5})(?=: *(?:%|$)))?"
 )
 _MONTH_FIRST = re.compile(
     # Oct  3 04:05:06 · Mar 06 2026 12:53:10 · Mar 5 2026 04:07:09+08:00 · Mar 05 04:07:09 2026 · Tue Mar  3 04:05:06
     rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?{_MONTH} +{_DAY}(?:,? {_YEAR})?,? +{_CLOCK}{_ZONE}"
-    r"(?: (?P<late_year>(?:19|20)\d\d)(?=[\s:]|$))?"
+    r"(?: (?P<late_year>(?:19|20)\d\d)(?=\s|: |$))?",
+    re.ASCII,
 )
 _DIGIT_FIRST = (
     # 2026-03-05T04:07:09.612+02:00 · 2026-03-05 04:07:09,612 +0000 · 2026/03/05 04:07:09 · 2026-03-05T04:07Z
     re.compile(
         rf"(?P<year>\d{{4}})(?P<dash>[-/])(?P<digits>\d{{1,2}})(?P=dash){_DAY}(?:[Tt]| {{1,2}}|[-_/](?=\d\d:))"
-        rf"(?:{_CLOCK}|(?P<hour_only>\d\d):(?P<minute_only>\d\d)(?=[Z+-])){_ZONE}(?![\d:])"
+        rf"(?:{_CLOCK}|(?P<hour_only>\d\d):(?P<minute_only>\d\d)(?=[Z+-])){_ZONE}(?![\d:])",
+        re.ASCII,
     ),
     # 2026 Mar 06 09:22:34 CET
-    re.compile(rf"{_YEAR} {_MONTH} +{_DAY} +{_CLOCK}{_ZONE}"),
+    re.compile(rf"{_YEAR} {_MONTH} +{_DAY} +{_CLOCK}{_ZONE}", re.ASCII),
     # 5 Mar 2026 04:07:09 · 05-Mar-2026 04:07:09 · 05/Mar/2026:04:07:09 +0000
-    re.compile(rf"{_DAY}(?P<dash>[-/ ]){_MONTH}(?P=dash){_YEAR}[ :]{_CLOCK}{_ZONE}"),
+    re.compile(rf"{_DAY}(?P<dash>[-/ ]){_MONTH}(?P=dash){_YEAR}[ :]{_CLOCK}{_ZONE}", re.ASCII),
     # 03/05/2026:04:07:09 GMT
-    re.compile(rf"(?P<first>\d\d)/(?P<digits>\d\d)/{_YEAR}[: ]{_CLOCK}{_ZONE}"),
-    # 1772683629.612345 · 1772683629612
-    re.compile(r"(?P<epoch>[12]\d{9})(?:\.(?P<fraction>\d{1,9})|(?P<milliseconds>\d{3}))?(?=\s)"),
+    re.compile(rf"(?P<first>\d\d)/(?P<digits>\d\d)/{_YEAR}[: ]{_CLOCK}{_ZONE}", re.ASCII),
 )
+_EPOCH = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\s|$)", re.ASCII)
 _OPENS_MONTH_FIRST = frozenset("JFMASONDTWjfmasond")
 
 
@@ -70,8 +101,8 @@ class Stamp(NamedTuple):
     time: str | None
     end: int
     defect: str | None = None
-    by_epoch: bool = False
-    """It was written as seconds since 1970."""
+    iso: bool = False
+    """It was written year first, as RFC 5424 demands."""
 
 
 class Clock:
@@ -96,6 +127,17 @@ class Clock:
                     return self._stamp(match, received)
         return None
 
+    def read_epoch(self, text: str, position: int, received: float) -> Stamp | None:
+        """Seconds since 1970 at `position`, with a fraction of any length; always UTC."""
+        match = _EPOCH.match(text, position)
+        if not match:
+            return None
+        seconds = int(match[1])
+        if seconds - received > AHEAD:
+            return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead")
+        fraction = f".{match[2][:6]}" if match[2] else ""
+        return Stamp(_text(datetime.fromtimestamp(seconds, UTC), fraction, "Z"), match.end())
+
     def yearless(self, stamp: str, received: float) -> tuple[str, float] | None:
         """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2) as RFC 3339 text and epoch; None where it does not exist."""
         hour = int(received) // 3600
@@ -111,7 +153,7 @@ class Clock:
         if match:
             moment = self._nearest(match, hour * 3600.0, self.zone)
             if moment:
-                read = _text(moment, "", self.zone), moment.timestamp()
+                read = _text(moment, "", None), moment.timestamp()
         self._yearless[stamp] = read
         return read
 
@@ -134,10 +176,10 @@ class Clock:
 
     def _stamp(self, match: re.Match[str], received: float) -> Stamp:
         found = match.groupdict()
-        if found.get("epoch"):
-            return _epoch_stamp(match, received)
-        zone, defect = self._zone(found)
-        fraction = f".{found['fraction'][:6]}" if found["fraction"] else ""
+        iso = match.re is _DIGIT_FIRST[0]
+        zone, offset, defect = self._zone(found)
+        digits = found["fraction"] or found["late_fraction"]
+        fraction = f".{digits[:6]}" if digits else ""
         if found["second"] == "60":
             found["second"], defect = "59", "leap second read as the second before"
         if found.get("first"):
@@ -147,26 +189,27 @@ class Clock:
         else:
             moment = self._nearest(match, received, zone)
         if moment is None:
-            return Stamp(None, match.end(), defect or f"device time {match[0]} does not exist")
+            return Stamp(None, match.end(), defect or f"device time {match[0]} does not exist", iso)
         if moment.timestamp() - received > AHEAD:
-            return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead")
-        return Stamp(_text(moment, fraction, zone), match.end(), defect)
+            return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead", iso)
+        return Stamp(_text(moment, fraction, offset), match.end(), defect, iso)
 
-    def _zone(self, found: dict[str, str | None]) -> tuple[tzinfo, str | None]:
-        """The zone that the stamp names, else the configured one."""
+    def _zone(self, found: dict[str, str | None]) -> tuple[tzinfo, str | None, str | None]:
+        """The zone that the stamp names, else the configured one; the stamp's offset; a defect."""
         if found["utc"]:
-            return UTC, None
+            return UTC, "Z", None
         if offset := found["offset"]:
             digits = offset[1:].replace(":", "").ljust(4, "0")
-            minutes = int(digits[:2]) * 60 + int(digits[2:])
-            if minutes < 24 * 60:
-                return timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes)), None
-            return self.zone, f"offset {offset} cannot be right"
+            hours, minutes = int(digits[:2]), int(digits[2:])
+            if hours < 24 and minutes < 60:
+                east = timedelta(hours=hours, minutes=minutes)
+                return timezone(-east if offset[0] == "-" else east), f"{offset[0]}{digits[:2]}:{digits[2:]}", None
+            return self.zone, None, f"offset {offset} cannot be right"
         if name := found["name"]:
-            return timezone(timedelta(hours=ZONES[name])), None
+            return timezone(timedelta(hours=ZONES[name])), None, None
         if unknown := found["unknown"]:
-            return self.zone, f"zone {unknown} unknown, read in the configured one"
-        return self.zone, None
+            return self.zone, None, f"zone {unknown} unknown, read in the configured one"
+        return self.zone, None, None
 
     def _nearest(self, match: re.Match[str], received: float, zone: tzinfo) -> datetime | None:
         """The moment without year in the year that puts it nearest to `received`."""
@@ -189,6 +232,10 @@ def _moment(found: dict[str, str | None], year: int, zone: tzinfo) -> datetime |
 
 def _existing(found: dict[str, str | None], year: int, month: int, day: int, zone: tzinfo) -> datetime | None:
     hour = int(found["hour"] or found.get("hour_only") or 0)
+    if half := found["half"]:
+        if not 1 <= hour <= 12:
+            return None
+        hour = hour % 12 + (12 if half in "Pp" else 0)
     minute = int(found["minute"] or found.get("minute_only") or 0)
     try:
         moment = datetime(year, month, day, hour, minute, int(found["second"] or 0), tzinfo=zone)
@@ -213,18 +260,7 @@ def _day_month_either_way(
     return None, f"date {date} " + ("can be read in two ways" if possible else "cannot be right")
 
 
-def _epoch_stamp(match: re.Match[str], received: float) -> Stamp:
-    seconds = int(match["epoch"])
-    if seconds - received > AHEAD:
-        return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead", by_epoch=True)
-    digits = match["fraction"] or match["milliseconds"]
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return Stamp(_text(moment, f".{digits[:6]}" if digits else "", UTC), match.end(), by_epoch=True)
-
-
-def _text(moment: datetime, fraction: str, zone: tzinfo) -> str:
-    """RFC 3339 text; UTC as Z, offsets to the minute."""
-    if zone is UTC:
-        return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + fraction + "Z"
+def _text(moment: datetime, fraction: str, offset: str | None) -> str:
+    """RFC 3339 text with the device's own `offset`; UTC that nobody spelled is Z, other offsets are to the minute."""
     text = moment.isoformat(timespec="seconds")
-    return text[:19] + fraction + text[19:25]
+    return text[:19] + fraction + (offset or ("Z" if moment.tzinfo is UTC else text[19:25]))

@@ -1,0 +1,94 @@
+"""Cisco IOS, IOS-XE, IOS-XR, NX-OS, ASA, FTD, UCM, UCS, ACI, wireless; Arista EOS: all write %FACILITY-SEVERITY-MNEMONIC.
+
+What stands before the mnemonic comes in any choice and nearly any order, as `logging origin-id`, `service sequence-numbers`,
+`service timestamps` and the relays between say:
+
+    [sequence:] [host:] [counter:] [*task:] [node:][*.]TIME[ ZONE]: [host] [program[pid]:] %MNEMONIC: text
+
+so the header is read part by part. The mnemonic opens the message, because rules match on it. `*` or `.` before the time
+says that the clock is not synchronised (IOS: never set, or lost its source).
+"""
+
+import re
+
+from muttd.wire.dialects import Body, Header
+from muttd.wire.interfaces import interface_in
+from muttd.wire.reading import Reading
+from muttd.wire.timestamps import Clock
+
+_MNEMONIC = re.compile(r"%(?P<mnemonic>[A-Z][\w-]{0,60}?-[0-7]-[\w-]{1,80})(?=\s|:|$)")
+_HEADER_LIMIT = 250
+"""Characters before the mnemonic; a longer header is none."""
+
+_GAP = re.compile(r"[\s:]+")
+_SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.A-Z])")
+_UPTIME = re.compile(r"(?:\d{1,4}:\d\d:\d\d(?:\.\d+)?|\d+[ywdhm]\d+[wdhms]|\d+ \d+)(?=:)")
+_NODE = re.compile(r"(?:[A-Z]{1,3}/)?\d{1,3}/[A-Z0-9]{1,4}(?:/[A-Z0-9]{1,8}){0,2}(?=:)")
+_TASK = re.compile(r"\*[A-Za-z]\w*(?=: )")
+_PROGRAM = re.compile(r"([A-Za-z_][\w./()@-]{0,63})(?:\[(\w{1,20})\](?=:| )|(?= ?:))")
+_HOST = re.compile(r"(?=[\w:.-]*[\w])[\w][\w./:-]{0,254}?(?= ?: | ?:$| |$)")
+
+
+def read_header(text: str, clock: Clock, received: float) -> Reading | None:
+    """The header part by part up to the mnemonic; None where a part is none of ours."""
+    mnemonic = _MNEMONIC.search(text, 0, _HEADER_LIMIT)
+    if not mnemonic:
+        return None
+    header = text[: mnemonic.start()]
+    reading = Reading(text[mnemonic.start() :])
+    position = _after_gap(header, 0)
+    timed = False
+    while position < len(header):
+        unsynchronised = header[position] in "*."
+        stamp = None if timed else clock.read(header, position + unsynchronised, received)
+        if stamp:
+            timed = True
+            reading.time = stamp.time
+            if stamp.defect:
+                reading.defects.append(stamp.defect)
+            reading.found(clock="unsynchronised" if unsynchronised else None)
+            position = _after_gap(header, stamp.end)
+            continue
+        position = _after_gap(header, _part(header, position, reading))
+        if position < 0:
+            return None
+    return reading
+
+
+def _after_gap(header: str, position: int) -> int:
+    gap = _GAP.match(header, position) if position >= 0 else None
+    return gap.end() if gap else position
+
+
+def _part(header: str, start: int, reading: Reading) -> int:
+    """Read one part that is no time; where it ends, or -1 where it is none that we know."""
+    found = (reading.structured_data or {}).get("mutt", {})
+    if part := _UPTIME.match(header, start):
+        reading.found(uptime=part[0])
+    elif part := _SEQUENCE.match(header, start):
+        reading.found(**{"counter" if "sequence" in found else "sequence": part[0]})
+    elif part := _NODE.match(header, start):
+        reading.found(node=part[0])
+    elif part := _TASK.match(header, start):
+        reading.found(task=part[0][1:])
+    elif (part := _PROGRAM.match(header, start)) and (part[2] or reading.hostname):
+        if reading.app_name:
+            return -1
+        reading.app_name, reading.proc_id = part[1], part[2]
+    elif (part := _HOST.match(header, start)) and not reading.hostname:
+        reading.hostname = part[0]
+    else:
+        return -1
+    return part.end()
+
+
+def read_mnemonic(reading: Reading) -> None:
+    """The mnemonic, which is the program's name where there is none, and the interface that the text is about."""
+    mnemonic = _MNEMONIC.match(reading.message)
+    if mnemonic:
+        reading.app_name = reading.app_name or mnemonic["mnemonic"]
+        reading.found(mnemonic=mnemonic["mnemonic"], interface=interface_in(reading.message, mnemonic.end()))
+
+
+HEADERS = (Header(r"[^%]{0,250}%[A-Z]", read_header),)
+BODIES = (Body(r"%[A-Z]", read_mnemonic),)

@@ -1,0 +1,41 @@
+"""Firewalls that write key=value and no header: Fortinet (date= time= devname= tz=), SonicWall (id=firewall time=).
+
+The text is the message, whole; the time and, where it is a name, the host are read from it too.
+"""
+
+import re
+
+from muttd.wire.dialects import Header
+from muttd.wire.reading import Reading
+from muttd.wire.timestamps import Clock
+
+SEARCHED = 1000
+"""Characters searched: these keys stand at the beginning."""
+
+_DATE = re.compile(r'\bdate="?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
+_ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d:?\d\d)')
+_TIME = re.compile(r'\btime="(?=\d{4}-\d\d-\d\d \d\d:)')
+_NAME = re.compile(r'\bdev(?:ice_)?name="?([\w.-]{1,255})')
+
+
+def read_pairs(text: str, clock: Clock, received: float) -> Reading:
+    """Whole text; time with the device's `tz`; host from devname."""
+    reading = Reading(text)
+    name = _NAME.search(text, 0, SEARCHED)
+    reading.hostname = name[1] if name else None
+    stamp = None
+    if date := _DATE.search(text, 0, SEARCHED):
+        zone = _ZONE.search(text, 0, SEARCHED)
+        stamp = clock.read(f"{date[1]} {date[2]}{zone[1] if zone else ''}", 0, received)
+    elif time := _TIME.search(text, 0, SEARCHED):
+        stamp = clock.read(text[: SEARCHED + 40].replace('"', " "), time.end(), received)
+    if stamp:
+        reading.time = stamp.time
+        if stamp.defect:
+            reading.defects.append(stamp.defect)
+    return reading
+
+
+HEADERS = (
+    Header(r'(?:date|id|logver|timestamp|devname|device|time)="?[\w.:-]+"?[ ,]\S{0,60}?=|id=firewall\b', read_pairs),
+)

@@ -1,0 +1,22 @@
+"""VMware ESXi, vCenter, NSX: structured data without quotes, in the message: info hostd[2099] [Originator@6876 sub=Vim] text."""
+
+import re
+
+from muttd.wire.dialects import Body
+from muttd.wire.reading import Reading
+from muttd.wire.rfc5424 import structured_data
+
+_ELEMENT = re.compile(
+    r"(?:(?:info|verbose|warning|error|trivia|panic) )?(?:\w{1,40}\[\w{1,40}\] )?(?=\[[\w.-]{1,32}@\d{1,10}[ \]])"
+)
+
+
+def read_element(reading: Reading) -> None:
+    """The element as structured data; it stays in the message, where a person looks for it."""
+    element = _ELEMENT.match(reading.message)
+    read = structured_data(reading.message, element.end()) if element else None
+    if read and not reading.structured_data:
+        reading.structured_data = read[0]
+
+
+BODIES = (Body(_ELEMENT.pattern, read_element),)
