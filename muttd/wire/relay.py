@@ -25,11 +25,16 @@ _SEVERITIES = {
 }
 _FACILITIES = {
     name: number
-    for number, name in enumerate(
-        "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp ntp security console solaris-cron".split()
-        + [f"local{number}" for number in range(8)]
+    for number, names in enumerate(
+        (
+            *("kern", "user", "mail", "daemon", "auth security", "syslog", "lpr", "news", "uucp", "cron"),
+            *("authpriv", "ftp", "ntp", "audit", "alert", "clock"),
+            *(f"local{number}" for number in range(8)),
+        )
     )
+    for name in names.split()
 }
+"""RFC 5424 section 6.2.1, by the words that relays use."""
 _ALIASES = {
     "hostname": ("hostname", "host", "HOSTNAME", "fromhost"),
     "message": ("message", "msg", "MESSAGE"),
@@ -136,7 +141,7 @@ def _event(item: Any, source_ip: str, received: float, event_id: str, read_syslo
 def _text(item: dict[str, Any], field: str) -> str | None:
     for name in _ALIASES[field]:
         value = item.get(name)
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != "" and value != "-":
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and value not in {"", "-"}:
             return visible(str(value).encode("utf-8", "replace").decode())
     return None
 
