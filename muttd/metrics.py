@@ -120,6 +120,7 @@ class Metrics:
         self.moog_latency = seconds("mutt_moog_forward_latency_seconds", "One request to Moog.")
         self.rate_limited = counter("mutt_moog_rate_limit_hits", "Times a forwarder had to wait for the rate limit.")
         self.circuit_open = gauge("mutt_moog_circuit_open", "1 while nothing is sent because Moog fails.")
+        self.dlq_overflow = counter("mutt_moog_dlq_overflow", "Oldest dead letters dropped for want of room.")
         self.delivery_age = seconds("mutt_delivery_latency_seconds", "From receipt of an event to Moog's acceptance.")
 
     def tally(self, listener: str) -> Tally:

@@ -1,0 +1,321 @@
+"""The forwarder: takes alerts from the alert list and delivers them to Moog.
+
+Promises: an alert is delivered at least once, each time under the same external_id, or it is among the dead letters
+with its reason; alerts of one signature arrive in their order; all forwarders together keep to one rate limit; what
+cannot be sent now waits in Redis, and nothing is held here but what is being tried.
+
+Decides nothing itself: verdict.py says what an answer means, payload.py what is sent, queue/lanes.py whose turn it is.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import aiohttp
+import msgspec
+
+from muttd.event import Alert, decode_alert, rfc3339
+from muttd.metrics import Metrics
+from muttd.pipeline import payload
+from muttd.pipeline.moog import Moog, Target, authentication
+from muttd.pipeline.queue.budget import Circuit
+from muttd.pipeline.queue.lanes import FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries
+from muttd.pipeline.queue.lists import Worker
+from muttd.pipeline.verdict import Outcome, Policy, Verdict, judge
+
+log = logging.getLogger(__name__)
+
+LEASE_MARGIN = 5.0
+"""Seconds a lease outlives the longest request: to settle it, over a slow Redis too."""
+STOP_GRACE = 6.0
+"""Seconds that requests under way may take after a stop; then they are broken off and tried again by others."""
+_RELEASE_LIMIT = 2.0
+"""Seconds to give a broken-off alert back; after that its lease runs out by itself."""
+_SORT_BATCH = 100
+"""Alerts that are sorted into lanes in one step: a millisecond of Redis."""
+_REQUEST_BATCH = 50
+"""Alerts in one request, where the profile takes several."""
+_LOOK_AGAIN = 1.0
+"""Seconds after which the lanes are looked at again without a cause: other forwarders fill and free them too."""
+_NO_ROOM_PAUSE = 0.02
+"""Seconds until sorting is tried again while the lanes are full."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+"""Seconds between two tries while Redis is away."""
+_UNREADABLE_KEPT = 65536
+"""Characters kept of an element of the alert list that is no alert."""
+
+
+class Forwarder:
+    """One forwarder process's work. `run` it until its stop event is set."""
+
+    def __init__(
+        self,
+        *,
+        worker: Worker,
+        lanes: Lanes,
+        circuit: Circuit,
+        session: Callable[[], aiohttp.ClientSession],
+        target: Target,
+        policy: Policy,
+        metrics: Metrics,
+        concurrency: int,
+        heartbeat_interval: float,
+    ) -> None:
+        """`worker` gives name and heartbeat; `concurrency` is how many requests may be under way at once.
+
+        The lease of `lanes` must be `target.timeout` + LEASE_MARGIN at least.
+        """
+        self._worker = worker
+        self._lanes = lanes
+        self._circuit = circuit
+        self._new_session = session
+        self._target = target
+        self._policy = policy
+        self._metrics = metrics
+        self._concurrency = concurrency
+        self._heartbeat_interval = heartbeat_interval
+        self._per_request = _REQUEST_BATCH if payload.takes_several(target.profile) else 1
+        self._settling = asyncio.Lock()  # one connection for all that is settled: the pool is small
+        self._wake = asyncio.Event()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._redis_away = False
+        self._held_back = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Delivers until `stop` is set, then finishes or gives back what is under way, within ten seconds.
+
+        Redis and Moog may be away at any time, from the start on too. Raises ConfigurationError where the target
+        cannot be right.
+        """
+        authentication(self._target.auth, self._target.secret())
+        await self._again_while_away(stop, self._beat)
+        async with self._new_session() as session, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._repeat(stop, self._beat, self._heartbeat_interval))
+            tasks.create_task(self._repeat(stop, lambda: self._sort(stop), 0))
+            await self._dispatch(stop, Moog(self._target, session))
+        with contextlib.suppress(TimeoutError, *FAULTS):
+            async with asyncio.timeout(_RELEASE_LIMIT):
+                await self._worker.retire()
+
+    async def refresh_gauges(self) -> None:
+        """Brings the depths up to date; leaves them as they are while Redis is away."""
+        with contextlib.suppress(*FAULTS):
+            depths = await self._lanes.depths()
+            self._metrics.alert_depth.set(depths.waiting)
+            self._metrics.retry_depth.set(depths.retry)
+            self._metrics.dlq_depth.set(depths.dead)
+            self._metrics.circuit_open.set((await self._circuit.state()).state != "closed")
+
+    async def _beat(self) -> None:
+        await self._worker.beat("delivering")
+
+    # Sorting: from the alert list into the lanes.
+
+    async def _sort(self, stop: asyncio.Event) -> None:
+        staged = await self._lanes.stage(_SORT_BATCH)
+        if staged is None:
+            await _pause(stop, _NO_ROOM_PAUSE)
+        elif not staged:
+            await self._lanes.wait_for_alert(int(_LOOK_AGAIN))
+        elif await self._lanes.sort(staged, [_place(item) for item in staged]):
+            self._wake.set()
+
+    # Dispatching: from the lanes to tasks that deliver.
+
+    async def _dispatch(self, stop: asyncio.Event, moog: Moog) -> None:
+        try:
+            async with asyncio.TaskGroup() as deliveries:
+                await self._repeat(stop, lambda: self._start_some(stop, moog, deliveries), 0)
+                if self._under_way:
+                    await asyncio.wait(self._under_way, timeout=STOP_GRACE)
+                for task in self._under_way:
+                    task.cancel()
+        finally:
+            self._under_way.clear()
+
+    async def _start_some(self, stop: asyncio.Event, moog: Moog, deliveries: asyncio.TaskGroup) -> None:
+        self._wake.clear()
+        free = self._concurrency - len(self._under_way)
+        if free <= 0:
+            await self._woken(_LOOK_AGAIN)
+            return
+        want = free * self._per_request
+        lease = await self._lanes.lease(want)
+        self._say_held_back(lease.why in {"open", "probe"})
+        for heads in self._requests(lease.heads):
+            task = deliveries.create_task(self._deliver(moog, heads))
+            self._under_way.add(task)
+            task.add_done_callback(self._ended)
+        if len(lease.heads) < want:
+            wait = _LOOK_AGAIN if lease.wait is None else min(lease.wait, _LOOK_AGAIN)
+            if lease.why == "rate":
+                self._metrics.rate_limited.inc()
+                await _pause(stop, wait)  # nothing that happens here makes tokens
+            else:
+                await self._woken(wait)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        self._wake.set()
+
+    async def _woken(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+
+    def _requests(self, heads: list[Head]) -> list[list[Head]]:
+        alone = [[head] for head in heads if head.tries is not None and head.tries.alone]
+        others = [head for head in heads if head.tries is None or not head.tries.alone]
+        return alone + [others[at : at + self._per_request] for at in range(0, len(others), self._per_request)]
+
+    def _say_held_back(self, held_back: bool) -> None:
+        self._metrics.circuit_open.set(held_back)
+        if self._held_back and not held_back:
+            log.info("Moog takes alerts again")
+        self._held_back = held_back
+
+    # Delivering: one request, and what becomes of its alerts.
+
+    async def _deliver(self, moog: Moog, heads: list[Head]) -> None:
+        try:
+            alerts = [decode_alert(head.item) for head in heads]
+            with self._metrics.moog_latency.time():
+                outcome = await moog.post(alerts)
+        except asyncio.CancelledError:  # the stop has waited long enough
+            for head in heads:
+                with contextlib.suppress(TimeoutError, *FAULTS):
+                    async with asyncio.timeout(_RELEASE_LIMIT):
+                        await self._lanes.settle(head, Ending("release"))
+            raise
+        verdicts = [
+            judge(outcome, head.tries.attempts if head.tries else 0, self._policy, random.random, probe=head.probe)
+            for head in heads
+        ]
+        await self._tell_circuit(verdicts[0], probe=heads[0].probe)
+        for head, alert, verdict in zip(heads, alerts, verdicts, strict=True):
+            await self._settle(head, alert, outcome, verdict, several=len(heads) > 1)
+
+    async def _tell_circuit(self, verdict: Verdict, *, probe: bool) -> None:
+        failed = verdict.action in {"retry", "circuit"} or verdict.exhausted
+        if not failed:
+            return
+        with contextlib.suppress(*FAULTS):  # the next failure tells it again
+            opened = await self._circuit.failed(
+                verdict.reason, at_once=verdict.action == "circuit", asked_pause=verdict.pause, probe=probe
+            )
+            if opened and not self._held_back:
+                log.warning("Moog: %s; alerts wait", verdict.reason)
+                self._say_held_back(True)
+
+    async def _settle(self, head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, *, several: bool) -> None:
+        now = time.time()
+        ending = _ending(head, alert, outcome, verdict, now, several=several)
+        status = {"delivered": "success", "retry": "retry"}.get(ending.action, "fail")
+        self._metrics.moog_requests.labels(status).inc()
+        if status == "success":
+            self._metrics.delivery_age.observe(max(0.0, now - _epoch(alert.event.received_at, now)))
+        elif status == "retry":
+            self._metrics.moog_retries.inc()
+        else:
+            log.warning("alert %s goes to the dead letters: %s", alert.id, verdict.reason)
+        pause = _FIRST_PAUSE
+        give_up = time.monotonic() + self._target.timeout + LEASE_MARGIN
+        while True:
+            try:
+                async with self._settling:
+                    overflow = await self._lanes.settle(head, ending)
+            except FAULTS as error:
+                self._say_away(error)
+                if time.monotonic() > give_up:
+                    log.warning("alert %s: its delivery could not be noted; it will be repeated", alert.id)
+                    return
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                if overflow > 0:
+                    self._metrics.dlq_overflow.inc(overflow)
+                return
+
+    # Redis away: wait and go on.
+
+    async def _repeat(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]], interval: float) -> None:
+        while not stop.is_set():
+            await self._again_while_away(stop, step)
+            if interval:
+                await _pause(stop, interval)
+
+    async def _again_while_away(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]]) -> None:
+        pause = _FIRST_PAUSE
+        while not stop.is_set():
+            try:
+                await step()
+            except FAULTS as error:
+                self._say_away(error)
+                await _pause(stop, pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                if self._redis_away:
+                    log.warning("Redis answers again")
+                    self._redis_away = False
+                return
+
+    def _say_away(self, error: Exception) -> None:
+        if not self._redis_away:
+            log.warning("Redis is away (%s); alerts wait", error)
+            self._redis_away = True
+
+
+def _place(item: bytes) -> "str | DeadLetter":
+    """The signature whose lane an element of the alert list belongs to, or the dead letter of what is no alert."""
+    now = rfc3339(time.time())
+    try:
+        return payload.signature(decode_alert(item).event)
+    except msgspec.DecodeError as error:
+        text = item.decode(errors="backslashreplace").replace("\x00", "\\x00")[:_UNREADABLE_KEPT]
+        name = f"unreadable-{random.getrandbits(64):016x}"
+        return DeadLetter(id=name, time=now, reason=f"not an alert: {error}", attempts=0, item=text)
+
+
+def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: float, *, several: bool) -> Ending:
+    """Where the alert goes. `several`: it was not alone in its request."""
+    time_text = rfc3339(now)
+    first_failure = head.tries.first_failure if head.tries else now
+
+    before = head.tries.attempts if head.tries else 0
+    alone = head.tries is not None and head.tries.alone
+    fact = Fact(
+        state=verdict.action if verdict.action != "circuit" else "retry",
+        attempts=verdict.attempts,
+        time=time_text,
+        status=outcome.status,
+        reason=verdict.reason or None,
+    )
+    match verdict.action:
+        case "delivered":
+            return Ending("delivered", None, 0.0, alert.id, fact)
+        case "dead" if several and not verdict.exhausted:
+            return Ending("retry", Tries(before, first_failure, verdict.reason, alone=True), 0.0)
+        case "dead":
+            letter = DeadLetter(
+                id=alert.id, time=time_text, reason=verdict.reason, attempts=verdict.attempts, alert=alert
+            )
+            return Ending("dead" if verdict.exhausted else "refused", letter, 0.0, alert.id, fact)
+        case "retry" | "circuit":
+            tries = Tries(verdict.attempts, first_failure, verdict.reason, alone)
+            return Ending("retry", tries, verdict.delay, alert.id, fact)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """`seconds`, or until the stop."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
+
+
+def _epoch(stamp: str, otherwise: float) -> float:
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except ValueError:
+        return otherwise

@@ -1,0 +1,73 @@
+"""What all forwarders may do together: the rate limit and the circuit, by Redis's clock.
+
+The rate limit is a bucket of tokens in which each token comes back one period after it was taken; lease.lua takes
+from it. So in any period, wherever it begins, no more than the limit is sent. The circuit opens when Moog fails
+several times in a row or says that we are configured wrong; then nobody sends, except one probe after each pause.
+"""
+
+from typing import Final, Literal, NamedTuple
+
+from redis.asyncio import Redis
+
+from muttd.pipeline.queue.script import script
+
+RATE_LIMIT: Final = "mutt:rate_limit:moog"
+CIRCUIT: Final = "mutt:circuit:moog"
+
+FAILURES_IN_A_ROW: Final = 5
+"""Without a success between them: more is an outage, and each further try would use up a retry of some alert."""
+
+
+class Rate(NamedTuple):
+    """At most `limit` (from 1) alerts in any `period` seconds, all forwarders together."""
+
+    limit: int
+    period: float
+
+
+class CircuitState(NamedTuple):
+    """`state` closed: alerts flow. open: they wait. half-open: one is being tried."""
+
+    state: Literal["closed", "open", "half-open"]
+    reason: str = ""
+    since: float = 0.0
+    """Seconds since 1970."""
+    openings: int = 0
+    """Pauses in a row."""
+
+
+class Circuit:
+    """The circuit breaker that all forwarders share. Raises one of lanes.FAULTS."""
+
+    def __init__(self, redis: "Redis", *, first_pause: float, longest_pause: float) -> None:
+        """Pauses in seconds; each in a row is twice as long as the one before."""
+        self._redis = redis
+        self._first_us = max(1, int(first_pause * 1e6))
+        self._longest_us = max(1, int(longest_pause * 1e6))
+        self._trip = script(redis, "trip")
+
+    async def failed(self, reason: str, *, at_once: bool, asked_pause: float, probe: bool) -> bool:
+        """A try failed. `at_once` opens the circuit, else several in a row do; `asked_pause` by Moog, in seconds.
+
+        True where this opened the circuit or made its pause longer.
+        """
+        kind = "open" if at_once else "fail"
+        pauses = (self._first_us, self._longest_us, int(asked_pause * 1e6))
+        return bool(await self._trip(keys=[CIRCUIT], args=[kind, reason, FAILURES_IN_A_ROW, *pauses, int(probe)]))
+
+    async def state(self) -> CircuitState:
+        """As it is now, for people and gauges."""
+        return await circuit_state(self._redis)
+
+
+async def circuit_state(redis: "Redis") -> CircuitState:
+    """The circuit as it is now."""
+    found: dict[bytes, bytes] = await redis.hgetall(CIRCUIT)  # type: ignore[assignment]  # never str here
+    if b"until" not in found:
+        return CircuitState("closed")
+    return CircuitState(
+        "half-open" if b"probing" in found else "open",
+        found.get(b"reason", b"").decode(),
+        float(found.get(b"since", 0)),
+        int(found.get(b"openings", 0)),
+    )
