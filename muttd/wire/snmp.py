@@ -1,0 +1,227 @@
+"""SNMP notifications: a datagram becomes an Event, with the answer its sender waits for (RFC 3416, 3412, 3414, 3584).
+
+`TrapReader.read` is total: whatever the octets are, it answers an Event, in which what could not be read is a line in
+`defects`, or a Refusal with its reason. It keeps what SNMP needs remembered (informs that may come again, engines
+that authenticated, keys localised for them), each with a cap.
+
+Pure: no I/O; the time is an argument.
+"""
+
+import hmac
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from muttd.event import Event, Snmp, rfc3339
+from muttd.wire import ber, snmp_pdu
+from muttd.wire.ber import BerError
+from muttd.wire.snmp_bindings import TRAP_COMMUNITY, Bindings, Names
+from muttd.wire.snmp_informs import RecentInforms, Standing
+from muttd.wire.snmp_pdu import INFORM, NOTIFICATIONS, PDU_NAMES, TRAP_V1, Notification
+from muttd.wire.snmp_reading import ROUTINE, Reading, Refusal, Refused
+from muttd.wire.sources import Network, Sources
+
+__all__ = ["ROUTINE", "Names", "Reading", "Refusal", "TrapReader"]
+
+VERSIONS = {0: "1", 1: "2c", 3: "3"}
+
+MAX_BINDINGS = 16_384
+"""Variable bindings remembered, and their names: four of 64 interfaces of 64 devices; about 15 MB."""
+MAX_INFORMS = 8_192
+"""Informs remembered: two minutes at 50 a second."""
+NO_ADDRESS = "0.0.0.0"  # noqa: S104 # the agent-addr of a device that does not say, not an address to bind
+
+_TRAP_COMMUNITY = ber.write_oid(TRAP_COMMUNITY + ".0")
+"""snmpTrapCommunity.0 as it stands in a datagram: a proxy's copy of the community (RFC 3584 section 3.1 (4))."""
+
+
+class Arrival(NamedTuple):
+    """A datagram and what is known about it besides its octets."""
+
+    data: bytes
+    source_ip: str
+    received: float
+    event_id: str
+
+
+class TrapReader:
+    """Reads datagrams from any number of senders.
+
+    communities: those accepted from v1 and v2c; none means any.
+    names: a MIB index, or None to leave object identifiers as they are.
+    host_names: networks and what to call their devices; the longest prefix counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        communities: Collection[bytes] = (),
+        names: Names | None = None,
+        host_names: Sequence[tuple[Network, str]] = (),
+        max_bindings: int = MAX_BINDINGS,
+        max_informs: int = MAX_INFORMS,
+    ) -> None:
+        self._communities = tuple(communities)
+        self._names = names
+        self._bindings = Bindings(names, max_bindings)
+        self._informs = RecentInforms(max_informs)
+        self._sources = Sources(names=host_names)
+        self._second = -1
+        self._second_text = ""
+
+    def read(self, data: bytes, source_ip: str, received: float, event_id: str) -> Reading:
+        """One datagram. `received` is seconds since 1970."""
+        arrival = Arrival(data, source_ip, received, event_id)
+        defects: list[str] = []
+        try:
+            start, end = ber.enter(data, 0, len(data), ber.SEQUENCE, what="message", defects=defects)
+            version, position = ber.number(data, start, end, "version")
+        except BerError as fault:
+            return self._unreadable(arrival, None, data, str(fault), defects)
+        if end != len(data):
+            defects.append(f"{len(data) - end} octets behind the message")
+        try:
+            if version in (0, 1):
+                return self._community_message(arrival, VERSIONS[version], position, end, defects)
+        except Refused as refused:
+            return Reading(None, refused.reply, refused.refusal)
+        refusal = Refusal("version", f"SNMP version number {version} is none of 0 (v1), 1 (v2c) and 3 (v3)")
+        return Reading(None, None, refusal)
+
+    def settle(self, event_id: str, *, safe: bool) -> None:
+        """What became of an inform's event: safe, so that a retransmission is answered; lost, so that it is read anew.
+
+        To be called for every event that came with a reply. Until then a retransmission is not answered and no event.
+        """
+        self._informs.settle(event_id, safe=safe)
+
+    def _community_message(
+        self, arrival: Arrival, version: str, position: int, end: int, defects: list[str]
+    ) -> Reading:
+        """What stands behind the version of a v1 or v2c message (RFC 1157 section 4, RFC 1901 section 3)."""
+        data = arrival.data
+        try:
+            community, position = ber.content(data, position, end, ber.OCTET_STRING, "community")
+        except BerError as fault:
+            masked = data[:position] + b"*" * (len(data) - position)
+            return self._unreadable(arrival, version, masked, str(fault), defects)
+        # All are compared, so that the time taken says nothing about which one it is.
+        if self._communities and not sum(hmac.compare_digest(community, known) for known in self._communities):
+            raise Refused("community", f"v{version} community is not in the list of those accepted")
+        masked = data[: position - len(community)] + b"*" * len(community) + data[position:]
+        try:
+            tag = _notification_tag(data, position, end)
+            pdu = data[position:end]
+            notification = snmp_pdu.read_notification(pdu, self._bindings, defects)
+        except BerError as fault:
+            return self._unreadable(arrival, version, masked, str(fault), defects)
+        if (tag == TRAP_V1) != (version == "1"):
+            defects.append(f"{PDU_NAMES[tag]} PDU in a v{version} message")
+        snmp = Snmp(
+            version=version,
+            pdu=notification.pdu,
+            request_id=notification.request_id,
+            uptime=notification.uptime,
+            enterprise=notification.enterprise,
+            generic_trap=notification.generic_trap,
+            specific_trap=notification.specific_trap,
+            agent_address=notification.agent_address,
+        )
+        reply = None
+        if tag == INFORM and (answer := snmp_pdu.response(pdu)):
+            reply = data[:position] + answer
+            self._once(arrival, pdu, reply)
+        return Reading(self._event(arrival, notification, snmp, masked, defects), reply, None)
+
+    def _once(self, arrival: Arrival, pdu: bytes, reply: bytes) -> None:
+        """Raises Refused for an inform that was here before, with the reply if its event is safe."""
+        key = hash((arrival.source_ip, pdu))
+        standing = self._informs.arrive(key, arrival.event_id, arrival.received)
+        if standing is not Standing.NEW:
+            raise Refused(
+                "retransmission",
+                "inform was received before",
+                reply if standing is Standing.SAFE else None,
+            )
+
+    def _event(
+        self, arrival: Arrival, notification: Notification, snmp: Snmp, masked: bytes, defects: list[str]
+    ) -> Event:
+        trap_oid = notification.trap_oid
+        trap = self._names.trap(trap_oid) if self._names and trap_oid else None
+        received_at = self._received_at(arrival.received)
+        subject = trap.name if trap else trap_oid or f"SNMP {notification.pdu} without a trap OID"
+        return Event(
+            id=arrival.event_id,
+            kind="trap",
+            received_at=received_at,
+            timestamp=received_at,
+            source_ip=arrival.source_ip,
+            transport=f"snmpv{snmp.version}",
+            hostname=self._hostname(arrival.source_ip, notification.agent_address),
+            message=" ".join((subject, *notification.words)),
+            syslog_severity=trap.severity if trap else None,
+            trap_oid=trap_oid,
+            trap_name=trap.name if trap else None,
+            varbinds=notification.varbinds,
+            snmp=snmp,
+            raw=_without_trap_community(masked).hex(),
+            defects=defects or None,
+        )
+
+    def _unreadable(
+        self, arrival: Arrival, version: str | None, masked: bytes, fault: str, defects: list[str]
+    ) -> Reading:
+        """The event for a datagram of which nothing can be said but why."""
+        for community in self._communities if version is None else ():
+            if community:
+                masked = masked.replace(community, b"*" * len(community))
+        received_at = self._received_at(arrival.received)
+        event = Event(
+            id=arrival.event_id,
+            kind="trap",
+            received_at=received_at,
+            timestamp=received_at,
+            source_ip=arrival.source_ip,
+            transport=f"snmpv{version}" if version else "udp",
+            hostname=self._hostname(arrival.source_ip, None),
+            message=f"SNMP datagram of {len(masked)} octets that cannot be read: {fault}",
+            raw=_without_trap_community(masked).hex(),
+            defects=[*defects, fault],
+        )
+        return Reading(event, None, None)
+
+    def _received_at(self, received: float) -> str:
+        """RFC 3339; the text of the second is kept, because many datagrams share it."""
+        second = int(received)
+        if second != self._second:
+            self._second = second
+            self._second_text = rfc3339(second)[:20]
+        return f"{self._second_text}{int((received - second) * 1_000_000):06d}Z"
+
+    def _hostname(self, source_ip: str, agent_address: str | None) -> str:
+        """The configured name of the device that speaks, else its address."""
+        origin = source_ip if agent_address is None or agent_address == NO_ADDRESS else agent_address
+        return self._sources(origin).name
+
+
+def _notification_tag(data: bytes, position: int, end: int) -> int:
+    """The tag of the PDU at `position`. Raises Refused where it is not a notification."""
+    tag = snmp_pdu.kind(data, position, end)
+    if tag not in NOTIFICATIONS:
+        raise Refused("not_a_notification", f"{PDU_NAMES[tag]} is neither a trap nor an inform")
+    return tag
+
+
+def _without_trap_community(data: bytes) -> bytes:
+    """The datagram with every value of snmpTrapCommunity.0 overwritten."""
+    found = data.find(_TRAP_COMMUNITY)
+    while found >= 0:
+        position = found + len(_TRAP_COMMUNITY)
+        try:
+            _, start, stop = ber.announced(data, position, len(data))
+        except BerError:
+            start, stop = position, len(data)
+        stop = min(stop, len(data))
+        data = data[:start] + b"*" * (stop - start) + data[stop:]
+        found = data.find(_TRAP_COMMUNITY, position)
+    return data

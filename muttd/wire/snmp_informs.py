@@ -1,0 +1,56 @@
+"""Informs of the last minutes, so that a retransmitted one is not a second event (RFC 3416 section 4.2.7).
+
+An inform is pending until its event is safe; only then may a retransmission be answered, because an answer tells the
+sender to forget it.
+
+Pure: the time is an argument.
+"""
+
+import enum
+
+RETRANSMISSION_SPAN = 150.0
+"""Seconds after which the same octets are a new inform: a device that restarts begins its request ids again. Five
+tries at Cisco's default of 30 s are over by then, and it is USM's time window."""
+
+
+class Standing(enum.Enum):
+    """Where an inform stands."""
+
+    NEW = enum.auto()
+    PENDING = enum.auto()
+    SAFE = enum.auto()
+
+
+class RecentInforms:
+    """At most `capacity` informs, the oldest forgotten first."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._informs: dict[int, tuple[float, str, Standing]] = {}
+        self._pending: dict[str, int] = {}
+
+    def arrive(self, key: int, event_id: str, received: float) -> Standing:
+        """NEW for an inform that was not there within the span, and pending from now on; else how that one stands."""
+        known = self._informs.get(key)
+        if known is not None and abs(received - known[0]) <= RETRANSMISSION_SPAN:
+            return known[2]
+        if known is not None or len(self._informs) >= self._capacity:
+            self._forget(key if known is not None else next(iter(self._informs)))
+        self._informs[key] = (received, event_id, Standing.PENDING)
+        self._pending[event_id] = key
+        return Standing.NEW
+
+    def settle(self, event_id: str, *, safe: bool) -> None:
+        """The event is stored: retransmissions may be answered. Or it is lost: the next one is a new inform."""
+        key = self._pending.pop(event_id, None)
+        if key is None:
+            return
+        if safe:
+            received, event_id, _ = self._informs[key]
+            self._informs[key] = (received, event_id, Standing.SAFE)
+        else:
+            self._forget(key)
+
+    def _forget(self, key: int) -> None:
+        _, event_id, _ = self._informs.pop(key)
+        self._pending.pop(event_id, None)
