@@ -5,8 +5,8 @@ relays mix them on one connection. A frame is octet-counted when it opens with a
 blank; where no `<` follows, an LF before the counted end proves the number to be text ("404 not found").
 
 Promises: how the stream is cut never changes the frames. No text is lost: a frame beyond the limit comes in several
-pieces, each flagged. Memory held is at most `max_frame` plus one `feed`. A lying count makes nobody deaf: a count beyond
-COUNT_LIMIT frames is read as a line, a smaller one holds until that many octets came or `flush` is called.
+pieces, each flagged. Memory held is at most `max_frame` plus one `feed`. A lying count makes nobody deaf: a count
+beyond COUNT_LIMIT frames is read as a line, a smaller one holds until that many octets came or `flush` is called.
 """
 
 import re

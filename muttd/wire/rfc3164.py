@@ -1,7 +1,7 @@
 """RFC 3164 messages and their many near relations: a time, a host name and a tag, each of which may be missing.
 
-The readings that rules rely on: after a time, a first word without colon is the host name, with one it is the tag. A host
-name is never invented: what is not surely one stays in the message, and so does all that is not surely a header.
+The readings that rules rely on: after a time, a first word without colon is the host name, with one it is the tag. A
+host name is never invented: what is not surely one stays in the message, and so does all that is not surely a header.
 """
 
 import re

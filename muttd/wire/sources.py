@@ -34,7 +34,12 @@ class Sources:
         charsets: Sequence[tuple[Network, str]] = (),
         names: Sequence[tuple[Network, str]] = (),
     ) -> None:
-        """`zone` and `charset` hold where no network matches; without a name the address serves."""
+        """`zone` and `charset` hold where no network matches; without a name the address serves.
+
+        LookupError for a charset that cannot decode octets.
+        """
+        for name in (charset, *(own for _, own in charsets)):
+            _check(name)
         clocks: dict[tzinfo, Clock] = {}
         self._clock = clocks.setdefault(zone, Clock(zone))
         self._clocks = [(network, clocks.setdefault(own, Clock(own))) for network, own in zones]
@@ -62,6 +67,13 @@ class Sources:
             _longest(self._clocks, address, self._clock),
             _longest(self._charsets, address, self._charset),
         )
+
+
+def _check(charset: str) -> None:
+    try:
+        b"a".decode(charset, "backslashreplace")
+    except UnicodeError:
+        raise LookupError(f"{charset} is no charset of text") from None
 
 
 def _address(peer: str) -> IPv4Address | IPv6Address | None:

@@ -58,7 +58,7 @@ ZONES = {
 """Hours east of UTC. Where a name has several meanings (CST, IST, BST) the one that most devices mean."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTH = f"(?P<month>(?i:{'|'.join(_MONTHS)}))"
+_MONTH = f"(?P<month>(?i:{'|'.join(_MONTHS)}))[A-Za-z]{{0,6}}"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _DAY = r"(?P<day>\d{1,2})"
 _CLOCK = (

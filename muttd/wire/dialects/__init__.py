@@ -2,13 +2,13 @@
 
 A dialect is a module of this package with up to three tuples:
 
-    HEADERS  the text after the PRI is laid out in a way of its own: opening, read(text, clock, received) → Reading or None
-    ORIGINS  what stands after the time in place of a host name:     opening, read(rest) → Origin or None
-    BODIES   the message holds something worth a field:              opening, read(reading) → None, adds to the reading
+    HEADERS  text after the PRI with a layout of its own:   opening, read(text, clock, received) → Reading or None
+    ORIGINS  what stands after the time where a host would: opening, read(rest) → Origin
+    BODIES   a message that holds something worth a field:  opening, read(reading), which adds to it
 
-`opening` is the regular expression that such a text opens with: cheap, linear, without groups. A new dialect is a new file
-here and its cases under tests/datagrams/syslog/; no other file knows it. Where two openings match, the module
-that is first by name is asked first, and one that answers None leaves the text to the next.
+`opening` is the regular expression that such a text opens with: cheap, linear, without named groups. A new dialect is
+a new file here and its cases under tests/datagrams/syslog/; no other file knows it. Where two openings match, the
+module that is first by name is asked first, and one that answers None leaves the text to the next.
 """
 
 import re

@@ -1,12 +1,12 @@
-"""Cisco IOS, IOS-XE, IOS-XR, NX-OS, ASA, FTD, UCM, UCS, ACI, wireless; Arista EOS: all write %FACILITY-SEVERITY-MNEMONIC.
+"""Cisco IOS, IOS-XE, IOS-XR, NX-OS, ASA, FTD, UCM, UCS, ACI, wireless; Arista EOS: all write %FAC-SEVERITY-MNEMONIC.
 
-What stands before the mnemonic comes in any choice and nearly any order, as `logging origin-id`, `service sequence-numbers`,
-`service timestamps` and the relays between say:
+What stands before the mnemonic comes in any choice and nearly any order, as `logging origin-id`, `service
+sequence-numbers`, `service timestamps` and the relays between say:
 
     [sequence:] [host:] [counter:] [*task:] [node:][*.]TIME[ ZONE]: [host] [program[pid]:] %MNEMONIC: text
 
-so the header is read part by part. The mnemonic opens the message, because rules match on it. `*` or `.` before the time
-says that the clock is not synchronised (IOS: never set, or lost its source).
+so the header is read part by part. The mnemonic opens the message, because rules match on it. `*` or `.` before the
+time says that the clock is not synchronised (IOS: never set, or lost its source).
 """
 
 import re
@@ -14,7 +14,7 @@ import re
 from muttd.wire.dialects import Body, Header
 from muttd.wire.interfaces import interface_in
 from muttd.wire.reading import Reading
-from muttd.wire.timestamps import Clock
+from muttd.wire.timestamps import Clock, Stamp
 
 _MNEMONIC = re.compile(r"%(?P<mnemonic>[A-Z][\w-]{0,60}?-[0-7]-[\w-]{1,80})(?=\s|:|$)")
 _HEADER_LIMIT = 250
@@ -36,23 +36,28 @@ def read_header(text: str, clock: Clock, received: float) -> Reading | None:
         return None
     header = text[: mnemonic.start()]
     reading = Reading(text[mnemonic.start() :])
-    position = _after_gap(header, 0)
-    timed = False
-    while position < len(header):
+    position, times = _after_gap(header, 0), 0
+    while 0 <= position < len(header):
         unsynchronised = header[position] in "*."
-        stamp = None if timed else clock.read(header, position + unsynchronised, received)
-        if stamp:
-            timed = True
-            reading.time = stamp.time
-            if stamp.defect:
-                reading.defects.append(stamp.defect)
+        stamp = clock.read(header, position + unsynchronised, received)
+        if stamp and times < 2:
+            times += 1
+            _take_time(reading, stamp, times)
             reading.found(clock="unsynchronised" if unsynchronised else None)
             position = _after_gap(header, stamp.end)
-            continue
-        position = _after_gap(header, _part(header, position, reading))
-        if position < 0:
-            return None
-    return reading
+        else:
+            position = _after_gap(header, _part(header, position, reading))
+    return reading if position >= 0 else None
+
+
+def _take_time(reading: Reading, stamp: Stamp, number: int) -> None:
+    """The first time is the message's; a second one is the device's own behind a relay's header."""
+    if number == 1:
+        reading.time = stamp.time
+        if stamp.defect:
+            reading.defects.append(stamp.defect)
+    else:
+        reading.found(origin_time=stamp.time)
 
 
 def _after_gap(header: str, position: int) -> int:
@@ -84,6 +89,9 @@ def _part(header: str, start: int, reading: Reading) -> int:
 
 def read_mnemonic(reading: Reading) -> None:
     """The mnemonic, which is the program's name where there is none, and the interface that the text is about."""
+    if sequence := _SEQUENCE.match(reading.message):
+        reading.found(sequence=sequence[0])
+        reading.message = reading.message[sequence.end() + 2 :]
     mnemonic = _MNEMONIC.match(reading.message)
     if mnemonic:
         reading.app_name = reading.app_name or mnemonic["mnemonic"]
@@ -91,4 +99,4 @@ def read_mnemonic(reading: Reading) -> None:
 
 
 HEADERS = (Header(r"[^%]{0,250}%[A-Z]", read_header),)
-BODIES = (Body(r"%[A-Z]", read_mnemonic),)
+BODIES = (Body(r"(?:\d{1,12}: )?%[A-Z]", read_mnemonic),)

@@ -1,4 +1,4 @@
-"""Junos: the message opens with its tag, RPD_BGP_NEIGHBOR_STATE_CHANGED: text, behind %FACILITY-SEVERITY- if so configured."""
+"""Junos: the message opens with its tag, `RPD_BGP_NEIGHBOR_STATE_CHANGED: text`."""
 
 import re
 

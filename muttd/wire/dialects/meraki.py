@@ -1,4 +1,4 @@
-"""Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; not RFC 5424, whatever the 1 says."""
+"""Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; the 1 is no RFC 5424."""
 
 import re
 

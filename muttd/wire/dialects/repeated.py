@@ -1,4 +1,4 @@
-"""Syslog daemons that count instead of repeating: `last message repeated 5 times`, `message repeated 5 times: [ text]`."""
+"""Daemons that count instead of repeating: `last message repeated 5 times`, `message repeated 5 times: [ text]`."""
 
 import re
 

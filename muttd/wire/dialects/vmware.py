@@ -1,4 +1,4 @@
-"""VMware ESXi, vCenter, NSX: structured data without quotes, in the message: info hostd[2099] [Originator@6876 sub=Vim] text."""
+"""VMware ESXi, vCenter: unquoted structured data in the message, `info hostd[2099] [Originator@6876 sub=Vim] text`."""
 
 import re
 
