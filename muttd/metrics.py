@@ -17,7 +17,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 @dataclass(slots=True)
 class Tally:
-    """The ledger of one listener: received = queued + rejected + dropped + what still waits in this process.
+    """The ledger of one listener: received + carried = queued + rejected + dropped + spooled + waiting.
 
     Plain numbers, since they are written at every datagram; Prometheus reads them when it asks.
     """
@@ -27,11 +27,16 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     defective: int = 0
+    spooled: int = 0
+    """On disk now."""
+    carried: int = 0
+    """On disk when this process started."""
 
     @property
     def waiting(self) -> int:
-        """Taken from the kernel, neither queued nor given up yet."""
-        return self.received - self.queued - self.rejected.total() - self.dropped.total()
+        """In the memory of this process."""
+        given_up = self.rejected.total() + self.dropped.total()
+        return self.received + self.carried - self.queued - self.spooled - given_up
 
 
 class _Ledger(Collector):
@@ -49,7 +54,13 @@ class _Ledger(Collector):
         rejected = CounterMetricFamily("mutt_rejected", "Refused on purpose.", labels=["listener", "reason"])
         dropped = CounterMetricFamily("mutt_dropped", "Lost although wanted.", labels=["listener", "reason"])
         waiting = GaugeMetricFamily("mutt_intake_waiting", "Events in memory that wait for Redis.", labels=["listener"])
+        spooled = GaugeMetricFamily("mutt_spool_events", "Events in the disk spool.", labels=["listener"])
+        carried = CounterMetricFamily(
+            "mutt_spool_carried", "Events found in the disk spool at start.", labels=["listener"]
+        )
         for name, tally in self._tallies.items():
+            spooled.add_metric([name], tally.spooled)
+            carried.add_metric([name], tally.carried)
             received.add_metric([name], tally.received)
             queued.add_metric([name], tally.queued)
             defective.add_metric([name], tally.defective)
@@ -58,7 +69,7 @@ class _Ledger(Collector):
                 rejected.add_metric([name, reason], count)
             for reason, count in tally.dropped.items():
                 dropped.add_metric([name, reason], count)
-        yield from (received, queued, rejected, dropped, defective, waiting)
+        yield from (received, carried, queued, rejected, dropped, spooled, waiting, defective)
 
 
 class Metrics:
@@ -87,7 +98,6 @@ class Metrics:
             "mutt_tcp_refused_connections", "Connections closed at once, by reason.", "listener", "reason"
         )
         self.connections = gauge("mutt_tcp_connections", "Open syslog connections.", "listener")
-        self.spool_events = gauge("mutt_spool_events", "Events in the disk spool.")
         self.spool_bytes = gauge("mutt_spool_bytes", "Bytes of the disk spool.")
         self.oldest_unsent = gauge(
             "mutt_oldest_unsent_seconds", "Age of the oldest event that Redis does not have yet."
@@ -110,7 +120,9 @@ class Metrics:
         self.rules = gauge("mutt_alerter_rules", "Rules by state.", "state")
         self.unhandled = counter("mutt_alerter_unhandled_events", "Events that no rule matched.")
         self.unhandled_alerts = counter("mutt_alerter_unhandled_alerts", "Meta-alerts for events nobody handles.")
+        self.audited = counter("mutt_alerter_audit_rows", "Audit rows written, straight or by the backlog.", "way")
         self.audit_rejected = counter("mutt_alerter_audit_rejected", "Audit rows that PostgreSQL refused, set aside.")
+        self.alerter_dlq_dropped = counter("mutt_alerter_dlq_dropped", "Oldest dead letters dropped for want of room.")
         self.adopted = counter("mutt_adopted_batches", "Batches taken over from lost workers.", "role")
         self.partition_runway = gauge("mutt_audit_partition_runway_days", "Days until the audit log has no partition.")
 

@@ -1,8 +1,9 @@
-"""From memory onto the ingest list: bounded, batched, in order, each event exactly once.
+"""From memory onto the ingest list: bounded, batched, accounted for, each event exactly once.
 
-Every listener has a Lane. What is put into a lane is pushed to Redis by one task for all lanes; while Redis is away,
-slow or full, it waits in the lane up to the limit, then is dropped and counted. Nothing waits for long without need: an
-event after a pause is pushed at once, and only under load are pushes held back to gather a batch.
+Every listener has a Lane. What is put into a lane is pushed to Redis by one task for all lanes. While Redis is away,
+slow or full, batches go to the disk spool, and from there to Redis when it is back, beside live traffic; without a
+spool, or with a full one, they wait in memory up to a limit, and only then is something dropped, and counted. Nothing
+waits long without need: an event after a pause is pushed at once; only under load do pushes wait to gather a batch.
 """
 
 import asyncio
@@ -12,14 +13,17 @@ from collections import deque
 from redis.exceptions import RedisError
 
 from muttd.metrics import Tally
-from muttd.pipeline.queue.lists import UNREACHABLE, Producer
+from muttd.pipeline.queue.lists import UNREACHABLE, Producer, Replay
+from muttd.pipeline.spool import Spool
 
 log = logging.getLogger(__name__)
 
 _GATHER = 0.005
 """Seconds between pushes that are not full: at 20,000 events/s it makes batches of 100 for 5 ms of delay."""
 _AGAIN_FIRST, _AGAIN_MOST = 0.05, 1.0
-"""Seconds until a push is tried again: doubled from the first to the most."""
+"""Seconds until a batch that nothing took is offered again: doubled from the first to the most."""
+_LOOK_AGAIN = 0.1
+"""Seconds between looks whether Redis is back, or the spool has something."""
 _DRAIN_LIMIT = 5.0
 """Seconds to empty the lanes at the end, before systemd or OpenShift lose their patience."""
 
@@ -33,7 +37,7 @@ class Lane:
         self.tally = tally
         self.items: deque[bytes] = deque()
         self._put = 0
-        self._queued = 0
+        self._settled = 0
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
 
     def put(self, item: bytes) -> bool:
@@ -50,9 +54,9 @@ class Lane:
         return True
 
     def settled(self) -> "asyncio.Future[bool]":
-        """Done when all that was put before this call is in Redis (True) or has been given up (False)."""
+        """Done when all that was put before this call is in Redis or on disk (True), or given up (False)."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        if self._queued == self._put:
+        if self._settled == self._put:
             future.set_result(True)
         else:
             self._waiters.append((self._put, future))
@@ -65,16 +69,29 @@ class Lane:
 
     def arrived(self, count: int) -> None:
         """The `count` oldest that were taken are in Redis."""
-        self._queued += count
         self.tally.queued += count
-        while self._waiters and self._waiters[0][0] <= self._queued:
+        self._settle(count)
+
+    def _settle(self, count: int) -> None:
+        self._settled += count
+        while self._waiters and self._waiters[0][0] <= self._settled:
             _, future = self._waiters.popleft()
             if not future.done():
                 future.set_result(True)
 
+    def spooled(self, count: int) -> None:
+        """The `count` oldest that were taken are on disk: as safe as in Redis."""
+        self.tally.spooled += count
+        self._settle(count)
+
+    def replayed(self, count: int) -> None:
+        """`count` events of the spool are in Redis."""
+        self.tally.spooled -= count
+        self.tally.queued += count
+
     def give_up(self, reason: str) -> None:
         """What has not arrived will not."""
-        self.tally.dropped[reason] += self._put - self._queued
+        self.tally.dropped[reason] += self._put - self._settled
         for _, future in self._waiters:
             if not future.done():
                 future.set_result(False)
@@ -82,27 +99,44 @@ class Lane:
 
 
 class Intake:
-    """All lanes of a process and the task that empties them."""
+    """All lanes of a process and the tasks that empty them."""
 
-    def __init__(self, producer: Producer, *, batch: int, limit: int, max_queue: int) -> None:
-        """`batch` events of one push; `limit` events in memory; `max_queue` elements of the ingest list."""
+    def __init__(
+        self,
+        producer: Producer,
+        *,
+        batch: int,
+        limit: int,
+        max_queue: int,
+        spool: Spool | None = None,
+        replay: Replay | None = None,
+    ) -> None:
+        """`batch` events of one push; `limit` events in memory; `max_queue` elements of the ingest list.
+
+        `spool` and what brings its batches to Redis come together or not at all.
+        """
         self._producer = producer
         self._batch = batch
         self.limit = limit
         self._max_queue = max_queue
-        self._lanes: list[Lane] = []
+        self._spool = spool
+        self._replay = replay
+        self._spooling = asyncio.Lock()
+        self._lanes: dict[str, Lane] = {}
         self._wakeup = asyncio.Event()
         self.awake = False
         self.waiting = 0
-        """Events put and not yet in Redis."""
+        """Events put and neither in Redis nor on disk."""
         self.trouble: str | None = None
-        """Why nothing is pushed now: redis_away, queue_full, redis_refuses; the reason of drops."""
+        """Why Redis gets nothing now: redis_away, queue_full, redis_refuses; the reason of drops."""
 
     def lane(self, name: str, tally: Tally) -> Lane:
-        """A lane for the listener called `name`, that counts in `tally`."""
-        made = Lane(self, name, tally)
-        self._lanes.append(made)
-        return made
+        """The lane of the listener called `name`, that counts in `tally`."""
+        if name not in self._lanes:
+            self._lanes[name] = Lane(self, name, tally)
+            if self._spool is not None:
+                tally.carried = tally.spooled = self._spool.by_lane().get(name, 0)
+        return self._lanes[name]
 
     def wake(self) -> None:
         """There is something to do."""
@@ -115,25 +149,17 @@ class Intake:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Empties the lanes until `stop`, then for up to five seconds more; what is left is dropped and counted."""
-        stopping = asyncio.create_task(stop.wait())
-        pushing = asyncio.create_task(self._push_for_ever())
-        try:
-            await asyncio.wait({stopping, pushing}, return_when=asyncio.FIRST_COMPLETED)
-            if not pushing.done() and self._lanes:
-                await self._drain()
-        finally:
-            stopping.cancel()
-            pushing.cancel()
-            await asyncio.gather(stopping, pushing, return_exceptions=True)
-        if not pushing.cancelled() and (fault := pushing.exception()) is not None:
-            raise fault
-
-    async def _drain(self) -> None:
-        await asyncio.wait([lane.settled() for lane in self._lanes], timeout=_DRAIN_LIMIT)
-        if self.waiting:
-            log.error("stopped with %d events that Redis did not take: they are lost", self.waiting)
-            for lane in self._lanes:
-                lane.give_up("shutdown")
+        async with asyncio.TaskGroup() as tasks:
+            pushing = [tasks.create_task(self._push_for_ever()), tasks.create_task(self._mend_for_ever())]
+            await stop.wait()
+            if self._lanes:
+                await asyncio.wait([lane.settled() for lane in self._lanes.values()], timeout=_DRAIN_LIMIT)
+            if self.waiting:
+                log.error("stopped with %d events that neither Redis nor a spool took: they are lost", self.waiting)
+                for lane in self._lanes.values():
+                    lane.give_up("shutdown")
+            for task in pushing:
+                task.cancel()
 
     async def _push_for_ever(self) -> None:
         while True:
@@ -143,37 +169,89 @@ class Intake:
                 await self._wakeup.wait()
             self.awake = True
             gathered = 0
-            for lane in self._lanes:
+            for lane in list(self._lanes.values()):
                 while items := lane.take(self._batch):
                     gathered += len(items)
-                    await self._push(items)
+                    await self._make_safe(lane, items)
                     self.waiting -= len(items)
-                    lane.arrived(len(items))
             if gathered < self._batch:
                 await asyncio.sleep(_GATHER)
 
-    async def _push(self, items: list[bytes]) -> None:
-        """Returns when `items` are on the list, however long that takes."""
+    async def _make_safe(self, lane: Lane, items: list[bytes]) -> None:
+        """Returns when `items` are in Redis or on disk, however long that takes."""
         pause = _AGAIN_FIRST
         while True:
-            try:
-                if self.trouble == "queue_full" and await self._producer.length() >= self._max_queue:
-                    await asyncio.sleep(_AGAIN_FIRST)
-                    continue
-                length = await self._producer.push(items)
-            except UNREACHABLE as error:
-                self._say("redis_away", f"Redis is away ({error}); events wait in memory")
-            except RedisError as error:
-                self._say("redis_refuses", f"Redis refuses events ({error}); they wait in memory")
-            else:
-                if length >= self._max_queue:
-                    self._say("queue_full", f"the ingest list holds {length} events, its limit; more wait in memory")
-                elif self.trouble:
-                    log.warning("Redis takes events again; %d waited", self.waiting)
-                    self.trouble = None
+            if self.trouble is None and await self._push(items):
+                lane.arrived(len(items))
+                return
+            if await self._store(lane, items):
+                lane.spooled(len(items))
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 2, _AGAIN_MOST)
+
+    async def _push(self, items: list[bytes]) -> bool:
+        try:
+            length = await self._producer.push(items)
+        except (RedisError, OSError) as error:
+            self._met(error)
+            return False
+        self._see(length)
+        return True
+
+    async def _store(self, lane: Lane, items: list[bytes]) -> bool:
+        if self._spool is None:
+            return False
+        async with self._spooling:
+            if not await asyncio.to_thread(self._spool.append, lane.name, items, self._producer.origin):
+                return False
+        self._producer.set_aside()
+        return True
+
+    async def _mend_for_ever(self) -> None:
+        """Looks whether Redis is back, and then brings it what is on disk, a batch between those of live traffic."""
+        while True:
+            try:
+                if self.trouble is not None:
+                    await asyncio.sleep(_LOOK_AGAIN)
+                    if await self._producer.length() < self._max_queue:
+                        log.warning("Redis takes events again; %s", self._held())
+                        self.trouble = None
+                elif self._spool is not None and self._replay is not None and self._spool.events:
+                    await self._replay_one(self._spool, self._replay)
+                else:
+                    await asyncio.sleep(_LOOK_AGAIN)
+            except (RedisError, OSError) as error:
+                self._met(error)
+
+    async def _replay_one(self, spool: Spool, replay: Replay) -> None:
+        async with self._spooling:
+            stored = await asyncio.to_thread(spool.first)
+        if stored is not None:
+            length = await replay.push(stored.id, stored.items, stored.origin)
+            async with self._spooling:
+                await asyncio.to_thread(spool.remove, stored)
+            if lane := self._lanes.get(stored.lane):
+                lane.replayed(len(stored.items))
+            if not spool.events:
+                log.warning("the spool is empty again")
+            self._see(length)
+
+    def _see(self, length: int) -> None:
+        """The ingest list has `length` elements now."""
+        if length >= self._max_queue:
+            self._say("queue_full", f"the ingest list holds {length} events, its limit; {self._held()}")
+
+    def _met(self, error: Exception) -> None:
+        if isinstance(error, UNREACHABLE):
+            self._say("redis_away", f"Redis is away ({error}); {self._held()}")
+        else:
+            self._say("redis_refuses", f"Redis refuses events ({error}); {self._held()}")
+
+    def _held(self) -> str:
+        if self._spool is None:
+            return f"{self.waiting} wait in memory"
+        return f"{self.waiting} wait in memory, {self._spool.events} on disk"
 
     def _say(self, trouble: str, text: str) -> None:
         if self.trouble != trouble:

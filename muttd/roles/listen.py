@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 
 from aiohttp import web
 
@@ -14,7 +15,8 @@ from muttd.listeners import https, tcp, udp
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.intake import Intake, Lane
-from muttd.pipeline.queue.lists import Producer
+from muttd.pipeline.queue.lists import Producer, Replay
+from muttd.pipeline.spool import Spool
 from muttd.runtime import Runtime, notify
 from muttd.settings import Settings, forms
 from muttd.vault import Secrets
@@ -60,9 +62,17 @@ def _names(settings: Settings) -> list[tuple[forms.Network, str]]:
 async def listen(runtime: Runtime) -> None:
     """muttd: binds the ports, reads what comes, and puts it on the ingest list."""
     settings, queue = runtime.settings, runtime.settings.queue
-    producer = Producer(runtime.redis(), queue.ingest_name, "muttd")
-    intake = Intake(producer, batch=queue.batch, limit=queue.buffer, max_queue=queue.max_ingest_size)
-    receiving = Receiving(runtime, intake)
+    redis = runtime.redis()
+    spool = Spool(Path(settings.spool.directory), settings.spool.max_bytes) if settings.spool.directory else None
+    intake = Intake(
+        Producer(redis, queue.ingest_name, "muttd"),
+        batch=queue.batch,
+        limit=queue.buffer,
+        max_queue=queue.max_ingest_size,
+        spool=spool,
+        replay=Replay(redis, queue.ingest_name, f"spool-{spool.name}") if spool else None,
+    )
+    receiving = Receiving(runtime, intake, spool)
     receiving.bind()
     application = web.Application(client_max_size=settings.http.max_body)
     runtime.observe(application)
@@ -76,13 +86,16 @@ async def listen(runtime: Runtime) -> None:
         await runtime.stop.wait()
         await receiving.stop()
         watch.cancel()
+    if spool is not None:
+        spool.close()
 
 
 class Receiving:
     """All listeners of the process, each with its reader and its lane to the ingest list."""
 
-    def __init__(self, runtime: Runtime, intake: Intake) -> None:
+    def __init__(self, runtime: Runtime, intake: Intake, spool: Spool | None) -> None:
         self._runtime = runtime
+        self._spool = spool
         self._intake = intake
         self._new_id = event_ids()
         self._read_syslog = syslog_reader(runtime.settings).read
@@ -168,7 +181,10 @@ class Receiving:
             await asyncio.sleep(_LOOK_AT_KERNEL)
 
     def _refresh(self) -> None:
-        """Brings the metrics of sockets up to date."""
+        """Brings the metrics of sockets and spool up to date."""
+        if (spool := self._spool) is not None:
+            self._runtime.metrics.spool_bytes.set(spool.bytes)
+            self._runtime.metrics.oldest_unsent.set(time.time() - spool.oldest if spool.oldest else 0)
         for name, datagrams in self._udp:
             dropped = datagrams.new_kernel_drops()
             self._runtime.metrics.kernel_drops.labels(name).inc(dropped)

@@ -344,6 +344,8 @@ port_forwarder = {workers["forwarder"]}
 port_forwarder_metrics = {workers["forwarder_metrics"]}
 [redis]
 host = {text(str(sockets / "valkey.sock"))}
+[spool]
+directory = {text(str(secrets_file.parent / "spool"))}
 [database]
 host = {text(str(sockets))}
 [alerter]

@@ -101,6 +101,13 @@ def url(text: str) -> str:
     return text
 
 
+def authentication(text: str) -> str:
+    """A way to send a key over HTTP."""
+    if text not in {"bearer", "basic", "none"} and not re.fullmatch(r"header:[A-Za-z0-9-]+", text):
+        raise ValueError("expected bearer, basic, header:NAME or none")
+    return text
+
+
 CHECKS: dict[str, Callable[[str], object]] = {
     "address": address,
     "bind_address": bind_address,
@@ -108,5 +115,6 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "zone": zone,
     "charset": charset,
     "name": name,
+    "authentication": authentication,
     "url": url,
 }

@@ -156,11 +156,27 @@ class Queue:
     batch: int = _key(500, "Events of one push. More saves CPU under load, nothing below it.", low=1, high=5000)
     buffer: int = _key(
         100_000,
-        "Events one process holds in memory while Redis is slow or away, about 1 KB each; above it UDP drops and "
-        "counts, TCP stops reading, HTTP answers 503.",
+        "Events muttd holds in memory when neither Redis nor the spool takes them, about 1 KB each; above it UDP drops "
+        "and counts, TCP stops reading, HTTP answers 503.",
         low=1000,
     )
     metrics_prefix: str = _key("mutt:metrics", "Prefix of the counters that the dashboard reads.", env="METRICS_PREFIX")
+
+
+@dataclass(frozen=True, slots=True)
+class Spool:
+    """Disk space of muttd for events that Redis cannot take."""
+
+    directory: str = _key(
+        "/var/lib/mutt/spool",
+        'Directory that muttd may write; "" does without: then queue.buffer is all there is.',
+        env="MUTT_SPOOL_DIRECTORY",
+    )
+    max_bytes: int = _key(
+        1_073_741_824,
+        "Bytes of events it may hold: 1 GiB is about a million events. Above it, as above queue.buffer.",
+        low=1_048_576,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +259,15 @@ class Moog:
         env="MOOG_WEBHOOK_URL",
         form="url",
     )
+    profile: str = _key(
+        "webhook",
+        "What the other side is: webhook (on premises, one alert a request), rest-lam or cloud (several a request).",
+        choices=("webhook", "rest-lam", "cloud"),
+    )
     auth: str = _key(
         "bearer",
-        "How MOOG_API_KEY is sent: bearer, basic (the key is user:password), apikey (a header `apikey`), or none.",
-        choices=("bearer", "basic", "apikey", "none"),
+        "How MOOG_API_KEY is sent: bearer, basic (the key is user:password), header:NAME (cloud: header:apikey), none.",
+        form="authentication",
     )
     ca_cert: str = _key("", "File with the CA certificates of the webhook; empty: the system's.")
     timeout: float = _key(10.0, "Seconds for one request.", env="MOOG_TIMEOUT", low=0.1, high=300)
@@ -282,7 +303,7 @@ class Secrets:
 
     file: str = _key(
         "",
-        "TOML file with REDIS_PASS, DB_PASS, INGEST_API_KEY, WEBUI_API_KEY, MOOG_API_KEY, and SNMP_COMMUNITIES (a list; "
+        "TOML file with REDIS_PASS, DB_PASS, INGEST_API_KEY, WEBUI_API_KEY, MOOG_API_KEY, SNMP_COMMUNITIES (a list; "
         "without it every community is taken). It must belong to root or to mutt's user, and be closed to group and "
         "others (chmod 600).",
         env="MUTT_SECRETS_FILE",
@@ -320,6 +341,7 @@ class Settings:
     http: Http = field(default_factory=Http)
     redis: Redis = field(default_factory=Redis)
     queue: Queue = field(default_factory=Queue)
+    spool: Spool = field(default_factory=Spool)
     database: Database = field(default_factory=Database)
     alerter: Alerter = field(default_factory=Alerter)
     moog: Moog = field(default_factory=Moog)

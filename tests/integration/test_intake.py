@@ -1,6 +1,7 @@
 """The intake against real servers: in order, once each, bounded, and accounted for."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,18 +10,24 @@ import pytest
 from redis.asyncio import Redis
 
 from muttd.embedded import Valkey
+from muttd.errors import MuttError
 from muttd.metrics import Tally
 from muttd.pipeline.intake import Intake, Lane
 from muttd.pipeline.queue.connection import connect
-from muttd.pipeline.queue.lists import Producer
+from muttd.pipeline.queue.lists import Producer, Replay
+from muttd.pipeline.spool import Spool
 
 NAME = "mutt:ingest_queue"
 Eventually = Callable[[Callable[[], object]], Awaitable[object]]
 
 
 @asynccontextmanager
-async def running(redis: Redis, *, limit: int = 1000, max_queue: int = 10_000) -> AsyncIterator[tuple[Intake, Lane]]:
-    intake = Intake(Producer(redis, NAME, "test"), batch=100, limit=limit, max_queue=max_queue)
+async def running(
+    redis: Redis, *, limit: int = 1000, max_queue: int = 10_000, spool: Spool | None = None
+) -> AsyncIterator[tuple[Intake, Lane]]:
+    replay = Replay(redis, NAME, spool.name) if spool else None
+    producer = Producer(redis, NAME, "test")
+    intake = Intake(producer, batch=100, limit=limit, max_queue=max_queue, spool=spool, replay=replay)
     lane = intake.lane("test", Tally())
     stop = asyncio.Event()
     task = asyncio.create_task(intake.run(stop))
@@ -36,7 +43,8 @@ def put(lane: Lane, items: range) -> None:
 
 
 def adds_up(tally: Tally) -> bool:
-    return tally.received == tally.queued + tally.rejected.total() + tally.dropped.total() + tally.waiting
+    given_up = tally.rejected.total() + tally.dropped.total()
+    return tally.received + tally.carried == tally.queued + given_up + tally.spooled + tally.waiting
 
 
 async def test_events_arrive_in_order_and_settle(redis: Redis) -> None:
@@ -126,3 +134,118 @@ async def test_a_full_list_is_held_back_from_and_taken_up_again(redis: Redis, ev
         await redis.delete(NAME)
         await eventually(lambda: lane.tally.queued >= 500)
         assert lane.tally.dropped.total() == 0
+
+
+async def test_what_redis_cannot_take_goes_to_disk_and_comes_back_once(
+    own_valkey: Valkey, tmp_path: Path, eventually: Eventually
+) -> None:
+    own_valkey.start()
+    client = connect(str(own_valkey.socket), 0, timeout=1)
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    try:
+        async with running(client, spool=spool) as (intake, lane):
+            put(lane, range(10))
+            await lane.settled()
+            own_valkey.kill()
+            put(lane, range(10, 900))
+            assert await asyncio.wait_for(lane.settled(), 5), "on disk is safe: Redis is not waited for"
+            assert intake.waiting == 0
+            assert lane.tally.spooled == 890 == spool.events
+            assert adds_up(lane.tally)
+            own_valkey.start()
+            await eventually(lambda: lane.tally.queued == 900)
+            assert spool.events == spool.bytes == lane.tally.spooled == 0
+            assert spool.oldest is None
+            put(lane, range(900, 1000))
+            await lane.settled()
+            assert [int(item) for item in await client.lrange(NAME, 0, -1)] == list(range(999, -1, -1))
+            assert adds_up(lane.tally)
+    finally:
+        await client.aclose()
+        own_valkey.stop()
+        spool.close()
+
+
+async def test_a_spool_left_by_a_killed_process_is_sent_by_the_next(
+    redis: Redis, tmp_path: Path, eventually: Eventually
+) -> None:
+    writer = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import os, sys; from pathlib import Path; from muttd.pipeline.spool import Spool\n"
+        "spool = Spool(Path(sys.argv[1]), 1 << 20)\n"
+        "for n in range(50): spool.append('test', [b'%d' % n, b'%d' % (n + 1000)])\n"
+        "os.kill(os.getpid(), 9)",
+        str(tmp_path),
+    )
+    assert await writer.wait() == -9
+    spool = Spool(tmp_path, 1 << 20)
+    async with running(redis, spool=spool) as (_, lane):
+        assert lane.tally.carried == lane.tally.spooled == 100
+        await eventually(lambda: lane.tally.queued == 100)
+        assert adds_up(lane.tally)
+    expected = [number for n in range(50) for number in (n, n + 1000)]
+    assert [int(item) for item in await redis.lrange(NAME, 0, -1)] == expected[::-1]
+    spool.close()
+
+
+async def test_a_batch_that_was_sent_but_not_yet_forgotten_is_not_sent_again(redis: Redis, tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    spool.append("test", [b"1", b"2"])
+    stored = spool.first()
+    assert stored is not None
+    for _ in range(2):  # kill -9 between the push and the removal, then a restart
+        await Replay(redis, NAME, spool.name).push(stored.id, stored.items, stored.origin)
+    assert await redis.lrange(NAME, 0, -1) == [b"2", b"1"]
+    spool.close()
+
+
+async def test_a_push_whose_answer_was_lost_and_that_went_to_disk_is_not_sent_again(redis: Redis) -> None:
+    producer = Producer(redis, NAME, "test")
+    await producer.push([b"1"])
+    producer._unsure = True  # as after a connection that broke before the answer
+    origin = producer.origin
+    producer.set_aside()
+    assert producer.origin == ""
+    await Replay(redis, NAME, "spool").push(1, [b"1"], origin)
+    assert await redis.lrange(NAME, 0, -1) == [b"1"]
+    await producer.push([b"2"])
+    await Replay(redis, NAME, "spool").push(2, [b"3"], "mutt:pushed:other=7")
+    assert await redis.lrange(NAME, 0, -1) == [b"3", b"2", b"1"]
+
+
+def test_a_full_spool_takes_nothing_and_keeps_what_it_has(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1000)
+    assert spool.append("test", [b"x" * 400, b"y" * 400])
+    assert not spool.append("test", [b"z" * 300])
+    assert spool.append("test", [b"z" * 100])
+    assert (spool.events, spool.bytes) == (3, 901)
+    spool.close()
+    again = Spool(tmp_path, 1000)
+    assert (again.events, again.bytes) == (3, 901)
+    again.close()
+
+
+def test_a_damaged_spool_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    for _ in range(100):
+        spool.append("test", [b"x" * 1000])
+    spool.close()
+    file = tmp_path / "spool.sqlite"
+    content = bytearray(file.read_bytes())
+    content[5000:60000] = b"\xa5" * 55000
+    file.write_bytes(content)
+    again = Spool(tmp_path, 1 << 20)
+    assert again.events == 0
+    assert again.append("test", [b"fine"])
+    again.close()
+    assert len(list(tmp_path.glob("spool.damaged-*.sqlite"))) == 1
+    assert "damaged" in caplog.text
+
+
+def test_a_second_process_cannot_have_the_same_spool(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    spool.append("test", [b"x"])
+    with pytest.raises(MuttError, match="locked"):
+        Spool(tmp_path, 1 << 20, patience=0.1)
+    spool.close()

@@ -19,8 +19,8 @@ from muttd.pipeline.queue.script import script
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
 """What a Redis that is away, loading or too slow raises. BusyLoadingError is a ConnectionError."""
 
-_MARKER_TTL = 3600
-"""Seconds a producer's marker is kept: longer than any push waits to be tried again."""
+_MARKER_TTL = 86_400
+"""Seconds a marker is kept: longer than a batch lies in a spool while Redis runs."""
 
 
 class Batch(NamedTuple):
@@ -42,15 +42,20 @@ class Producer:
         """`name` tells producers apart, as `muttd` and host; a random part is added, so two may share it."""
         self._redis = redis
         self._target = target
-        self._marker = f"mutt:pushed:{name}:{secrets.token_hex(4)}"
+        self._name = name
         self._number = 0
         self._unsure = False
+        self._new_marker()
+
+    def _new_marker(self) -> None:
+        self._marker = f"mutt:pushed:{self._name}:{secrets.token_hex(8)}"
 
     async def push(self, items: Sequence[bytes]) -> int:
         """Appends `items` (1 to some thousands, oldest first) and returns the list's length then.
 
         Raises one of UNREACHABLE where Redis is away, ResponseError where it refuses (read-only, out of memory).
-        After any of them the same items must be pushed again before others, and are then not pushed twice.
+        After any of them the same items must be pushed again before others (and are then not pushed twice), or be
+        kept elsewhere under `set_aside`.
         """
         if self._unsure:
             if await self._redis.get(self._marker) == str(self._number).encode():
@@ -59,16 +64,53 @@ class Producer:
         else:
             self._number += 1
         self._unsure = True
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.lpush(self._target, *items)
-            pipeline.set(self._marker, self._number, ex=_MARKER_TTL)
-            length, _ = await pipeline.execute()
+        length = await _push(self._redis, self._target, self._marker, self._number, items)
         self._unsure = False
-        return int(length)
+        return length
+
+    @property
+    def origin(self) -> str:
+        """What tells later whether the batch whose push failed had arrived (Replay.push); empty where none failed."""
+        return f"{self._marker}={self._number}" if self._unsure else ""
+
+    def set_aside(self) -> None:
+        """The batch whose push failed is kept elsewhere, with its `origin`: the next push may be of others."""
+        if self._unsure:
+            self._unsure = False
+            self._new_marker()
 
     async def length(self) -> int:
         """How many elements wait. Raises one of UNREACHABLE."""
         return int(await self._redis.llen(self._target))
+
+
+class Replay:
+    """Pushes batches that were kept elsewhere, each exactly once, across restarts of this process too."""
+
+    def __init__(self, redis: "Redis", target: str, name: str) -> None:
+        """`name` is that of the place they were kept in: the same after a restart, and of no other."""
+        self._redis = redis
+        self._target = target
+        self._marker = f"mutt:pushed:{name}"
+
+    async def push(self, number: int, items: Sequence[bytes], origin: str = "") -> int:
+        """As Producer.push. `number` names the batch; `origin` is what Producer.set_aside gave for it."""
+        marks = [(self._marker, number)]
+        if origin:
+            marker, _, first_number = origin.rpartition("=")
+            marks.append((marker, int(first_number)))
+        for marker, wanted in marks:
+            if await self._redis.get(marker) == str(wanted).encode():
+                return int(await self._redis.llen(self._target))
+        return await _push(self._redis, self._target, self._marker, number, items)
+
+
+async def _push(redis: "Redis", target: str, marker: str, number: int, items: Sequence[bytes]) -> int:
+    async with redis.pipeline(transaction=True) as pipeline:
+        pipeline.lpush(target, *items)
+        pipeline.set(marker, number, ex=_MARKER_TTL)
+        length, _ = await pipeline.execute()
+    return int(length)
 
 
 class Worker:
@@ -141,6 +183,10 @@ class Worker:
         count = int(await self._give_back(keys=[batch.key, self._source]))
         self._held.discard(batch.key)
         return count
+
+    def let_go(self, batch: Batch) -> None:
+        """Forgets a batch that another script has dropped together with what it led to."""
+        self._held.discard(batch.key)
 
     async def abandoned(self) -> AsyncIterator[Batch]:
         """Batches of this role that nobody works on, each adopted by this worker, under the id it always had.
