@@ -1,0 +1,299 @@
+"""The alerter: takes events off the ingest list, decides them, writes them down, and makes alerts of some.
+
+Promises: an event's audit row and its alert are written exactly once, however often an alerter is killed
+(docs/design.md section 6). Alerts do not wait for PostgreSQL: while it is away, audit rows wait in Redis, up to a
+bound. Nothing that Redis or PostgreSQL does ends the alerter; every wait is bounded and is said once in the log.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from datetime import UTC, datetime
+
+import msgspec
+
+from muttd.event import Alert, decode, encode, rfc3339
+from muttd.metrics import Metrics
+from muttd.pipeline.audit_care import AuditCare
+from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
+from muttd.pipeline.deciding import Decided, decide_batch
+from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.outage import Outage, pause
+from muttd.pipeline.queue.lists import Batch, Worker
+from muttd.pipeline.queue.outcomes import FAULTS, About, Committed, Outcome, Outcomes, WorkItem
+from muttd.pipeline.rulebook import Rulebook
+from muttd.pipeline.unhandled import Kinds
+from muttd.rules import RuleSet
+
+log = logging.getLogger(__name__)
+
+_IN_FLIGHT = 3
+"""Batches on their way at once: one is decided while PostgreSQL and Redis take the others."""
+_RESERVE_WAIT = 1
+"""Seconds to wait for an event: how long a stop may go unnoticed."""
+_STOP_LIMIT = 8.0
+"""Seconds to finish what was begun; then it is left to be adopted. A stop takes ten at most."""
+_FULL_PAUSE = 0.5
+"""Seconds between looks while the backlog or the alert list is full."""
+_ANNOUNCE_ROUND = 30.0
+"""Seconds between looks at unhandled kinds that a lost alerter should have announced."""
+
+
+class Alerter:
+    """One alerter process's work. `run` it until its stop event is set."""
+
+    def __init__(
+        self,
+        *,
+        worker: Worker,
+        audit_worker: Worker,
+        outcomes: Outcomes,
+        rulebook: Rulebook,
+        trail: AuditTrail,
+        care: AuditCare,
+        metrics: Metrics,
+        batch: int,
+        heartbeat_interval: float,
+        audit_unmatched: bool = True,
+        backlog_limit: int = 1_000_000,
+        alerts_limit: int = 1_000_000,
+        unhandled_handling: str = "Ticket_only",
+    ) -> None:
+        """`batch` events are decided and committed at once, 1..5000.
+
+        `backlog_limit` audit rows wait in Redis while PostgreSQL is away, `alerts_limit` alerts for forwarders; above
+        either, events stay on the ingest list. Both are as many as the ingest list has by default, about 1 GB.
+        """
+        self._worker = worker
+        self._audit_worker = audit_worker
+        self._outcomes = outcomes
+        self._rulebook = rulebook
+        self._trail = trail
+        self._care = care
+        self._metrics = metrics
+        self._batch = batch
+        self._heartbeat_interval = heartbeat_interval
+        self._audit_unmatched = audit_unmatched
+        self._backlog_limit = backlog_limit
+        self._alerts_limit = alerts_limit
+        self._unhandled_handling = unhandled_handling
+        self._kinds = Kinds()
+        self._new_id = event_ids()
+        self._redis_outage = Outage("no event is decided")
+        self._full = Outage("events wait on the ingest list")
+        self._backlog_rows = 0
+        self._alerts = 0
+        self._due = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set; then finishes what was begun, within ten seconds."""
+        await self._first_beat(stop)
+        async with asyncio.TaskGroup() as tasks:
+            beside = [
+                tasks.create_task(work)
+                for work in (
+                    self._keep_beating(),
+                    self._adopt(stop),
+                    self._announce(),
+                    self._rulebook.run(),
+                    self._trail.drain(),
+                    self._care.run(),
+                )
+            ]
+            await self._work(stop)
+            for task in beside:
+                task.cancel()
+        with contextlib.suppress(*FAULTS):
+            await self._worker.retire()
+            await self._audit_worker.retire()
+
+    async def _first_beat(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self._beat()
+                return
+            except FAULTS as error:
+                await pause(stop, self._redis_outage.failed(error))
+
+    async def _beat(self) -> None:
+        await self._worker.beat()
+        await self._audit_worker.beat()
+        self._redis_outage.over()
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(self._heartbeat_interval)
+            with contextlib.suppress(*FAULTS):
+                await self._beat()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        slots = asyncio.Semaphore(_IN_FLIGHT)
+        turn = asyncio.Event()
+        turn.set()
+        running: set[asyncio.Task[None]] = set()
+        while not stop.is_set():
+            await slots.acquire()
+            batch = await self._next_batch(stop)
+            if batch is None:
+                slots.release()
+                continue
+            done = asyncio.Event()
+            task = asyncio.create_task(self._settle(batch, turn, done))
+            running.add(task)
+            task.add_done_callback(running.discard)
+            task.add_done_callback(lambda _: slots.release())
+            turn = done
+        if running:
+            _, late = await asyncio.wait(running, timeout=_STOP_LIMIT)
+            for task in late:
+                task.cancel()
+            if late:
+                log.warning("%d batches are left for another alerter to adopt", len(late))
+
+    async def _next_batch(self, stop: asyncio.Event) -> Batch | None:
+        """None where there was no event for a while, or none may be taken."""
+        if not (self._rulebook.loaded.is_set() and self._care.begun.is_set()):
+            await pause(stop, _FULL_PAUSE)
+            return None
+        try:
+            if await self._is_full():
+                await pause(stop, _FULL_PAUSE)
+                return None
+            return await self._worker.reserve(self._batch, _RESERVE_WAIT)
+        except FAULTS as error:
+            await pause(stop, self._redis_outage.failed(error))
+            return None
+
+    async def _is_full(self) -> bool:
+        """Whether there is no room for what the next batch may lead to. Raises one of FAULTS."""
+        if self._trail.away and self._backlog_rows >= self._backlog_limit:
+            self._backlog_rows = await self._outcomes.backlog_rows()
+            if self._backlog_rows >= self._backlog_limit:
+                self._full.failed(f"PostgreSQL is away, and {self._backlog_rows} audit rows wait for it")
+                return True
+        if self._alerts >= self._alerts_limit:
+            self._alerts = await self._outcomes.alerts()
+            if self._alerts >= self._alerts_limit:
+                self._full.failed(f"{self._alerts} alerts wait for a forwarder")
+                return True
+        self._full.over()
+        return False
+
+    async def _settle(self, batch: Batch, turn: asyncio.Event, done: asyncio.Event) -> None:
+        """Decides a batch and commits what it leads to, after the batch before it. Ends only when that is done."""
+        try:
+            with self._metrics.alerter_latency.time():
+                rules = self._rulebook.current
+                assert rules is not None
+                outcome, decided = await self._decide(batch, rules)
+                await turn.wait()  # alerts keep the order of their events
+                await self._commit(batch, outcome, decided)
+        except Exception:  # a fault of ours must not end the others' work
+            log.exception("batch %s is left to be tried again", batch.id)
+            self._worker.let_go(batch)  # so that the janitor finds it
+        finally:
+            done.set()
+
+    async def _decide(self, batch: Batch, rules: RuleSet) -> tuple[Outcome, Decided]:
+        now = datetime.now(UTC)
+        decided = decide_batch(batch.items, rules, self._kinds, now, audit_unmatched=self._audit_unmatched)
+        written = await self._trail.write(batch.id, decided.rows)
+        if written is None:
+            waiting, waiting_rows = deferred(batch.id, decided.rows), len(decided.rows)
+        else:
+            waiting, waiting_rows = None, 0
+            letters = refused_letters(decided.rows, written, now)
+            decided.dead += letters
+            self._metrics.audit_rejected.inc(len(letters))
+            if written.new:
+                self._metrics.audited.labels("direct").inc(len(decided.rows) - len(letters))
+        unhandled = decided.unhandled_kinds()
+        overflow = encode_overflow(unhandled[0].about) if unhandled else b"null"
+        return Outcome(
+            decided.alerts, decided.dead, waiting, waiting_rows, decided.counters(), unhandled, overflow
+        ), decided
+
+    async def _commit(self, batch: Batch, outcome: Outcome, decided: Decided) -> None:
+        while True:
+            try:
+                committed = await self._outcomes.commit(self._worker, batch, outcome, time.time())
+                break
+            except FAULTS as error:
+                await asyncio.sleep(self._redis_outage.failed(error))
+        self._redis_outage.over()
+        if committed.done:
+            self._count(committed, decided)
+
+    def _count(self, committed: Committed, decided: Decided) -> None:
+        self._backlog_rows = committed.backlog_rows
+        self._alerts = committed.alerts
+        for handling, count in decided.handlings.items():
+            self._metrics.processed.labels(handling).inc(count)
+        self._metrics.processed.labels("dead").inc(len(decided.dead))
+        self._metrics.unhandled.inc(sum(count for count, _, _ in decided.unhandled.values()))
+        if committed.dead_gone:
+            self._metrics.alerter_dlq_dropped.inc(committed.dead_gone)
+        if committed.due:
+            self._due.set()
+
+    async def _adopt(self, stop: asyncio.Event) -> None:
+        """The janitor: takes over what lost alerters, or lost connections, left behind. It never ends by itself."""
+        await self._rulebook.loaded.wait()
+        nobody_before = asyncio.Event()
+        nobody_before.set()
+        while True:
+            with contextlib.suppress(*FAULTS):  # said by those who reserve
+                async for batch in self._worker.abandoned():
+                    log.warning("adopted batch %s with %d events", batch.id, len(batch.items))
+                    self._metrics.adopted.labels("alerter").inc()
+                    await self._settle(batch, nobody_before, asyncio.Event())
+            await pause(stop, self._heartbeat_interval)
+
+    async def _announce(self) -> None:
+        """Makes the meta-alerts of unhandled kinds that reached the threshold."""
+        while True:
+            self._due.clear()
+            with contextlib.suppress(*FAULTS):
+                for item in await self._outcomes.due():
+                    alert = meta_alert(item, self._new_id(), time.time(), self._unhandled_handling)
+                    if await self._outcomes.announce(item.id, encode(alert)):
+                        self._metrics.unhandled_alerts.inc()
+                        log.info("%d unhandled events of %s: %s", item.count, item.about.host, item.about.template)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_ANNOUNCE_ROUND):
+                    await self._due.wait()
+
+
+def encode_overflow(about: bytes) -> bytes:
+    """What stands for all unhandled kinds beyond the limit, after the example of one of them."""
+    found = msgspec.json.decode(about, type=About)
+    return encode(msgspec.structs.replace(found, host="*", template="(events of very many different kinds)"))
+
+
+def meta_alert(item: WorkItem, new_id: str, now: float, handling: str) -> Alert:
+    """The alert that stands for all unhandled events of one kind."""
+    sample = decode(item.about.sample)
+    event = msgspec.structs.replace(
+        sample,
+        id=new_id,
+        received_at=rfc3339(now),
+        timestamp=rfc3339(now),
+        app_name=f"mutt-unhandled-{item.id}",
+        message=f"{item.count} events that no rule handles: {item.about.template} (first: {sample.message[:1000]})",
+        trap_oid=None,
+        trap_name=None,
+        varbinds=None,
+        structured_data=None,
+        raw=None,
+        defects=None,
+    )
+    return Alert(
+        id=new_id,
+        handling=handling,
+        team=item.about.team,
+        environment="dev" if item.about.environment == "dev" else "prod",
+        decided_at=rfc3339(now),
+        event=event,
+        count=item.count,
+    )

@@ -1,0 +1,161 @@
+"""A batch of list elements in, everything that it leads to out. Pure but for what it remembers to be faster."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from muttd.event import Alert, Event, decode, encode
+from muttd.pipeline.queue.outcomes import About, Unhandled
+from muttd.pipeline.unhandled import Kind, Kinds
+from muttd.rules import Decision, RuleSet
+from muttd.store import AuditRow
+
+_DEVICE_BEHIND = timedelta(days=7)
+"""A relay may hold events back for some days; a clock that is further behind is wrong."""
+_AHEAD = timedelta(days=1)
+"""More than any confusion of time zones."""
+_RECEIVED_BEHIND = timedelta(days=20)
+"""Waited in a spool. With _DEVICE_BEHIND that is last month at most, which has its partition (store/partitions.py)."""
+_TEXT_LIMIT = 4000
+"""Characters of an unreadable element that its dead letter keeps."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """What a batch leads to."""
+
+    rows: list[AuditRow] = field(default_factory=list)
+    alerts: list[bytes] = field(default_factory=list)
+    dead: list[bytes] = field(default_factory=list)
+    """Dead letters for the elements that are no events."""
+    handlings: Counter[str] = field(default_factory=Counter)
+    severities: Counter[int | None] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    unhandled: dict[Kind, tuple[int, Decision, bytes]] = field(default_factory=dict)
+    """Kind → how often, decision and element of its first event."""
+
+    def counters(self) -> dict[str, int]:
+        """What the dashboard counts, by field name."""
+        found = {"decided": self.handlings.total(), "alerts": len(self.alerts), "dead": len(self.dead)}
+        found |= {f"handling:{name}": count for name, count in self.handlings.items()}
+        found |= {f"severity:{'none' if name is None else name}": count for name, count in self.severities.items()}
+        found |= {f"kind:{name}": count for name, count in self.kinds.items()}
+        return found
+
+    def unhandled_kinds(self) -> list[Unhandled]:
+        """The unhandled kinds as Redis counts them."""
+        return [
+            Unhandled(
+                kind.id,
+                count,
+                encode(About(kind.host, kind.template, decision.team, decision.environment, msgspec.Raw(sample))),
+            )
+            for kind, (count, decision, sample) in self.unhandled.items()
+        ]
+
+
+def dead_letter(item: bytes, reason: str, now: datetime) -> bytes:
+    """An element of mutt:dlq:alerter."""
+    text = item.decode(errors="backslashreplace")
+    return msgspec.json.encode(
+        {"time": now, "reason": reason, "attempts": 1, "size": len(item), "item": text[:_TEXT_LIMIT]}
+    )
+
+
+def decide_batch(
+    items: Sequence[bytes], rules: RuleSet, kinds: Kinds, now: datetime, *, audit_unmatched: bool
+) -> Decided:
+    """Decides every element; one that cannot be decided becomes a dead letter and leaves the others alone."""
+    decided = Decided()
+    decided_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    for item in items:
+        try:
+            event = decode(item)
+            decision = rules.decide(event)
+            row = audit_row(event, decision, item, now)
+        except ValueError as error:
+            decided.dead.append(dead_letter(item, f"not an event: {error}", now))
+            continue
+        if decision.forwarded:
+            decided.alerts.append(encode(alert_for(event, decision, decided_at)))
+        if decision.rule is None:
+            kind = kinds.of(event)
+            count, first, sample = decided.unhandled.get(kind, (0, decision, item))
+            decided.unhandled[kind] = count + 1, first, sample
+        if audit_unmatched or decision.rule is not None:
+            decided.rows.append(row)
+        decided.handlings[decision.handling] += 1
+        decided.severities[event.syslog_severity] += 1
+        decided.kinds[event.kind] += 1
+    return decided
+
+
+def alert_for(event: Event, decision: Decision, decided_at: str) -> Alert:
+    """The alert of an event that is forwarded."""
+    rule = decision.rule
+    return Alert(
+        id=event.id,
+        handling=decision.handling,
+        team=decision.team,
+        environment=decision.environment,
+        decided_at=decided_at,
+        event=event,
+        rule_id=None if rule is None else rule.id,
+        rule_name=None if rule is None else rule.name,
+        severity=None if rule is None else rule.moog_severity,
+    )
+
+
+def audit_row(event: Event, decision: Decision, item: bytes, now: datetime) -> AuditRow:
+    """The event's row. Raises ValueError where `received_at` is no time with an offset, or `item` no UTF-8."""
+    filed, received, device = _times(event, now)
+    rule = decision.rule
+    return (
+        filed,
+        received,
+        device,
+        event.id,
+        event.syslog_severity,
+        None if rule is None else rule.id,
+        event.kind,
+        event.hostname.lower(),
+        decision.handling,
+        decision.team,
+        decision.environment,
+        event.app_name,
+        None if rule is None else rule.name,
+        event.message,
+        item.decode(),
+    )
+
+
+def _times(event: Event, now: datetime) -> tuple[datetime, datetime, datetime | None]:
+    """The time that an event is filed under, the time of receipt, and the device's where it is not filed under it.
+
+    Filed under the device's time where that can be true, else under the time of receipt where that can be true, else
+    under now: so there is always a partition for it.
+    """
+    received = _time(event.received_at)
+    if received is None:
+        raise ValueError(f"received_at is not RFC 3339: {event.received_at[:40]!r}")
+    receipt_is_true = now - _RECEIVED_BEHIND <= received <= now + _AHEAD
+    if event.timestamp == event.received_at:
+        return received if receipt_is_true else now, received, None
+    device = _time(event.timestamp)
+    if not receipt_is_true:
+        return now, received, device
+    if device is not None and received - _DEVICE_BEHIND <= device <= received + _AHEAD:
+        return device, received, None
+    return received, received, device
+
+
+def _time(text: str) -> datetime | None:
+    """None where it is no time, has no offset, or is one that PostgreSQL and Python do not both know."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None and 1 < found.year < 9999 else None
