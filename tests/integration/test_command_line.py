@@ -1,0 +1,126 @@
+"""`muttd` as a person calls it."""
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from muttd import __version__
+
+ROOT = Path(__file__).parents[2]
+SYSLOG = "<34>Oct  3 04:05:06 gw1 su: denied"
+
+
+def muttd(
+    *arguments: str, stdin: str | bytes = "", environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "muttd", *arguments],
+        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        capture_output=True,
+        timeout=30,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def test_version_and_help() -> None:
+    assert muttd("--version").stdout == f"muttd {__version__}\n"
+    text = muttd("--help").stdout
+    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse"):
+        assert re.search(rf"(?m)^    {command} +\S", text), command
+        assert muttd(command, "--help").returncode == 0
+
+
+def test_a_right_configuration(tmp_path: Path) -> None:
+    done = muttd("--check-config", "-c", str(ROOT / "muttd.conf"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "configuration OK\n", "")
+
+
+def test_a_wrong_configuration_is_78_and_a_line_for_every_fault(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.conf"
+    file.write_text("[redis]\nprot = 1\n\n[moog]\nrate_limit = 0\n")
+    for arguments in (("--check-config", "-c", str(file)), ("-c", str(file), "--check-config"), ("-c", str(file))):
+        done = muttd(*arguments)
+        assert done.returncode == 78
+        assert done.stdout == ""
+        assert done.stderr.splitlines() == [
+            f"muttd: {file}:2: redis.prot: no such key; did you mean port?",
+            f"muttd: {file}:5: moog.rate_limit: 0 is not from 1 up; the default is 50",
+        ]
+
+
+def test_a_missing_configuration_is_one_line() -> None:
+    done = muttd("alerter", "-c", "/nonexistent/muttd.conf")
+    assert done.returncode == 78
+    assert done.stderr == "muttd: /nonexistent/muttd.conf: no such file; give another with -c FILE\n"
+
+
+def test_parse_syslog_lines() -> None:
+    arguments = ("parse", "syslog", "--source-ip", "192.0.2.9", "--received-at", "2026-10-03T04:05:07Z")
+    done = muttd(*arguments, stdin=f"{SYSLOG}\n\n<13>x")
+    first, second, third = map(json.loads, done.stdout.splitlines())
+    assert (first["hostname"], first["app_name"], first["message"]) == ("gw1", "su", "denied")
+    assert (first["source_ip"], first["received_at"]) == ("192.0.2.9", "2026-10-03T04:05:07.000000Z")
+    assert first["timestamp"].startswith("2026-10-03T04:05:06")
+    assert (second["message"], third["message"]) == ("", "x")
+    packed = base64.b64encode(SYSLOG.encode()).decode()
+    again = json.loads(muttd(*arguments, "--base64", stdin=packed).stdout)
+    assert {**again, "id": ""} == {**first, "id": ""}
+
+
+def test_parse_a_file_of_traps(tmp_path: Path) -> None:
+    trap = bytes.fromhex(
+        "303e02010104067075626c6963a73102040102030402010002010030233010060a2b060102010103004302"
+        "303930 0f060a2b06010603010104010006012a".replace(" ", "")
+    )
+    file = tmp_path / "traps"
+    file.write_text(f"{trap.hex()}\n{'00' * 4}\n")
+    for line in muttd("parse", "trap", str(file)).stdout.splitlines():
+        event = json.loads(line)
+        assert event["kind"] == "trap"
+        assert "public" not in line
+        assert b"public".hex() not in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "expected"),
+    [
+        (("trap",), "public", "muttd: standard input:1: not hex (or use --base64)\n"),
+        (("syslog", "--base64"), "ok==\n%", "muttd: standard input:2: not base64\n"),
+        (("syslog", "/nonexistent"), "", "muttd: /nonexistent: cannot be read: No such file or directory\n"),
+        (
+            ("syslog", "--received-at", "today"),
+            "",
+            "muttd: --received-at today: expected RFC 3339, as 2026-03-05T04:07:09.612+02:00\n",
+        ),
+    ],
+)
+def test_parse_says_what_is_wrong(arguments: tuple[str, ...], stdin: str, expected: str) -> None:
+    done = muttd("parse", *arguments, stdin=stdin)
+    assert done.returncode == 1
+    assert done.stderr == expected
+
+
+def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+        file = tmp_path / "muttd.conf"
+        file.write_text(
+            f'[syslog]\nudp = ["127.0.0.1:{port}"]\ntcp = []\n[snmp]\nudp = []\n[http]\naddress = "127.0.0.1"\n'
+            f'port_ingest = {port}\n[redis]\nhost = "/nonexistent/valkey.sock"\n[spool]\ndirectory = ""\n'
+        )
+        done = muttd("-c", str(file))
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last == f"muttd: UDP 127.0.0.1:{port}: in use by another program; see who: ss -lpn 'sport = :{port}'"
+    assert "Traceback" not in done.stderr
