@@ -18,11 +18,14 @@ from muttd.wire.snmp_bindings import TRAP_COMMUNITY, Bindings, Names
 from muttd.wire.snmp_informs import RecentInforms, Standing
 from muttd.wire.snmp_pdu import INFORM, NOTIFICATIONS, PDU_NAMES, TRAP_V1, Notification
 from muttd.wire.snmp_reading import ROUTINE, Reading, Refusal, Refused
+from muttd.wire.snmp_security import TIME_WINDOW, Engine, Opened, Security
+from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.sources import Network, Sources
+from muttd.wire.usm import User
 
-__all__ = ["ROUTINE", "Names", "Reading", "Refusal", "TrapReader"]
+__all__ = ["ROUTINE", "Engine", "Names", "Reading", "Refusal", "TrapReader", "User"]
 
-VERSIONS = {0: "1", 1: "2c", 3: "3"}
+VERSIONS = {0: "1", 1: "2c"}
 
 MAX_BINDINGS = 16_384
 """Variable bindings remembered, and their names: four of 64 interfaces of 64 devices; about 15 MB."""
@@ -47,6 +50,9 @@ class TrapReader:
     """Reads datagrams from any number of senders.
 
     communities: those accepted from v1 and v2c; none means any.
+    users: v3 credentials; several of one name are tried in their order.
+    engine: our own, for v3 informs. Without one they are read, whomever they are for, and not answered: for captures.
+    time_window: seconds that a v3 message may be late; None believes every clock: for captures too.
     names: a MIB index, or None to leave object identifiers as they are.
     host_names: networks and what to call their devices; the longest prefix counts.
     """
@@ -55,12 +61,16 @@ class TrapReader:
         self,
         *,
         communities: Collection[bytes] = (),
+        users: Sequence[User] = (),
+        engine: Engine | None = None,
+        time_window: float | None = TIME_WINDOW,
         names: Names | None = None,
         host_names: Sequence[tuple[Network, str]] = (),
         max_bindings: int = MAX_BINDINGS,
         max_informs: int = MAX_INFORMS,
     ) -> None:
         self._communities = tuple(communities)
+        self._security = Security(users, engine, time_window=time_window)
         self._names = names
         self._bindings = Bindings(names, max_bindings)
         self._informs = RecentInforms(max_informs)
@@ -82,6 +92,8 @@ class TrapReader:
         try:
             if version in (0, 1):
                 return self._community_message(arrival, VERSIONS[version], position, end, defects)
+            if version == 3:
+                return self._v3_message(arrival, data[:end], position, defects)
         except Refused as refused:
             return Reading(None, refused.reply, refused.refusal)
         refusal = Refusal("version", f"SNMP version number {version} is none of 0 (v1), 1 (v2c) and 3 (v3)")
@@ -116,26 +128,36 @@ class TrapReader:
             return self._unreadable(arrival, version, masked, str(fault), defects)
         if (tag == TRAP_V1) != (version == "1"):
             defects.append(f"{PDU_NAMES[tag]} PDU in a v{version} message")
-        snmp = Snmp(
-            version=version,
-            pdu=notification.pdu,
-            request_id=notification.request_id,
-            uptime=notification.uptime,
-            enterprise=notification.enterprise,
-            generic_trap=notification.generic_trap,
-            specific_trap=notification.specific_trap,
-            agent_address=notification.agent_address,
-        )
+        snmp = _snmp(notification, version, None)
         reply = None
         if tag == INFORM and (answer := snmp_pdu.response(pdu)):
             reply = data[:position] + answer
-            self._once(arrival, pdu, reply)
+            self._once(arrival, (arrival.source_ip, community, pdu), reply)
         return Reading(self._event(arrival, notification, snmp, masked, defects), reply, None)
 
-    def _once(self, arrival: Arrival, pdu: bytes, reply: bytes) -> None:
+    def _v3_message(self, arrival: Arrival, data: bytes, position: int, defects: list[str]) -> Reading:
+        """What stands behind the version of a v3 message."""
+        try:
+            opened = self._security.open(data, position, arrival.source_ip, arrival.received)
+            pdu = opened.scoped.pdu
+            tag = _notification_tag(pdu, 0, len(pdu))
+            notification = snmp_pdu.read_notification(pdu, self._bindings, defects)
+        except BerError as fault:
+            return self._unreadable(arrival, "3", arrival.data, str(fault), defects)
+        if tag == TRAP_V1:
+            defects.append("Trap PDU in a v3 message")
+        if not opened.header.engine_id:
+            defects.append("no engine ID")
+        reply = None
+        if tag == INFORM and (answer := snmp_pdu.response(pdu)):
+            reply = self._security.respond(opened, answer, arrival.received, len(data))
+            self._once(arrival, (arrival.source_ip, opened.header.user, opened.level, pdu), reply)
+        event = self._event(arrival, notification, _snmp(notification, "3", opened), arrival.data, defects)
+        return Reading(event, reply, None)
+
+    def _once(self, arrival: Arrival, identity: tuple[object, ...], reply: bytes | None) -> None:
         """Raises Refused for an inform that was here before, with the reply if its event is safe."""
-        key = hash((arrival.source_ip, pdu))
-        standing = self._informs.arrive(key, arrival.event_id, arrival.received)
+        standing = self._informs.arrive(hash(identity), arrival.event_id, arrival.received)
         if standing is not Standing.NEW:
             raise Refused(
                 "retransmission",
@@ -202,6 +224,24 @@ class TrapReader:
         """The configured name of the device that speaks, else its address."""
         origin = source_ip if agent_address is None or agent_address == NO_ADDRESS else agent_address
         return self._sources(origin).name
+
+
+def _snmp(notification: Notification, version: str, opened: Opened | None) -> Snmp:
+    return Snmp(
+        version=version,
+        pdu=notification.pdu,
+        request_id=notification.request_id,
+        uptime=notification.uptime,
+        enterprise=notification.enterprise,
+        generic_trap=notification.generic_trap,
+        specific_trap=notification.specific_trap,
+        agent_address=notification.agent_address,
+        user=text_or_hex(opened.header.user) if opened else None,
+        security_level=opened.level if opened else None,
+        engine_id=(opened.header.engine_id.hex() or None) if opened else None,
+        context_engine_id=(opened.scoped.context_engine_id.hex() or None) if opened else None,
+        context_name=(text_or_hex(opened.scoped.context_name) or None) if opened else None,
+    )
 
 
 def _notification_tag(data: bytes, position: int, end: int) -> int:

@@ -1,0 +1,353 @@
+"""Which SNMPv3 messages are believed, and how they are answered (RFC 3414 section 3).
+
+Users are global: the engine of a trap's sender is learned from the message, and keys are localised for it when the
+digest has to be checked. Clocks are kept only of engines that authenticated, so nobody can fill them with invented
+ones. For informs we are the authority: `Engine`.
+
+Pure: no I/O; the time is an argument.
+"""
+
+import hmac
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from muttd.wire import ber, snmp_pdu, usm
+from muttd.wire import snmp_v3 as v3
+from muttd.wire.ber import BerError
+from muttd.wire.snmp_reading import Refused
+from muttd.wire.snmp_v3 import Header, Scoped
+from muttd.wire.snmp_values import text_or_hex
+from muttd.wire.usm import EngineTime, User
+
+TIME_WINDOW = 150.0
+"""Seconds (RFC 3414 section 2.2.3)."""
+MAX_ENGINES = 16_384
+"""Engines whose clock is kept; about 5 MB. One that was forgotten is learned again from its next message."""
+MAX_KEYS = 32_768
+"""Localised keys kept, two credentials for each engine; about 15 MB. They can be made again."""
+
+LEVELS = {
+    0: usm.NO_AUTH_NO_PRIV,
+    v3.AUTHENTICATED: usm.AUTH_NO_PRIV,
+    v3.AUTHENTICATED | v3.PRIVATE: usm.AUTH_PRIV,
+}
+
+_USM_STATS = "1.3.6.1.6.3.15.1.1"
+UNSUPPORTED_LEVEL = f"{_USM_STATS}.1.0"
+NOT_IN_TIME_WINDOW = f"{_USM_STATS}.2.0"
+UNKNOWN_USER = f"{_USM_STATS}.3.0"
+UNKNOWN_ENGINE = f"{_USM_STATS}.4.0"
+WRONG_DIGEST = f"{_USM_STATS}.5.0"
+DECRYPTION_ERROR = f"{_USM_STATS}.6.0"
+
+
+class Engine(NamedTuple):
+    """Our own engine. `id` has 5 to 32 octets and stays for ever, `boots` grows with every start, `started` is that
+    start in seconds since 1970."""
+
+    id: bytes
+    boots: int
+    started: float
+
+
+class Credential(NamedTuple):
+    """A user's protocols, with the passphrases made into keys."""
+
+    number: int
+    user: User
+    auth_key: bytes
+    priv_key: bytes
+
+
+class Keys(NamedTuple):
+    """A credential's keys on one engine. The first of `privacy` is the one that fitted last."""
+
+    auth: bytes
+    privacy: tuple[bytes, ...]
+
+
+class Clock(NamedTuple):
+    """The last news of an engine's time: what it said, when, and from where."""
+
+    at: EngineTime
+    received: float
+    source_ip: str
+
+
+class Opened(NamedTuple):
+    """A message that is believed. `credential` and `keys` are None where nothing was authenticated."""
+
+    header: Header
+    scoped: Scoped
+    level: str
+    credential: Credential | None
+    keys: Keys | None
+
+
+class Security:
+    """Opens messages. Raises Refused, with a Report where the sender may have one."""
+
+    def __init__(
+        self,
+        users: Sequence[User],
+        engine: Engine | None,
+        *,
+        time_window: float | None = TIME_WINDOW,
+        max_engines: int = MAX_ENGINES,
+        max_keys: int = MAX_KEYS,
+    ) -> None:
+        """`time_window` None trusts every clock, `engine` None reads any inform: for captures, not for a network."""
+        self._engine = engine
+        self._time_window = time_window
+        self._max_engines = max_engines
+        self._max_keys = max_keys
+        self._credentials: dict[bytes, list[Credential]] = {}
+        for number, user in enumerate(users):
+            self._credentials.setdefault(user.name.encode(), []).append(_credential(number, user))
+        self._clocks: dict[bytes, Clock] = {}
+        self._keys: dict[tuple[int, bytes], Keys] = {}
+        self._counters: dict[str, int] = {}
+
+    def open(self, data: bytes, position: int, source_ip: str, received: float) -> Opened:
+        """The message whose version ends before `position`, and which ends where `data` does.
+
+        Raises BerError where its header, or what was not encrypted, cannot be read.
+        """
+        header = v3.read_header(data, position, len(data))
+        if header.security_model != v3.USM:
+            raise Refused("security_model", f"security model {header.security_model} is not USM (3)")
+        level = LEVELS.get(header.flags & (v3.AUTHENTICATED | v3.PRIVATE))
+        if level is None:
+            raise Refused("level", "privacy without authentication is no security level (RFC 3412 section 7.2)")
+        request = Request(data, header, source_ip, received)
+        if not header.engine_id and _plain_pdu_kind(request) not in (snmp_pdu.TRAP_V2, snmp_pdu.TRAP_V1):
+            raise self._discovery(request)
+        credentials = self._credentials_for(request, level)
+        if level == usm.NO_AUTH_NO_PRIV:
+            opened = Opened(header, v3.read_scoped(data, header.data_at, len(data)), level, None, None)
+        else:
+            authentic = list(self._authentic(request, credentials))
+            if not authentic:
+                detail = f"user {_user(header)} is known, but its auth protocol or password is another one here"
+                raise self._refused(request, "wrong_digest", detail, WRONG_DIGEST)
+            self._check_time(request, authentic[0])
+            if level == usm.AUTH_NO_PRIV:
+                opened = Opened(header, v3.read_scoped(data, header.data_at, len(data)), level, *authentic[0])
+            else:
+                opened = self._decrypted(request, authentic)
+        if opened.scoped.pdu[0] == snmp_pdu.INFORM and self._engine and header.engine_id != self._engine.id:
+            detail = f"inform for engine {header.engine_id.hex()}; ours is {self._engine.id.hex()}"
+            raise self._refused(request, "unknown_engine", detail, UNKNOWN_ENGINE)
+        return opened
+
+    def respond(self, opened: Opened, pdu: bytes, received: float, limit: int) -> bytes | None:
+        """A message that answers `opened` with this PDU at the same level, in at most `limit` octets.
+
+        None where there is no engine of ours to speak for.
+        """
+        if self._engine is None:
+            return None
+        header = opened.header._replace(flags=opened.header.flags & ~v3.REPORTABLE, at=_time_of(self._engine, received))
+        scoped = opened.scoped._replace(pdu=pdu)
+        reply = _seal(header, scoped, opened.credential, opened.keys)
+        if len(reply) > limit:  # our time has more octets than the sender's idea of it, which is in the window too
+            reply = _seal(header._replace(at=opened.header.at), scoped, opened.credential, opened.keys)
+        return reply if len(reply) <= limit else None
+
+    def _credentials_for(self, request: "Request", level: str) -> list[Credential]:
+        """The user's credentials of the message's level, in order."""
+        user = _user(request.header)
+        known = self._credentials.get(request.header.user)
+        if known is None:
+            raise self._refused(request, "unknown_user", f"user {user} is not configured", UNKNOWN_USER)
+        fitting = [credential for credential in known if credential.user.level == level]
+        if not fitting:
+            configured = " or ".join(dict.fromkeys(credential.user.level for credential in known))
+            detail = f"user {user} sends {level}, but is configured for {configured}"
+            raise self._refused(request, "level", detail, UNSUPPORTED_LEVEL)
+        return fitting
+
+    def _authentic(self, request: "Request", credentials: Sequence[Credential]) -> Iterator[tuple[Credential, Keys]]:
+        """The credentials that made the message's digest (RFC 3414 section 6.3.2), with their keys."""
+        data, header = request.data, request.header
+        blank = data[: header.mac_at] + bytes(len(header.mac)) + data[header.mac_at + len(header.mac) :]
+        for credential in credentials:
+            auth = credential.user.auth
+            assert auth is not None
+            keys = self._keys.get((credential.number, header.engine_id))
+            key = keys.auth if keys else usm.localized_key(auth, credential.auth_key, header.engine_id)
+            # compare_digest is false for any other length, so a digest cut short is a wrong one.
+            if hmac.compare_digest(usm.mac(auth, key, blank), header.mac):
+                yield credential, keys or self._keep_keys(credential, header.engine_id, key)
+
+    def _keep_keys(self, credential: Credential, engine_id: bytes, auth_key: bytes) -> Keys:
+        """Makes the rest of the keys: only now, when the sender has shown that it knows the password."""
+        auth, priv = credential.user.auth, credential.user.priv
+        privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
+        return self._remember(credential, engine_id, Keys(auth_key, privacy))
+
+    def _remember(self, credential: Credential, engine_id: bytes, keys: Keys) -> Keys:
+        if len(self._keys) >= self._max_keys:
+            self._keys.clear()
+        self._keys[credential.number, engine_id] = keys
+        return keys
+
+    def _decrypted(self, request: "Request", authentic: Sequence[tuple[Credential, Keys]]) -> Opened:
+        """The message under the first key that makes a ScopedPDU of it."""
+        data, header = request.data, request.header
+        octets, _ = ber.content(data, header.data_at, len(data), ber.OCTET_STRING, "encryptedPDU")
+        for credential, keys in authentic:
+            priv = credential.user.priv
+            assert priv is not None
+            for key in keys.privacy:
+                plain = usm.decrypt(priv, key, header.at, header.salt, octets)
+                if plain is None:
+                    continue
+                try:
+                    scoped = v3.read_scoped(plain, 0, len(plain))
+                except BerError:
+                    continue
+                fitted = keys
+                if key != keys.privacy[0]:
+                    fitted = self._remember(credential, header.engine_id, Keys(keys.auth, keys.privacy[::-1]))
+                return Opened(header, scoped, usm.AUTH_PRIV, credential, fitted)
+        detail = f"user {_user(header)} is authenticated, but its priv protocol or password is another one here"
+        raise self._refused(request, "decryption", detail, DECRYPTION_ERROR)
+
+    def _check_time(self, request: "Request", signer: tuple[Credential, Keys]) -> None:
+        """Refuses what may have been recorded and sent again (RFC 3414 section 3.2 (7))."""
+        if self._time_window is None:
+            return
+        header = request.header
+        if self._engine and header.engine_id == self._engine.id:
+            fault = self._lag_behind_ours(header.at, _time_of(self._engine, request.received))
+            if fault:
+                # An authenticated first message with no time asks for it (RFC 3414 section 4).
+                reason = "discovery" if header.at == (0, 0) else "not_in_time_window"
+                raise self._refused(request, reason, fault, NOT_IN_TIME_WINDOW, signer)
+            return
+        if header.at.boots == v3.MAX_TIME:
+            detail = "boots are at their end: the engine must be given new keys (RFC 3414 section 2.2.1)"
+            raise Refused("not_in_time_window", f"engine {header.engine_id.hex()}: {detail}")
+        known = self._clocks.pop(header.engine_id, None)
+        if known is None or header.at > known.at:
+            if len(self._clocks) >= self._max_engines:
+                del self._clocks[next(iter(self._clocks))]
+            self._clocks[header.engine_id] = Clock(header.at, request.received, request.source_ip)
+            return
+        self._clocks[header.engine_id] = known
+        fault = _lag(header.at, known, request.received, self._time_window)
+        if fault:
+            if known.source_ip != request.source_ip:
+                fault += f"; its last time came from {known.source_ip}: do two devices have the same engine ID?"
+            raise Refused("not_in_time_window", f"engine {header.engine_id.hex()}: {fault}")
+
+    def _lag_behind_ours(self, said: EngineTime, ours: EngineTime) -> str | None:
+        assert self._time_window is not None
+        if said.boots == ours.boots < v3.MAX_TIME and abs(said.seconds - ours.seconds) <= self._time_window:
+            return None
+        return f"inform for our boots {said.boots}, time {said.seconds} s; we are at {ours.boots}, {ours.seconds} s"
+
+    def _discovery(self, request: "Request") -> Refused:
+        """RFC 3414 section 4: who asks with an empty engine ID is told ours."""
+        if self._engine and request.header.flags & v3.REPORTABLE:
+            return self._refused(request, "discovery", "asks for our engine ID", UNKNOWN_ENGINE)
+        return Refused("unknown_engine", "message without an engine ID")
+
+    def _refused(
+        self,
+        request: "Request",
+        reason: str,
+        detail: str,
+        counter: str,
+        signer: tuple[Credential, Keys] | None = None,
+    ) -> Refused:
+        """A refusal, with a Report where the sender asks for one and we have an engine."""
+        header = request.header
+        if self._engine is None or not header.flags & v3.REPORTABLE:
+            return Refused(reason, detail)
+        if header.engine_id != self._engine.id:
+            counter = UNKNOWN_ENGINE  # before all else the sender has to know whom it talks to
+        count = self._counters[counter] = (self._counters.get(counter, 0) + 1) & 0xFFFFFFFF
+        pdu = v3.report(counter, count, _request_id(request))
+        answer = header._replace(
+            flags=v3.AUTHENTICATED if signer else 0,
+            engine_id=self._engine.id,
+            at=_time_of(self._engine, request.received),
+            salt=b"",
+        )
+        return Refused(reason, detail, _seal(answer, Scoped(self._engine.id, b"", pdu), *(signer or (None, None))))
+
+
+class Request(NamedTuple):
+    """A message on its way through the checks."""
+
+    data: bytes
+    header: Header
+    source_ip: str
+    received: float
+
+
+def _credential(number: int, user: User) -> Credential:
+    auth_key = usm.stretched_key(user.auth, user.auth_password.encode()) if user.auth else b""
+    priv_key = usm.stretched_key(user.auth, user.priv_password.encode()) if user.auth and user.priv else b""
+    return Credential(number, user, auth_key, priv_key)
+
+
+def _seal(header: Header, scoped: Scoped, credential: Credential | None, keys: Keys | None) -> bytes:
+    """The whole message at the level that the header's flags say."""
+    octets = v3.write_scoped(scoped)
+    user = credential.user if credential else None
+    header = header._replace(mac=b"", salt=b"", max_size=min(header.max_size, v3.MAX_MESSAGE))
+    if user and user.priv and keys and header.flags & v3.PRIVATE:
+        # Made from what is encrypted, the salt differs wherever that differs: no state, no chance to repeat it.
+        salt = hmac.digest(keys.privacy[0], repr(header).encode() + octets, "sha256")[: usm.SALT_OCTETS]
+        header = header._replace(salt=salt)
+        octets = ber.write(ber.OCTET_STRING, usm.encrypt(user.priv, keys.privacy[0], header.at, salt, octets))
+    if not (user and user.auth and keys and header.flags & v3.AUTHENTICATED):
+        return v3.write_message(header, octets)[0]
+    blank = bytes(usm.AUTHENTICATION[user.auth].mac_octets)
+    message, mac_at = v3.write_message(header._replace(mac=blank), octets)
+    return message[:mac_at] + usm.mac(user.auth, keys.auth, message) + message[mac_at + len(blank) :]
+
+
+def _time_of(engine: Engine, received: float) -> EngineTime:
+    return EngineTime(engine.boots, min(max(0, int(received - engine.started)), v3.MAX_TIME))
+
+
+def _lag(said: EngineTime, known: Clock, received: float, window: float) -> str | None:
+    """What is wrong with an engine's time; None where it lies in the window."""
+    if said.boots < known.at.boots:
+        return f"boots went backwards from {known.at.boots} to {said.boots}"
+    due = known.at.seconds + max(0.0, received - known.received)
+    if said.seconds < due - window:
+        return f"time {said.seconds} s where about {int(due)} s is due: its clock stands, or this was sent before"
+    return None
+
+
+def _user(header: Header) -> str:
+    return repr(text_or_hex(header.user))
+
+
+def _plain_pdu_kind(request: Request) -> int | None:
+    """The kind of a PDU that is not encrypted, None where it cannot be read."""
+    data, header = request.data, request.header
+    if header.flags & v3.PRIVATE:
+        return None
+    try:
+        return v3.read_scoped(data, header.data_at, len(data)).pdu[0]
+    except BerError:
+        return None
+
+
+def _request_id(request: Request) -> int:
+    """The request-id, 0 where it cannot be read (RFC 3412 section 7.1 (3))."""
+    data, header = request.data, request.header
+    if header.flags & v3.PRIVATE:
+        return 0
+    try:
+        pdu = v3.read_scoped(data, header.data_at, len(data)).pdu
+        _, start, stop = ber.element(pdu, 0, len(pdu))
+        return ber.number(pdu, start, stop, "request-id")[0]
+    except BerError:
+        return 0

@@ -1,0 +1,155 @@
+"""The ciphers of SNMPv3's User-based Security Model: keys, digests, privacy. Octets in, octets out.
+
+Authentication HMAC-MD5-96 and HMAC-SHA-96 (RFC 3414), HMAC-SHA-2 (RFC 7860). Privacy CBC-DES (RFC 3414),
+CFB128-AES-128 (RFC 3826), and AES-192 and AES-256, for which no RFC was made: devices stretch a key that is too short
+either as draft-blumenthal-aes-usm-04 says or, as Cisco's do, as draft-reeder-snmpv3-usm-3desede-00 says.
+`privacy_keys` gives both.
+
+Pure: no I/O, no clock.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.decrepit.ciphers.modes import CFB
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+from muttd.errors import ConfigurationError
+
+NO_AUTH_NO_PRIV = "noAuthNoPriv"
+AUTH_NO_PRIV = "authNoPriv"
+AUTH_PRIV = "authPriv"
+
+STRETCHED = 1_048_576
+"""Octets of repeated passphrase that are hashed (RFC 3414 appendix A.2)."""
+SALT_OCTETS = 8
+DES_BLOCK = 8
+
+
+class Authentication(NamedTuple):
+    """A digest by hashlib's name, and how many octets of it stand in a message."""
+
+    digest: str
+    mac_octets: int
+
+
+AUTHENTICATION = {
+    "MD5": Authentication("md5", 12),
+    "SHA": Authentication("sha1", 12),
+    "SHA-224": Authentication("sha224", 16),
+    "SHA-256": Authentication("sha256", 24),
+    "SHA-384": Authentication("sha384", 32),
+    "SHA-512": Authentication("sha512", 48),
+}
+PRIVACY = {"DES": 16, "AES": 16, "AES-192": 24, "AES-256": 32}
+"""Octets of key."""
+
+_SPELLINGS = {name.replace("-", ""): name for name in (*AUTHENTICATION, *PRIVACY)} | {"SHA1": "SHA", "AES128": "AES"}
+
+
+class EngineTime(NamedTuple):
+    """How often an engine was started, and the seconds since (RFC 3414 section 2.2): both 0 to 2^31 - 1."""
+
+    boots: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One credential of a user. Several with the same name are tried in their order, so that keys can be rotated.
+
+    A message must have exactly the security level that the credential has: authPriv with `priv`, authNoPriv with
+    `auth` only, noAuthNoPriv with neither. Protocols are the names in AUTHENTICATION and PRIVACY; case, `-` and `_`
+    do not matter. Raises ConfigurationError for what cannot work.
+    """
+
+    name: str
+    auth: str | None = None
+    auth_password: str = field(default="", repr=False)
+    priv: str | None = None
+    priv_password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        faults = []
+        if not 0 < len(self.name.encode()) <= 32:
+            faults.append(f"SNMP user {self.name!r}: the name must have 1 to 32 octets")
+        for key, known in (("auth", AUTHENTICATION), ("priv", PRIVACY)):
+            given = getattr(self, key)
+            if given is None:
+                continue
+            spelled = _SPELLINGS.get(given.upper().replace("-", "").replace("_", ""))
+            if spelled is None or spelled not in known:
+                faults.append(f"SNMP user {self.name!r}: {key} = {given!r} is none of {', '.join(known)}")
+            if not getattr(self, f"{key}_password"):
+                faults.append(f"SNMP user {self.name!r}: {key} = {given!r} needs {key}_password")
+            object.__setattr__(self, key, spelled)  # frozen for everybody else
+        if self.priv and not self.auth:
+            faults.append(f"SNMP user {self.name!r}: priv needs auth (RFC 3414 section 1.4.3 has no other level)")
+        if faults:
+            raise ConfigurationError(faults)
+
+    @property
+    def level(self) -> str:
+        """The security level that a message of this credential has."""
+        return AUTH_PRIV if self.priv else AUTH_NO_PRIV if self.auth else NO_AUTH_NO_PRIV
+
+
+def stretched_key(auth: str, passphrase: bytes) -> bytes:
+    """A passphrase as a key for no engine yet (RFC 3414 appendix A.2): some milliseconds of hashing."""
+    repeated = passphrase * (STRETCHED // len(passphrase) + 1)
+    return hashlib.new(AUTHENTICATION[auth].digest, repeated[:STRETCHED], usedforsecurity=False).digest()
+
+
+def localized_key(auth: str, key: bytes, engine_id: bytes) -> bytes:
+    """The key as it is on one engine (RFC 3414 section 2.6)."""
+    return hashlib.new(AUTHENTICATION[auth].digest, key + engine_id + key, usedforsecurity=False).digest()
+
+
+def privacy_keys(auth: str, priv: str, key: bytes, engine_id: bytes) -> tuple[bytes, ...]:
+    """The keys that a device may encrypt with: one, or two where the digest is shorter than the cipher's key."""
+    needed = PRIVACY[priv]
+    localized = localized_key(auth, key, engine_id)
+    if len(localized) >= needed:
+        return (localized[:needed],)
+    blumenthal = localized
+    while len(blumenthal) < needed:
+        blumenthal += hashlib.new(AUTHENTICATION[auth].digest, blumenthal, usedforsecurity=False).digest()
+    reeder = part = localized
+    while len(reeder) < needed:
+        part = localized_key(auth, stretched_key(auth, part), engine_id)
+        reeder += part
+    return blumenthal[:needed], reeder[:needed]
+
+
+def mac(auth: str, key: bytes, message: bytes) -> bytes:
+    """What stands as msgAuthenticationParameters of a message in which they are zero."""
+    digest, octets = AUTHENTICATION[auth]
+    return hmac.digest(key, message, digest)[:octets]
+
+
+def decrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -> bytes | None:
+    """The plaintext, with its padding; None where the lengths fit no message of this cipher."""
+    if len(salt) != SALT_OCTETS or (priv == "DES" and len(octets) % DES_BLOCK):
+        return None
+    decryptor = _cipher(priv, key, at, salt).decryptor()
+    return decryptor.update(octets) + decryptor.finalize()
+
+
+def encrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -> bytes:
+    """The ciphertext. DES pads to its block; `salt` has eight octets and must not come twice."""
+    if priv == "DES":
+        octets += bytes(-len(octets) % DES_BLOCK)
+    encryptor = _cipher(priv, key, at, salt).encryptor()
+    return encryptor.update(octets) + encryptor.finalize()
+
+
+def _cipher(priv: str, key: bytes, at: EngineTime, salt: bytes) -> Cipher[CBC] | Cipher[CFB]:
+    if priv == "DES":
+        vector = bytes(a ^ b for a, b in zip(key[8:], salt, strict=True))
+        return Cipher(TripleDES(key[:8] * 3), CBC(vector))  # one key thrice is DES
+    return Cipher(AES(key), CFB(at.boots.to_bytes(4, "big") + at.seconds.to_bytes(4, "big") + salt))
