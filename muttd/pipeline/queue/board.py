@@ -1,0 +1,273 @@
+"""The board: what all processes together are doing, as counters and depths in Redis, for the page and for scripts.
+
+Counters are hashes PREFIX:RESOLUTION:STAMP with a time to live; STAMP is the first second of the minute, hour or day
+(UTC), in seconds since 1970. Fields, all increments of events unless said otherwise:
+
+    received:LISTENER  queued:LISTENER  defective:LISTENER       the ledger of a listener (metrics.Tally), by publish
+    rejected:LISTENER:REASON  dropped:LISTENER:REASON            `kernel` is the reason of what the kernel dropped
+    decided  alerts  dead  handling:NAME  severity:N  kind:NAME  by alerters (lua/commit.lua)
+    delivery:ACTION   delivered, retry, refused, dead            tries to deliver, by forwarders (lua/settle.lua)
+
+Every method raises UnavailableError where Redis is away or refuses.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from muttd.errors import UnavailableError
+from muttd.metrics import Tally
+from muttd.pipeline.queue.budget import CircuitState, circuit_state
+from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
+from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS
+from muttd.pipeline.queue.outcomes import DEAD_LETTERS as UNREADABLE
+
+Resolution = Literal["1m", "1h", "24h"]
+Counters = dict[str, int]
+
+SECONDS: Final[Mapping[Resolution, int]] = {"1m": 60, "1h": 3600, "24h": 86_400}
+_KEPT: Final[Mapping[Resolution, int]] = {"1m": 2 * 3600, "1h": 2 * 86_400, "24h": 8 * 86_400}
+"""Seconds from the last write, the same as the other writers': some 200 hashes of some 50 fields at most."""
+
+_WORKERS_LIMIT: Final = 500
+"""Heartbeats shown. More workers than that are not run."""
+_SCAN_LIMIT: Final = 100_000
+"""Keys looked at to find heartbeats: a Redis shared with others must not make the page wait."""
+_REPORT_EVERY: Final = 1.0
+_REPORT_TTL: Final = 15.0
+"""Seconds without a report until a receiving process counts as gone."""
+
+
+class Depths(NamedTuple):
+    """Elements that wait, list by list."""
+
+    ingest: int
+    alert: int
+    """On the alert list and in lanes, those that wait for a retry included."""
+    retry: int
+    """Signatures that wait for their next try."""
+    dead_letters: int
+    unreadable: int
+    """Dead letters of the alerters: list elements and rows that could not be taken."""
+    audit_backlog: int
+    """Batches that wait for PostgreSQL."""
+    audit_backlog_rows: int
+
+
+class HeartbeatState(NamedTuple):
+    """A worker that lives, or died less than its time to live ago."""
+
+    role: str
+    name: str
+    status: str
+    """What it says about itself, for people; JSON from receiving processes."""
+    ttl: float
+    """Seconds until it counts as gone."""
+
+
+class Moment(NamedTuple):
+    """Counters of one minute, hour or day."""
+
+    stamp: int
+    """Its first second, since 1970."""
+    counters: Counters
+
+
+class Board:
+    """Redis as the page sees it, and where receiving processes report to."""
+
+    def __init__(
+        self,
+        redis: "Redis",
+        prefix: str = "mutt:metrics",
+        *,
+        ingest_list: str = "mutt:ingest_queue",
+        alert_list: str = "mutt:alert_queue",
+    ) -> None:
+        """`prefix` is the setting queue.metrics_prefix, the lists are queue.ingest_name and queue.alert_name."""
+        self._redis = redis
+        self._prefix = prefix
+        self._ingest_list = ingest_list
+        self._alert_list = alert_list
+
+    def _key(self, resolution: Resolution, stamp: int) -> str:
+        return f"{self._prefix}:{resolution}:{stamp}"
+
+    async def publish(self, deltas: Mapping[str, int], now: float | None = None) -> None:
+        """Adds `deltas` (field → increment) to the counters of this minute, hour and day.
+
+        `now` in seconds since 1970, the clock's where it is None. After a failure nobody knows whether they were added.
+        """
+        if not deltas:
+            return
+        at = int(time.time() if now is None else now)
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                for resolution, length in SECONDS.items():
+                    key = self._key(resolution, at // length * length)
+                    for name, increment in deltas.items():
+                        pipeline.hincrby(key, name, increment)
+                    pipeline.expire(key, _KEPT[resolution])
+                await pipeline.execute()
+
+    async def now(self) -> float:
+        """Redis's clock, in seconds since 1970."""
+        with _translated():
+            seconds, micros = await self._redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+    async def history(self, resolution: Resolution, count: int, now: float) -> list[Moment]:
+        """The newest `count` minutes, hours or days up to `now`, oldest first, empty ones included."""
+        length = SECONDS[resolution]
+        newest = int(now) // length * length
+        return await self.moments(resolution, [newest - length * back for back in range(count - 1, -1, -1)])
+
+    async def moments(self, resolution: Resolution, stamps: Sequence[int]) -> list[Moment]:
+        """The counters that began at `stamps`, empty where there are none."""
+        with _translated():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for stamp in stamps:
+                    pipeline.hgetall(self._key(resolution, stamp))
+                found = await pipeline.execute()
+        return [
+            Moment(stamp, {name.decode(): int(value) for name, value in one.items()})
+            for stamp, one in zip(stamps, found, strict=True)
+        ]
+
+    async def depths(self) -> Depths:
+        """How much waits where, in one look."""
+        with _translated():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for name in (self._ingest_list, self._alert_list, STAGING):
+                    pipeline.llen(name)
+                pipeline.get(IN_LANES)
+                pipeline.zcard(RETRY)
+                for name in (DEAD_LETTERS, UNREADABLE, BACKLOG):
+                    pipeline.llen(name)
+                pipeline.get(BACKLOG_ROWS)
+                ingest, alert, staged, in_lanes, retry, dead, unreadable, backlog, rows = await pipeline.execute()
+        return Depths(
+            ingest, alert + staged + int(in_lanes or 0), retry, dead, unreadable, backlog, max(0, int(rows or 0))
+        )
+
+    async def oldest(self) -> bytes | None:
+        """The event that has waited longest on the ingest list, JSON."""
+        with _translated():
+            found = await self._redis.lindex(self._ingest_list, -1)
+        return found.encode() if isinstance(found, str) else found
+
+    async def circuit(self) -> CircuitState:
+        """Whether alerts flow to Moog."""
+        with _translated():
+            return await circuit_state(self._redis)
+
+    async def deliveries(self, event_ids: Sequence[str]) -> dict[str, Fact]:
+        """What is known about the delivery of events; those of which nothing is known are left out."""
+        with _translated():
+            return await delivery_facts(self._redis, event_ids)
+
+    async def heartbeats(self) -> list[HeartbeatState]:
+        """Every worker with a heartbeat, by role and name."""
+        found: set[bytes] = set()
+        with _translated():
+            cursor = 0
+            for _ in range(_SCAN_LIMIT // 1000):
+                cursor, keys = await self._redis.scan(cursor, match="mutt:heartbeat:*", count=1000)
+                found.update(keys)  # type: ignore[arg-type]  # never str here
+                if cursor == 0 or len(found) >= _WORKERS_LIMIT:
+                    break
+            names = sorted(found)[:_WORKERS_LIMIT]
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for name in names:
+                    pipeline.get(name)
+                    pipeline.pttl(name)
+                answers = await pipeline.execute()
+        states = []
+        for name, status, ttl in zip(names, answers[::2], answers[1::2], strict=True):
+            _, _, role, worker = name.decode(errors="replace").split(":", 3)
+            if status is not None:
+                states.append(HeartbeatState(role, worker, status.decode(errors="replace"), max(0, ttl) / 1000))
+        return states
+
+    async def beat(self, role: str, name: str, status: Mapping[str, object], ttl: float) -> None:
+        """The heartbeat of a process that reserves nothing: it is shown for `ttl` seconds."""
+        key = f"mutt:heartbeat:{role.replace(':', '_')}:{name.replace(':', '_')}"
+        with _translated():
+            await self._redis.set(key, msgspec.json.encode(status), px=int(ttl * 1000))
+
+    async def ping(self) -> None:
+        """Raises UnavailableError where Redis does not answer."""
+        with _translated():
+            await self._redis.ping()
+
+
+class TallyReport:
+    """Puts the ledgers of a receiving process on the board once a second, and its heartbeat."""
+
+    def __init__(
+        self,
+        board: Board,
+        tallies: Mapping[str, Tally],
+        *,
+        name: str,
+        kernel_drops: Callable[[], Mapping[str, int]] = dict,
+        status: Callable[[], Mapping[str, object]] = dict,
+    ) -> None:
+        """`kernel_drops` gives the drops by listener since the process began; `status` what the page says of it."""
+        self._board = board
+        self._tallies = tallies
+        self._name = name
+        self._kernel_drops = kernel_drops
+        self._status = status
+        self._reported: Counter[str] = Counter()
+
+    def deltas(self) -> Counters:
+        """What has happened since the last `once` that arrived."""
+        return dict(self._totals() - self._reported)
+
+    def _totals(self) -> Counter[str]:
+        totals: Counter[str] = Counter()
+        for listener, tally in self._tallies.items():
+            totals[f"received:{listener}"] = tally.received
+            totals[f"queued:{listener}"] = tally.queued
+            totals[f"defective:{listener}"] = tally.defective
+            for what, reasons in (("rejected", tally.rejected), ("dropped", tally.dropped)):
+                for reason, count in reasons.items():
+                    totals[f"{what}:{listener}:{reason}"] = count
+        for listener, count in self._kernel_drops().items():
+            totals[f"dropped:{listener}:kernel"] += count
+        return totals
+
+    async def once(self) -> None:
+        """Reports now. What does not arrive is reported the next time. Raises UnavailableError."""
+        totals = self._totals()
+        await self._board.publish(totals - self._reported)
+        self._reported = totals
+        await self._board.beat("listener", self._name, self._status(), _REPORT_TTL)
+
+    async def run(self) -> None:
+        """Reports once a second until it is cancelled, and a last time then."""
+        try:
+            while True:
+                await asyncio.sleep(_REPORT_EVERY)
+                with contextlib.suppress(UnavailableError):  # the page says itself that Redis is away
+                    await self.once()
+        finally:
+            with contextlib.suppress(UnavailableError):
+                await self.once()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise UnavailableError(f"Redis: {error or type(error).__name__}") from error

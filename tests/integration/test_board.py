@@ -1,0 +1,94 @@
+"""The board against a real server: what processes report is what the page reads."""
+
+import pytest
+from redis.asyncio import Redis
+
+from muttd.embedded import Valkey
+from muttd.errors import UnavailableError
+from muttd.metrics import Tally
+from muttd.pipeline.queue.board import Board, Depths, TallyReport
+from muttd.pipeline.queue.connection import connect
+from muttd.pipeline.queue.lists import Producer, Worker
+
+NOON = 1_767_355_200.0
+
+
+async def test_counters_add_up_in_minute_hour_and_day(redis: Redis) -> None:
+    board = Board(redis)
+    await board.publish({"received:syslog_udp": 3}, NOON)
+    await board.publish({"received:syslog_udp": 4, "queued:syslog_udp": 7}, NOON + 59)
+    await board.publish({"received:syslog_udp": 1}, NOON + 60)
+    minutes = await board.history("1m", 3, NOON + 60)
+    assert [moment.counters for moment in minutes] == [
+        {},
+        {"received:syslog_udp": 7, "queued:syslog_udp": 7},
+        {"received:syslog_udp": 1},
+    ]
+    assert [moment.stamp for moment in minutes] == [int(NOON) - 60, int(NOON), int(NOON) + 60]
+    for resolution in ("1h", "24h"):
+        (moment,) = await board.history(resolution, 1, NOON + 60)  # type: ignore[arg-type]  # the two literals
+        assert moment.counters["received:syslog_udp"] == 8
+
+
+async def test_every_counter_is_forgotten_some_day(redis: Redis) -> None:
+    await Board(redis).publish({"decided": 1})
+    keys = await redis.keys("mutt:metrics:*")
+    lives = [await redis.ttl(key) for key in keys]
+    assert len(lives) == 3
+    assert all(0 < life <= 8 * 86_400 for life in lives)
+
+
+async def test_a_report_sends_what_is_new_and_nothing_twice(redis: Redis) -> None:
+    tally = Tally(received=10, queued=8)
+    tally.rejected["source"] = 1
+    tally.dropped["buffer_full"] = 1
+    board = Board(redis)
+    report = TallyReport(board, {"syslog_udp": tally}, name="host", kernel_drops=lambda: {"syslog_udp": 5})
+    await report.once()
+    await report.once()
+    tally.received += 2
+    assert report.deltas() == {"received:syslog_udp": 2}
+    await report.once()
+    (day,) = await board.history("24h", 1, await board.now())
+    assert day.counters == {
+        "received:syslog_udp": 12,
+        "queued:syslog_udp": 8,
+        "rejected:syslog_udp:source": 1,
+        "dropped:syslog_udp:buffer_full": 1,
+        "dropped:syslog_udp:kernel": 5,
+    }
+
+
+async def test_depths_and_oldest(redis: Redis) -> None:
+    board = Board(redis)
+    assert await board.depths() == Depths(0, 0, 0, 0, 0, 0, 0)
+    assert await board.oldest() is None
+    await Producer(redis, "mutt:ingest_queue", "p").push([b"first", b"second"])
+    await redis.lpush("mutt:alert_queue", "alert")
+    await redis.incrby("mutt:in_lanes:moog", 4)
+    await redis.lpush("mutt:moog_dead_letter_queue", "letter")
+    await redis.lpush("mutt:audit_backlog", "batch")
+    await redis.set("mutt:audit_backlog:rows", 500)
+    assert await board.depths() == Depths(
+        ingest=2, alert=5, retry=0, dead_letters=1, unreadable=0, audit_backlog=1, audit_backlog_rows=500
+    )
+    assert await board.oldest() == b"first"
+
+
+async def test_heartbeats_of_workers_and_listeners(redis: Redis) -> None:
+    board = Board(redis)
+    await Worker(redis, role="alerter", name="one", source="x", heartbeat_ttl=60).beat("deciding")
+    await board.beat("listener", "host:1", {"waiting": 0}, 15)
+    first, second = await board.heartbeats()
+    assert (first.role, first.status) == ("alerter", "deciding")
+    assert first.name.startswith("one-")
+    assert (second.role, second.name, second.status) == ("listener", "host_1", '{"waiting":0}')
+    assert 0 < second.ttl <= 15 < first.ttl <= 60
+
+
+async def test_a_redis_that_is_away_is_one_clear_error(valkey: Valkey) -> None:
+    board = Board(connect(str(valkey.socket) + ".gone", 0))
+    with pytest.raises(UnavailableError, match="^Redis: "):
+        await board.depths()
+    with pytest.raises(UnavailableError, match="^Redis: "):
+        await board.publish({"decided": 1})
