@@ -87,9 +87,9 @@ def judge(
         return Verdict("delivered", attempts=attempts + 1)
     if status is not None and status < 500 and status not in _TRY_AGAIN:
         return Verdict("dead", reason, attempts + 1)
-    away = status is None or status in _AWAY
-    counted = attempts + (0 if probe and away else 1)
-    if counted > policy.max_retries:
+    free = probe and (status is None or status in _AWAY)
+    counted = attempts + (0 if free else 1)
+    if counted > policy.max_retries and not free:
         return Verdict("dead", f"{reason}; given up after {counted} tries", counted, exhausted=True)
     pause = min(LONGEST_PAUSE, outcome.retry_after or 0.0) if status in _MAY_ASK_FOR_TIME else 0.0
     return Verdict("retry", reason, counted, max(pause, backoff(max(1, counted), policy, jitter)), pause)

@@ -131,8 +131,11 @@ class Depths(NamedTuple):
 class Lanes:
     """One forwarder's hand on the lanes."""
 
-    def __init__(self, redis: "Redis", *, source: str, rate: Rate, lease: float) -> None:
+    def __init__(
+        self, redis: "Redis", *, source: str, rate: Rate, lease: float, metrics_prefix: str = "mutt:metrics"
+    ) -> None:
         """`source` is the alert list. `lease` in seconds: longer than any try may take, settling included."""
+        self._prefix = metrics_prefix
         self._redis = redis
         self._source = source
         self._rate = rate
@@ -188,7 +191,7 @@ class Lanes:
                     *(LANE, head.signature, head.lease, ending.action),
                     *(msgspec.json.encode(ending.note) if ending.note else b"", int(ending.delay * 1e6)),
                     *(ending.event_id, msgspec.json.encode(ending.fact) if ending.fact else b""),
-                    *(FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT),
+                    *(FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT, self._prefix, int(head.probe)),
                 ],
             )
         )

@@ -1,0 +1,108 @@
+"""What people do with dead letters: `muttd dlq list | show | replay | drop`.
+
+Promises: a replayed alert leaves the dead letters in the same step in which it comes back to the alert list, under
+the external_id it always had; a replay stays below live traffic and never picks up what died since it began.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+
+from muttd.event import rfc3339
+from muttd.pipeline.queue.lanes import DeadLetter
+from muttd.pipeline.queue.letters import Found, Letters
+
+REPLAY_RATE = 5.0
+"""Alerts per second at most: a tenth of the usual rate limit."""
+_PAGE = 200
+"""Dead letters read at once: under a megabyte."""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant: those for which all that is given holds. Times are RFC 3339 UTC."""
+
+    id: str | None = None
+    reason: str | None = None
+    """Text in the reason; upper and lower case alike."""
+    host: str | None = None
+    team: str | None = None
+    handling: str | None = None
+    since: str | None = None
+    """Given up at this time or later."""
+    before: str | None = None
+
+    def takes(self, letter: DeadLetter) -> bool:
+        """Whether `letter` is meant. What is no alert has no host, team or handling."""
+        alert = letter.alert
+        return (
+            (self.id is None or letter.id == self.id)
+            and (self.reason is None or self.reason.lower() in letter.reason.lower())
+            and (self.host is None or (alert is not None and alert.event.hostname.lower() == self.host.lower()))
+            and (self.team is None or (alert is not None and alert.team == self.team))
+            and (self.handling is None or (alert is not None and alert.handling == self.handling))
+            and (self.since is None or letter.time >= self.since)
+            and (self.before is None or letter.time < self.before)
+        )
+
+
+async def chosen(letters: Letters, choice: Choice, limit: int) -> list[DeadLetter]:
+    """Up to `limit` of those chosen, oldest first."""
+    found: list[DeadLetter] = []
+    async for one in _walk(letters, choice):
+        found.append(one.letter)
+        if len(found) >= limit:
+            break
+    return found
+
+
+async def drop(letters: Letters, choice: Choice) -> int:
+    """Deletes those chosen; how many."""
+    count = 0
+    async for one in _walk(letters, choice):
+        count += await letters.drop(one)
+    return count
+
+
+async def replay(
+    letters: Letters,
+    choice: Choice,
+    stop: asyncio.Event,
+    *,
+    per_second: float = REPLAY_RATE,
+    tell: Callable[[DeadLetter], None] = lambda _: None,
+) -> int:
+    """Sends those chosen again, oldest first, until done or `stop` is set; how many. What is no alert stays.
+
+    At most `per_second`, and only while no live alert waits and Moog takes alerts.
+    """
+    began = rfc3339(time.time())
+    count = 0
+    async for one in _walk(letters, choice):
+        if one.letter.alert is None or one.letter.time >= began:
+            continue
+        while not stop.is_set() and (state := await letters.replay(one)) != "moved":
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1 / per_second)
+            if state == "done":
+                count += 1
+                tell(one.letter)
+                break
+        if stop.is_set():
+            break
+    return count
+
+
+async def _walk(letters: Letters, choice: Choice) -> AsyncIterator[Found]:
+    """Those chosen, oldest first. Some may be taken out while we walk, by our caller and by others."""
+    place = 0
+    while page := await letters.page(place, _PAGE):
+        for one in page:
+            if choice.takes(one.letter):
+                yield one._replace(place=place)
+                now = await letters.page(place, 1)
+                if not now or now[0].element != one.element:
+                    continue  # it has gone, and the rest has moved up
+            place += 1

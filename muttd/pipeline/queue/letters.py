@@ -1,0 +1,62 @@
+"""The dead letters as Redis has them, looked at from the oldest to the newest.
+
+Every method raises one of lanes.FAULTS where Redis is away or refuses.
+"""
+
+from typing import Literal, NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+
+from muttd.event import encode
+from muttd.pipeline.queue.budget import CIRCUIT
+from muttd.pipeline.queue.lanes import DEAD_LETTERS, READY, STAGING, DeadLetter
+from muttd.pipeline.queue.script import script
+
+
+class Found(NamedTuple):
+    """A dead letter and where it is: `place` counts from the oldest, 0 first."""
+
+    place: int
+    element: bytes
+    letter: DeadLetter
+
+
+class Letters:
+    """The dead letters, and the alert list `source` where a replay goes."""
+
+    def __init__(self, redis: "Redis", *, source: str) -> None:
+        self._redis = redis
+        self._source = source
+        self._unletter = script(redis, "unletter")
+
+    async def page(self, first: int, count: int) -> list[Found]:
+        """Up to `count` of them from place `first` on; fewer at the newest end."""
+        elements: list[bytes] = await self._redis.lrange(DEAD_LETTERS, -first - count, -first - 1)  # type: ignore[assignment]  # never str here
+        return [Found(place, element, _read(element)) for place, element in enumerate(reversed(elements), start=first)]
+
+    async def drop(self, found: Found) -> bool:
+        """Deletes it. False where the list has changed meanwhile: nothing was done."""
+        return await self._take(found, b"") == "done"
+
+    async def replay(self, found: Found) -> Literal["done", "moved", "busy"]:
+        """Moves its alert to the alert list's end, unless live alerts wait or Moog is away (busy).
+
+        moved: as False of `drop`.
+        """
+        assert found.letter.alert is not None
+        return await self._take(found, encode(found.letter.alert))
+
+    async def _take(self, found: Found, alert: bytes) -> Literal["done", "moved", "busy"]:
+        done = await self._unletter(
+            keys=[DEAD_LETTERS, self._source, STAGING, READY, CIRCUIT], args=[-found.place - 1, found.element, alert]
+        )
+        return "done" if done == 1 else "moved" if done == 0 else "busy"
+
+
+def _read(element: bytes) -> DeadLetter:
+    try:
+        return msgspec.json.decode(element, type=DeadLetter)
+    except msgspec.DecodeError as error:
+        text = element.decode(errors="backslashreplace")
+        return DeadLetter(id="", time="", reason=f"not a dead letter: {error}", attempts=0, item=text)
