@@ -14,6 +14,8 @@ import time
 from collections.abc import Awaitable, Callable
 
 from muttd.roles.listen import listen
+from muttd.roles.show import show
+from muttd.roles.work import alert, forward
 from muttd.runtime import Runtime, database_arguments
 from muttd.settings import Settings
 from muttd.sink import run_sink
@@ -21,7 +23,7 @@ from muttd.store import load_sample
 from muttd.store import migrate as apply_migrations
 from muttd.vault import Secrets
 
-BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {"muttd": listen}
+BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {"muttd": listen, "alerter": alert, "forwarder": forward, "webui": show}
 
 
 def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Callable[[str], None]) -> None:

@@ -35,8 +35,8 @@ from muttd.vault import TEXTS, read_secrets
 
 _READY_LIMIT = 30.0
 """Seconds for all roles to say that they are healthy."""
-_STOP_LIMIT = 1.5
-"""Seconds for a group of roles to end by themselves: two groups and the servers make less than five."""
+_RECEIVER_STOP_LIMIT, _STOP_LIMIT = 1.0, 3.0
+"""Seconds for the receiver, then for the others, to end by themselves: with the servers it makes less than five."""
 _RESTART_PAUSE = 1.0
 """Seconds until a role that ended is started again."""
 _EX_CONFIG = 78
@@ -166,8 +166,8 @@ def _run(data_dir: Path, address: str, ports: dict[str, int], webhook: str | Non
             ),
         )
     # Stopped in two steps: what was received is still decided and delivered.
-    cleanup.callback(_stop, others)
-    cleanup.callback(_stop, [receiver])
+    cleanup.callback(_stop, others, _STOP_LIMIT)
+    cleanup.callback(_stop, [receiver], _RECEIVER_STOP_LIMIT)
     roles = [*others, receiver]
     wait = _waker(cleanup)
     for one in roles:
@@ -394,10 +394,10 @@ def _wait_until_healthy(roles: list[Role], wait: Callable[[], None]) -> None:
             wait()
 
 
-def _stop(roles: list[Role]) -> None:
+def _stop(roles: list[Role], limit: float) -> None:
     for one in roles:
         one.ask_to_stop()
-    until = time.monotonic() + _STOP_LIMIT
+    until = time.monotonic() + limit
     for one in roles:
         one.wait_or_kill(until)
 

@@ -5,7 +5,7 @@ Secrets have no key here: they come from the environment or the secrets file (`m
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 def _key(
@@ -240,9 +240,9 @@ class Alerter:
         "all", "all: every event gets an audit row. matched: only those a rule matched.", choices=("all", "matched")
     )
     audit_backlog: int = _key(
-        1000,
-        "Batches kept in Redis while PostgreSQL is away; above it alerters wait.",
-        low=1,
+        1_000_000,
+        "Audit rows kept in Redis while PostgreSQL is away, about 1 KB each; above it alerters wait.",
+        low=1000,
     )
     retention_months: int = _key(
         0, "Months of audit log to keep; older partitions are dropped once a day. 0: keep all.", low=0
@@ -259,7 +259,7 @@ class Moog:
         env="MOOG_WEBHOOK_URL",
         form="url",
     )
-    profile: str = _key(
+    profile: Literal["webhook", "rest-lam", "cloud"] = _key(
         "webhook",
         "What the other side is: webhook (on premises, one alert a request), rest-lam or cloud (several a request).",
         choices=("webhook", "rest-lam", "cloud"),

@@ -132,7 +132,7 @@ def _checked(value: Any, field: "dataclasses.Field[Any]") -> Any:
         return value
     if kind in (int, float):
         return _number(value, field)
-    if kind is str:
+    if kind is str or limits["choices"]:
         if not isinstance(value, str):
             raise ValueError(f"{_shown(value)} is not text in quotes")
         if limits["choices"] and value not in limits["choices"]:

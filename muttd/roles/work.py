@@ -1,0 +1,125 @@
+"""The workers: muttd alerter (ingest list → decisions → audit, alert list), muttd forwarder (alert list → Moog)."""
+
+import socket
+import ssl
+
+import aiohttp
+from aiohttp import web
+
+from muttd.errors import ConfigurationError
+from muttd.pipeline.alerter import Alerter
+from muttd.pipeline.audit_care import AuditCare
+from muttd.pipeline.audit_trail import AuditTrail
+from muttd.pipeline.forwarder import LEASE_MARGIN, Forwarder
+from muttd.pipeline.moog import Target
+from muttd.pipeline.queue.budget import Circuit, Rate
+from muttd.pipeline.queue.lanes import Lanes
+from muttd.pipeline.queue.lists import Worker
+from muttd.pipeline.queue.outcomes import BACKLOG, Outcomes
+from muttd.pipeline.rulebook import Rulebook
+from muttd.pipeline.verdict import Policy
+from muttd.runtime import Runtime, notify
+
+_SILENCES = 3
+"""Heartbeats a worker may miss until its batches are taken over: one lost and one late are no death."""
+
+
+async def alert(runtime: Runtime) -> None:
+    """muttd alerter."""
+    settings, given, metrics = runtime.settings, runtime.settings.alerter, runtime.metrics
+    redis, store = runtime.redis(), await runtime.store()
+
+    def worker(role: str, source: str) -> Worker:
+        name = given.pod_name or socket.gethostname()
+        return Worker(redis, role=role, name=name, source=source, heartbeat_ttl=given.heartbeat_interval * _SILENCES)
+
+    outcomes = Outcomes(
+        redis,
+        alert_list=settings.queue.alert_name,
+        metrics_prefix=settings.queue.metrics_prefix,
+        threshold=given.unhandled_threshold,
+        window=given.unhandled_window,
+    )
+    rulebook = Rulebook(
+        store=store,
+        outcomes=outcomes,
+        metrics=metrics,
+        refresh=given.rule_cache_refresh_interval,
+        default_team=given.default_team,
+    )
+    audit_worker = worker("audit", BACKLOG)
+    alerter = Alerter(
+        worker=worker("alerter", settings.queue.ingest_name),
+        audit_worker=audit_worker,
+        outcomes=outcomes,
+        rulebook=rulebook,
+        trail=AuditTrail(store=store, worker=audit_worker, outcomes=outcomes, metrics=metrics),
+        care=AuditCare(store=store, metrics=metrics, retention_months=given.retention_months),
+        metrics=metrics,
+        batch=given.batch,
+        heartbeat_interval=given.heartbeat_interval,
+        audit_unmatched=given.audit == "all",
+        backlog_limit=given.audit_backlog,
+    )
+    runtime.reloads.append(rulebook.reload)
+    ports = (settings.http.port_alerter, settings.http.port_alerter_metrics)
+    async with runtime.serving(_observed(runtime), *ports):
+        notify("READY=1")
+        await alerter.run(runtime.stop)
+
+
+async def forward(runtime: Runtime) -> None:
+    """muttd forwarder. Raises ConfigurationError where there is nowhere to deliver to."""
+    settings, given = runtime.settings, runtime.settings.moog
+    if not given.webhook_url:
+        raise ConfigurationError(["moog.webhook_url (MOOG_WEBHOOK_URL): not set; expected https://HOST/PATH"])
+    if given.auth != "none" and not runtime.secrets.get("MOOG_API_KEY"):
+        raise ConfigurationError(['MOOG_API_KEY: no such secret; or set moog.auth = "none"'])
+    redis = runtime.redis()
+    worker = Worker(
+        redis,
+        role="forwarder",
+        name=given.pod_name or socket.gethostname(),
+        source=settings.queue.alert_name,
+        heartbeat_ttl=given.heartbeat_interval * _SILENCES,
+    )
+    forwarder = Forwarder(
+        worker=worker,
+        lanes=Lanes(
+            redis,
+            source=settings.queue.alert_name,
+            rate=Rate(given.rate_limit, given.rate_period),
+            lease=given.timeout + LEASE_MARGIN,
+        ),
+        circuit=Circuit(redis, first_pause=given.retry_base_delay, longest_pause=given.retry_max_delay),
+        session=lambda: _session(given.ca_cert, given.concurrency),
+        target=Target(
+            url=given.webhook_url,
+            profile=given.profile,
+            auth=given.auth,
+            secret=lambda: runtime.secrets.get("MOOG_API_KEY") or "",
+            timeout=given.timeout,
+        ),
+        policy=Policy(given.retry_base_delay, given.retry_max_delay, given.max_retries),
+        metrics=runtime.metrics,
+        concurrency=given.concurrency,
+        heartbeat_interval=given.heartbeat_interval,
+    )
+    runtime.before_scrape.append(forwarder.refresh_gauges)
+    ports = (settings.http.port_forwarder, settings.http.port_forwarder_metrics)
+    async with runtime.serving(_observed(runtime), *ports):
+        notify("READY=1")
+        await forwarder.run(runtime.stop)
+
+
+def _observed(runtime: Runtime) -> web.Application:
+    """An application that has /health and /metrics, and nothing else."""
+    application = web.Application()
+    runtime.observe(application)
+    return application
+
+
+def _session(ca_cert: str, connections: int) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cafile=ca_cert or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections, ssl=context))
