@@ -23,7 +23,12 @@ from muttd.store import load_sample
 from muttd.store import migrate as apply_migrations
 from muttd.vault import Secrets
 
-BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {"muttd": listen, "alerter": alert, "forwarder": forward, "webui": show}
+BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {
+    "muttd": listen,
+    "alerter": alert,
+    "forwarder": forward,
+    "webui": show,
+}
 
 
 def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Callable[[str], None]) -> None:

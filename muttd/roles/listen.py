@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,6 +17,7 @@ from muttd.listeners import https, tcp, udp
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.intake import Intake, Lane
+from muttd.pipeline.queue.board import Board, TallyReport
 from muttd.pipeline.queue.lists import Producer, Replay
 from muttd.pipeline.spool import Spool
 from muttd.runtime import Runtime, notify
@@ -81,11 +84,13 @@ async def listen(runtime: Runtime) -> None:
         tasks.create_task(intake.run(runtime.stop))
         await receiving.start()
         watch = tasks.create_task(receiving.watch_kernel())
+        report = tasks.create_task(receiving.report(Board(redis, queue.metrics_prefix)))
         notify("READY=1")
         log.info("receiving: %s", ", ".join(receiving.addresses()))
         await runtime.stop.wait()
         await receiving.stop()
         watch.cancel()
+        report.cancel()
     if spool is not None:
         spool.close()
 
@@ -103,6 +108,7 @@ class Receiving:
         self._udp: list[tuple[str, udp.UdpListener]] = []
         self._tcp: list[tcp.TcpListener] = []
         self._next_traceback = 0.0
+        self._kernel_drops: Counter[str] = Counter()
         runtime.before_scrape.append(self._refresh)
 
     def bind(self) -> None:
@@ -174,6 +180,21 @@ class Receiving:
             count=lambda status: requests.labels(status).inc(),
         )
 
+    async def report(self, board: Board) -> None:
+        """Puts the ledger on the board that the page reads, once a second, until cancelled."""
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        tallies = self._runtime.metrics.tallies
+        await TallyReport(board, tallies, name=name, kernel_drops=lambda: self._kernel_drops, status=self._status).run()
+
+    def _status(self) -> dict[str, object]:
+        spool = self._spool
+        return {
+            "trouble": self._intake.trouble or "",
+            "waiting": self._intake.waiting,
+            "spooled": spool.events if spool else 0,
+            "oldest_unsent": spool.oldest if spool else None,
+        }
+
     async def watch_kernel(self) -> None:
         """Says at once when the kernel drops datagrams for us."""
         while True:
@@ -187,6 +208,7 @@ class Receiving:
             self._runtime.metrics.oldest_unsent.set(time.time() - spool.oldest if spool.oldest else 0)
         for name, datagrams in self._udp:
             dropped = datagrams.new_kernel_drops()
+            self._kernel_drops[name] += dropped
             self._runtime.metrics.kernel_drops.labels(name).inc(dropped)
             if dropped:
                 log.warning(

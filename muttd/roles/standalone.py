@@ -209,7 +209,7 @@ mutt is running. Everything it keeps is in {data_dir}
 
 Try it:
 
-  logger -n {host} -P {ports["syslog"]} -d -p local7.crit -t bgpd "%BGP-3-NOTIFICATION: neighbor 192.0.2.1 Down"
+  logger -n {host} -P {ports["syslog"]} -d -p local7.notice -t bgpd "%BGP-5-ADJCHANGE: neighbor 192.0.2.1 Down"
   snmptrap -v2c -c public {places["trap_udp"]} '' 1.3.6.1.6.3.1.1.5.3 1.3.6.1.2.1.2.2.1.1.7 i 7
 
 Ctrl-C stops it.

@@ -131,7 +131,7 @@ def test_what_devices_send_is_decided_written_down_and_delivered(short_directory
     with standalone(data_dir) as mutt:
         assert (data_dir / "standalone.json").stat().st_mode & 0o777 == 0o600
         host, port = "127.0.0.1", mutt.port("syslog_udp")
-        line = "%BGP-3-NOTIFICATION: neighbor 192.0.2.1 Down"
+        line = "%BGP-5-ADJCHANGE: neighbor 192.0.2.1 Down"
         run("logger", "-n", host, "-P", port, "-d", "-p", "local7.crit", "-t", "bgpd", f"{line} by-udp")
         run("logger", "-n", host, "-P", port, "-T", "-p", "local7.crit", "-t", "bgpd", f"{line} by-tcp")
         run(
@@ -211,7 +211,7 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_no_audit_row(
 ) -> None:
     count = 3000
     with standalone(short_directory / f"kill-{victim}") as mutt:
-        texts = [f"%BGP-3-NOTIFICATION: neighbor 192.0.2.1 Down run-{number}-" for number in range(count)]
+        texts = [f"%BGP-5-ADJCHANGE: neighbor 192.0.2.1 Down run-{number}-" for number in range(count)]
         half = count // 2
         send(int(mutt.port("syslog_udp")), texts[:half], 3000)
         os.kill(mutt.worker(victim), signal.SIGKILL)

@@ -1,6 +1,7 @@
 """How mutt connects to Redis: no silent retries, answers in bounded time."""
 
 import ssl
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -22,7 +23,7 @@ def connect(
     redis-py would repeat a command whose answer was lost; here the caller decides, since a repeated push is a
     duplicate. RESP 2, so that Redis 5 serves.
     """
-    common = {
+    common: dict[str, Any] = {
         "password": password,
         "protocol": 2,
         "socket_timeout": timeout,
@@ -32,7 +33,7 @@ def connect(
     }
     if host.startswith("/"):
         return Redis(unix_socket_path=host, **common)
-    encryption = {}
+    encryption: dict[str, Any] = {}
     if tls:
         encryption = {
             "ssl": True,
