@@ -1,5 +1,6 @@
 """What is done with an event: rules, and the set of them that decides. Pure: tables and event in, decision out."""
 
+from muttd.rules.explanation import Check, Considered, Explanation
 from muttd.rules.rule import (
     CONDITIONS,
     FORWARDED,
@@ -19,7 +20,10 @@ __all__ = [
     "HANDLINGS",
     "MATCH_TYPES",
     "UNHANDLED",
+    "Check",
+    "Considered",
     "Decision",
+    "Explanation",
     "Handling",
     "HostFacts",
     "Rule",

@@ -60,15 +60,19 @@ class Codes:
         def bits(name: str, holds: Callable[[Rule], bool]) -> int:
             return sum(1 << rank for rank, rule in enumerate(rules) if holds(rule) != (name in rule.negated))
 
-        def of_severity(value: int | None) -> int:
-            exact = bits("syslog_severity", lambda rule: rule.syslog_severity in (None, value))
-            return exact & bits("severity_range", lambda rule: rule.severities is None or value in rule.severities)
+        def exact(value: int | None) -> int:
+            return bits("syslog_severity", lambda rule: rule.syslog_severity in (None, value))
 
-        def of_facility(value: int | None) -> int:
+        def within(value: int | None) -> int:
+            return bits("severity_range", lambda rule: rule.severities is None or value in rule.severities)
+
+        def facility(value: int | None) -> int:
             return bits("facility", lambda rule: rule.facility in (None, value))
 
-        self._severities = {value: of_severity(value) for value in (None, *range(8))}
-        self._facilities = {value: of_facility(value) for value in (None, *range(24))}
+        self._exact = {value: exact(value) for value in (None, *range(8))}
+        self._within = {value: within(value) for value in (None, *range(8))}
+        self._severities = {value: self._exact[value] & self._within[value] for value in self._exact}
+        self._facilities = {value: facility(value) for value in (None, *range(24))}
 
     def bits(self, severity: int | None, facility: int | None) -> int:
         """Values that do not exist count as absent."""
@@ -76,15 +80,23 @@ class Codes:
             facility, self._facilities[None]
         )
 
+    def by_condition(self, severity: int | None, facility: int | None) -> dict[str, int]:
+        """The same, condition by condition."""
+        severity = severity if severity in self._exact else None
+        facility = facility if facility in self._facilities else None
+        return {
+            "syslog_severity": self._exact[severity],
+            "severity_range": self._within[severity],
+            "facility": self._facilities[facility],
+        }
+
 
 class Hosts:
     """host_pattern, source_network and environment."""
 
     def __init__(self, rules: Sequence[Rule], domains: tuple[str, ...]) -> None:
         self._by_name, patterns = choice(
-            rules,
-            "host_pattern",
-            key_of=lambda rule: host_key(rule.host_pattern, domains) if rule.host_pattern else None,
+            rules, "host_pattern", lambda rule: host_key(rule.host_pattern, domains) if rule.host_pattern else None
         )
         networks: dict[Network, int]
         self._by_network, networks = choice(rules, "source_network", _network_key)
@@ -92,14 +104,14 @@ class Hosts:
         self._names = HostNames(patterns, domains)
         self._networks = Networks(networks)
 
-    def bits(self, hostname: str, source_ip: str, environment: Environment) -> int:
+    def by_condition(self, hostname: str, source_ip: str, environment: Environment) -> dict[str, int]:
         """Costs some microseconds: to be remembered by the caller."""
         in_environment = [self._environments[environment]] if environment in self._environments else []
-        return (
-            self._by_name.bits(self._names.hits(hostname))
-            & self._by_network.bits(self._networks.hits(source_ip))
-            & self._by_environment.bits(in_environment)
-        )
+        return {
+            "host_pattern": self._by_name.bits(self._names.hits(hostname)),
+            "source_network": self._by_network.bits(self._networks.hits(source_ip)),
+            "environment": self._by_environment.bits(in_environment),
+        }
 
 
 def _network_key(rule: Rule) -> Network | None:

@@ -6,12 +6,15 @@ one that wins. So the cost hardly depends on how many rules there are. Pure.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import and_
 from typing import NamedTuple
 
 import msgspec
 
 from muttd.event import Environment, Event
 from muttd.rules.conditions import Codes, Hosts, Texts, Varbinds, applications, trap_oids
+from muttd.rules.explanation import Explanation, explained
 from muttd.rules.hosts import HostTable, plain_domains
 from muttd.rules.rule import FORWARDED, UNHANDLED, Rule, faults
 
@@ -111,6 +114,19 @@ class RuleSet:
         handling = rule.handling(host.environment)
         return Decision(rule, handling, rule.team_assignment or host.team, host.environment, handling in FORWARDED)
 
+    def explain(self, event: Event) -> Explanation:
+        """How `decide` comes to its decision: the rules that match, and those that nearly do."""
+        environment = self.host(event.hostname, event.source_ip).environment
+        by_condition = {
+            "match_string": self._texts.bits(event.message),
+            "trap_oid": self._trap_oids.bits(event.trap_oid),
+            **self._codes.by_condition(event.syslog_severity, event.facility),
+            **self._hosts.by_condition(event.hostname, event.source_ip, environment),
+            "app_name": self._applications.bits(event.app_name),
+            "varbind": self._varbinds.bits(event.varbinds or ()),
+        }
+        return explained(self.rules, by_condition, event, environment)
+
     def host(self, hostname: str, source_ip: str) -> HostFacts:
         """Environment and team of a host: the team is the default one where nobody said."""
         found = self._known_hosts.get((hostname, source_ip))
@@ -118,8 +134,9 @@ class RuleSet:
             if len(self._known_hosts) >= _HOSTS_REMEMBERED:
                 self._known_hosts.clear()
             environment: Environment = "dev" if self._development.find(hostname, source_ip) else "prod"
+            by_condition = self._hosts.by_condition(hostname, source_ip, environment)
             found = HostFacts(
-                self._hosts.bits(hostname, source_ip, environment),
+                reduce(and_, by_condition.values()),
                 environment,
                 self._teams.find(hostname, source_ip) or self._default_team,
             )
