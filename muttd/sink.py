@@ -8,7 +8,8 @@
     POST /behave     misbehave from now on: {"status": 500, "count": 10, "delay": 0.5, "body": "html",
                      "retry_after": 2, "match": "text"}; each key may be left out. `count` requests (default: all) whose
                      body has `match` in it; `body` is empty, json, html or text; `status` 0 breaks the connection.
-                     Alerts are kept only where the answer is a 2xx other than HTML. {} behaves well again
+                     Alerts are kept only where the answer is a 2xx other than HTML. An array of such objects is
+                     gone through in order. {} behaves well again
 
 Each kept alert is printed on a line of its own; control characters and terminal escapes are shown, not obeyed.
 """
@@ -29,6 +30,8 @@ KEPT = 100_000
 """Alerts, some 100 MB: more than a rehearsal sends, and a machine that runs one has it."""
 _BODY_LIMIT = 16 * 1024 * 1024
 """Bytes of one request: a batch of some thousand alerts."""
+_PLAN_LIMIT = 10_000
+"""Behaviours in one POST /behave."""
 _LINE_LIMIT = 1000
 """Characters of a printed line."""
 _STOP_GRACE = 1.0
@@ -85,6 +88,11 @@ def line(received_at: str, alert: object) -> str:
     return _printable("  ".join(str(part) for part in parts))[:_LINE_LIMIT]
 
 
+def _is_possible(wanted: Behaviour) -> bool:
+    status = wanted.status == 0 or 200 <= wanted.status < 600
+    return status and 0 <= wanted.delay < math.inf and (wanted.count is None or wanted.count > 0)
+
+
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
@@ -99,13 +107,15 @@ class Sink:
         self.events: deque[Kept] = deque(maxlen=kept)
         self.total = 0
         self.requests = 0
-        """POSTs answered or being answered, misbehaviour included."""
+        """POSTs that came, misbehaviour included."""
+        self.answered = 0
+        """POSTs that were answered, or whose connection was broken on purpose."""
         self.authorization: str | None = None
         """The Authorization header of the last POST."""
-        self.behaviour = Behaviour()
+        self.show = show
         self.url = ""
         self._clock = clock
-        self._show = show
+        self._plan: deque[Behaviour] = deque()
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int) -> None:
@@ -136,22 +146,26 @@ class Sink:
             await self._runner.cleanup()
             self._runner = None
 
-    def _misbehaviour(self, body: bytes) -> Behaviour:
-        now = self.behaviour
-        if now.match.encode() not in body:
+    def behave(self, *plan: Behaviour) -> None:
+        """From now on misbehaves by `plan`, in order; without one, and after it, behaves well."""
+        self._plan = deque(plan)
+
+    def _next_behaviour(self, body: bytes) -> Behaviour:
+        if not self._plan or self._plan[0].match.encode() not in body:
             return Behaviour()
-        if now.count is not None:
-            left = now.count - 1
-            self.behaviour = msgspec.structs.replace(now, count=left) if left > 0 else Behaviour()
+        now = self._plan.popleft()
+        if now.count is None or now.count > 1:
+            self._plan.appendleft(msgspec.structs.replace(now, count=now.count and now.count - 1))
         return now
 
     async def _post(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.requests += 1
         self.authorization = request.headers.get("Authorization")
-        behaviour = self._misbehaviour(body)
+        behaviour = self._next_behaviour(body)
         if behaviour.delay:
             await asyncio.sleep(behaviour.delay)
+        self.answered += 1
         if behaviour.status == 0:
             if request.transport is not None:
                 request.transport.abort()
@@ -171,17 +185,19 @@ class Sink:
         for alert in alerts:
             self.events.append(Kept(received_at, path, alert))
             self.total += 1
-            self._show(line(received_at, alert))
+            self.show(line(received_at, alert))
 
     async def _behave(self, request: web.Request) -> web.Response:
         try:
-            wanted = msgspec.json.decode(await request.read(), type=Behaviour)
+            wanted = msgspec.json.decode(await request.read(), type=Behaviour | list[Behaviour])
         except msgspec.DecodeError as error:
             return web.json_response({"error": str(error)}, status=400)
-        if not (wanted.status == 0 or 200 <= wanted.status < 600) or not 0 <= wanted.delay < math.inf:
-            return web.json_response({"error": "status: 0 or 200 to 599; delay: seconds from 0"}, status=400)
-        self.behaviour = wanted
-        return _json(wanted)
+        plan = wanted if isinstance(wanted, list) else [wanted]
+        if len(plan) > _PLAN_LIMIT or not all(_is_possible(one) for one in plan):
+            fault = f"status: 0 or 200 to 599; delay: seconds from 0; count: from 1; at most {_PLAN_LIMIT} of them"
+            return web.json_response({"error": fault}, status=400)
+        self.behave(*plan)
+        return _json(plan)
 
     async def _get_events(self, request: web.Request) -> web.Response:
         limit = request.query.get("limit", "")

@@ -8,15 +8,17 @@ from typing import Any
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from muttd.event import Alert, Event, encode
+from muttd.event import Alert, Event, decode_alert, encode
 from muttd.metrics import Metrics
 from muttd.pipeline.forwarder import Forwarder
 from muttd.pipeline.moog import Target
-from muttd.pipeline.payload import Profile
+from muttd.pipeline.payload import Profile, signature
 from muttd.pipeline.queue.budget import Circuit, Rate
 from muttd.pipeline.queue.lanes import Lanes
+from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.queue.lists import Worker
 from muttd.pipeline.verdict import Policy
+from muttd.sink import Sink
 
 SOURCE = "mutt:alert_queue"
 NOW = "2026-03-05T04:07:09.612000Z"
@@ -54,8 +56,32 @@ async def push(redis: Any, *alerts: Alert) -> None:
     await redis.lpush(SOURCE, *(encode(one) for one in alerts))
 
 
+def delivered(sink: Sink) -> list[str]:
+    """The external_ids that a sink accepted by the webhook, in order."""
+    return [kept.alert["external_id"] for kept in sink.events]  # type: ignore[index]  # the webhook's fields
+
+
+async def waiting(redis: Any) -> int:
+    """How many alerts are neither delivered nor dead."""
+    return (await lanes(redis).depths()).waiting
+
+
+async def dead_reasons(redis: Any) -> list[str]:
+    """Oldest first."""
+    return [found.letter.reason for found in await Letters(redis, source=SOURCE).page(0, 1000)]
+
+
 def lanes(redis: Any, rate: Rate = Rate(100_000, 1.0), lease: float = 10.0) -> Lanes:  # noqa: B008 (immutable)
     return Lanes(redis, source=SOURCE, rate=rate, lease=lease)
+
+
+async def sort_all(hand: Lanes, batch: int = 100, rounds: int = 1000) -> None:
+    """What waits on the alert list goes to the lanes, as far as there is room."""
+    for _ in range(rounds):
+        staged = await hand.stage(batch)
+        if not staged:
+            return
+        await hand.sort(staged, [signature(decode_alert(item).event) for item in staged])
 
 
 def forwarder(
@@ -72,6 +98,7 @@ def forwarder(
     concurrency: int = 20,
     first_pause: float = 0.02,
     longest_pause: float = 0.1,
+    stop_grace: float = 6.0,
     metrics: Metrics | None = None,
 ) -> Forwarder:
     return Forwarder(
@@ -84,6 +111,7 @@ def forwarder(
         metrics=metrics or Metrics(CollectorRegistry()),
         concurrency=concurrency,
         heartbeat_interval=20,
+        stop_grace=stop_grace,
     )
 
 

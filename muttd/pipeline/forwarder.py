@@ -21,7 +21,7 @@ import msgspec
 from muttd.event import Alert, decode_alert, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline import payload
-from muttd.pipeline.moog import Moog, Target, authentication
+from muttd.pipeline.moog import Moog, Target, check
 from muttd.pipeline.queue.budget import Circuit
 from muttd.pipeline.queue.lanes import FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries
 from muttd.pipeline.queue.lists import Worker
@@ -64,6 +64,7 @@ class Forwarder:
         metrics: Metrics,
         concurrency: int,
         heartbeat_interval: float,
+        stop_grace: float = STOP_GRACE,
     ) -> None:
         """`worker` gives name and heartbeat; `concurrency` is how many requests may be under way at once.
 
@@ -78,6 +79,7 @@ class Forwarder:
         self._metrics = metrics
         self._concurrency = concurrency
         self._heartbeat_interval = heartbeat_interval
+        self._stop_grace = stop_grace
         self._per_request = _REQUEST_BATCH if payload.takes_several(target.profile) else 1
         self._settling = asyncio.Lock()  # one connection for all that is settled: the pool is small
         self._wake = asyncio.Event()
@@ -91,15 +93,22 @@ class Forwarder:
         Redis and Moog may be away at any time, from the start on too. Raises ConfigurationError where the target
         cannot be right.
         """
-        authentication(self._target.auth, self._target.secret())
+        check(self._target)
         await self._again_while_away(stop, self._beat)
         async with self._new_session() as session, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._repeat(stop, self._beat, self._heartbeat_interval))
-            tasks.create_task(self._repeat(stop, lambda: self._sort(stop), 0))
+            sorting = tasks.create_task(self._repeat(stop, lambda: self._sort(stop), 0))
+            tasks.create_task(self._hasten(stop, sorting))
             await self._dispatch(stop, Moog(self._target, session))
         with contextlib.suppress(TimeoutError, *FAULTS):
             async with asyncio.timeout(_RELEASE_LIMIT):
                 await self._worker.retire()
+
+    async def _hasten(self, stop: asyncio.Event, sorting: "asyncio.Task[None]") -> None:
+        """Ends the waits of others at the stop; every step of sorting is whole or not at all, whenever it is ended."""
+        await stop.wait()
+        sorting.cancel()
+        self._wake.set()
 
     async def refresh_gauges(self) -> None:
         """Brings the depths up to date; leaves them as they are while Redis is away."""
@@ -131,7 +140,7 @@ class Forwarder:
             async with asyncio.TaskGroup() as deliveries:
                 await self._repeat(stop, lambda: self._start_some(stop, moog, deliveries), 0)
                 if self._under_way:
-                    await asyncio.wait(self._under_way, timeout=STOP_GRACE)
+                    await asyncio.wait(self._under_way, timeout=self._stop_grace)
                 for task in self._under_way:
                     task.cancel()
         finally:

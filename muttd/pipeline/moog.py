@@ -6,7 +6,8 @@ Promises: every answer and every failure is an Outcome; the key and the URL are 
 import base64
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -26,12 +27,25 @@ class Target:
     `secret` is asked for every request, so that a new key serves at once; it is kept nowhere.
     """
 
-    url: str
+    url: str = field(repr=False)  # its path or query may be a secret too
     profile: payload.Profile
     auth: str
     secret: Callable[[], str]
     timeout: float
     """Seconds for one request, connecting included."""
+
+
+def check(target: Target) -> None:
+    """Raises ConfigurationError, without a secret in it, where no request to `target` can be made."""
+    try:
+        parts = urlsplit(target.url)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(["the Moog URL must be https://HOST/PATH"])
+    if parts.username is not None:
+        raise ConfigurationError(["the Moog URL has a user in it: give USER:PASSWORD as the key, with basic"])
+    authentication(target.auth, target.secret())
 
 
 def authentication(auth: str, secret: str) -> dict[str, str]:
