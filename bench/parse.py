@@ -27,19 +27,19 @@ def _shape(template: str) -> list[bytes]:
 
 
 SHAPES = {
-    "RFC 3164": "<38>Nov 30 04:{t} {h} sshd[{n}]: Accepted publickey for operator from 10.0.0.{o} port {n} ssh2: RSA SHA256",
-    "RFC 3164, UTF-8": "<38>Nov 30 04:{t} {h} sshd[{n}]: Anmeldung für größere Nutzer von 10.0.0.{o} Port {n} angenommen",
-    "RFC 5424": "<165>1 2026-11-30T04:{t}.123456Z {h}.example.net app {n} ID47 - An application event log entry number {n}",
-    "RFC 5424, SD": '<165>1 2026-11-30T04:{t}.003Z {h} app {n} ID47 [ex@32473 iut="3" src="Application" id="{n}"] An event entry',
-    "RFC 5424, SD, offset": '<165>1 2026-11-30T04:{t}.003+02:00 {h} app {n} - [a@1 b="{n}"][c@2 d="e" f="g"] An event log entry',
+    "RFC 3164": "<38>Nov 30 04:{t} {h} sshd[{n}]: Accepted publickey for operator from 10.0.0.{o} port {n} ssh2: RSA",
+    "RFC 3164, UTF-8": "<38>Nov 30 04:{t} {h} sshd[{n}]: Anmeldung für größere Nutzer von 10.0.0.{o} Port {n}",
+    "RFC 5424": "<165>1 2026-11-30T04:{t}.123456Z {h}.example.net app {n} ID47 - An application event log entry",
+    "RFC 5424, SD": '<165>1 2026-11-30T04:{t}.003Z {h} app {n} ID47 [ex@32473 iut="3" src="Application" id="{n}"] Event',
+    "RFC 5424, SD, offset": '<165>1 2026-11-30T04:{t}.003+02:00 {h} app {n} - [a@1 b="{n}"][c@2 d="e"] An event',
     "IOS relayed": "<189>Nov 30 04:{t} {h} %LINK-3-UPDOWN: Interface GigabitEthernet1/0/{o}, changed state to down",
-    "IOS sequence": "<189>{n}: Nov 30 04:{t}.123: %LINEPROTO-5-UPDOWN: Line protocol on Interface Gi1/0/{o}, changed state to up",
-    "ASA": "<166>Nov 30 2026 04:{t} {h} : %ASA-6-302013: Built outbound TCP connection {n} for outside:10.0.0.{o}/443",
-    "Junos": "<28>Nov 30 04:{t} {h} mib2d[{n}]: SNMP_TRAP_LINK_DOWN: ifIndex {n}, ifOperStatus down(2), ifName ge-0/0/{o}",
+    "IOS sequence": "<189>{n}: Nov 30 04:{t}.123: %LINEPROTO-5-UPDOWN: Line protocol on Interface Gi1/0/{o}, changed state",
+    "ASA": "<166>Nov 30 2026 04:{t} {h} : %ASA-6-302013: Built outbound TCP connection {n} for out:10.0.0.{o}/443",
+    "Junos": "<28>Nov 30 04:{t} {h} mib2d[{n}]: SNMP_TRAP_LINK_DOWN: ifIndex {n}, ifName ge-0/0/{o}",
     "ISO time, tag": "<30>2026-11-30T04:{t}.123Z {h} Hostd: info hostd[{n}] Task Created : haTask-ha-folder-vm-vim {n}",
     "no host": "<133>Nov 30 04:{t} haproxy[{n}]: Proxy sticky-servers started with 10.0.0.{o}:{n} and some more words",
-    "key=value": '<189>date=2026-11-30 time=04:{t} devname="{h}" devid="FG{n}" tz="+0100" level="notice" srcip=10.0.0.{o}',
-    "plain text": "<13>configuration of {h} changed by operator number {n} from 10.0.0.{o}, and nobody knows why it was done",
+    "key=value": '<189>date=2026-11-30 time=04:{t} devname="{h}" tz="+0100" level="notice" srcip=10.0.0.{o}',
+    "plain text": "<13>configuration of {h} changed by operator number {n} from 10.0.0.{o}, nobody knows why",
 }
 
 
@@ -78,6 +78,16 @@ def _framing(lines: list[bytes], counted: bool) -> Callable[[], None]:
     return work
 
 
+def _encoding(line: bytes) -> Callable[[], None]:
+    event = SyslogReader().read(line, "10.0.0.1", "udp", RECEIVED, "01937f3c-8a00-7000-8000-000000000000")
+
+    def work() -> None:
+        for _ in range(20000):
+            encode(event)
+
+    return work
+
+
 def main() -> None:
     """Print the table, or one shape's profile."""
     if sys.argv[1:2] == ["--profile"]:
@@ -93,8 +103,7 @@ def main() -> None:
     lines = _shape(SHAPES["RFC 3164"])
     for name, counted in (("framing: octet counting", True), ("framing: lines", False)):
         print(f"{name:24}{_microseconds(_framing(lines, counted), LINES * 10):8.2f}")
-    event = SyslogReader().read(lines[0], "10.0.0.1", "udp", RECEIVED, "01937f3c-8a00-7000-8000-000000000000")
-    print(f"{'encode to JSON':24}{_microseconds(lambda: [encode(event) for _ in range(20000)] and None, 20000):8.2f}")
+    print(f"{'encode to JSON':24}{_microseconds(_encoding(lines[0]), 20000):8.2f}")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """What a reader of one header format answers: the fields of the message, before they become an Event."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 OWN_ID = "mutt"
 """The SD-ID of our own findings: sequence, mnemonic, interface, clock, origin, repeat (RFC 5424 section 6.3.2 form
 without `@`, which no device may use for itself)."""
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """Fields as in muttd.event.Event; `time` None where the message names none that can be read."""
 
     message: str
@@ -18,7 +17,7 @@ class Reading:
     proc_id: str | None = None
     msg_id: str | None = None
     structured_data: dict[str, dict[str, str]] | None = None
-    defects: list[str] = field(default_factory=list)
+    defects: list[str] = msgspec.field(default_factory=list)
 
     def found(self, **findings: str | None) -> None:
         """Note findings of our own; those that are None or empty are left out."""

@@ -15,7 +15,16 @@ _LEVELS = "emerg|alert|crit|critical|err|error|warn|warning|notice|info|debug"
 _FACILITIES = "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]"
 _LEVEL = re.compile(rf"(?:(?P<facility>{_FACILITIES})\.)?(?:{_LEVELS}|{_LEVELS.upper()})\s")
 """A level, alone or behind its facility, that some senders write before the host name or the tag (F5, SONiC, CMS)."""
-NO_HOSTS = frozenset(_LEVELS.split("|"))
+NO_HOSTS = frozenset(
+    prefix + level
+    for prefix in (
+        "",
+        *(f"{facility}." for facility in (*_FACILITIES.split("|")[:-1], *(f"local{n}" for n in range(8)))),
+    )
+    for lower in _LEVELS.split("|")
+    for level in (lower, lower.upper(), lower.capitalize())
+)
+"""Words that are no host names, though they stand where one would."""
 
 _GAP = re.compile(r"\s*(?::(?!:)\s*)?")
 _VERSION = re.compile(r"\d{1,3} +")
@@ -141,7 +150,7 @@ def _is_tag(rest: str) -> bool:
 
 
 def _is_host(word: str) -> bool:
-    return bool(_HOST.fullmatch(word)) and word.lower() not in NO_HOSTS
+    return bool(_HOST.fullmatch(word)) and word not in NO_HOSTS
 
 
 def _end(match: re.Match[str] | None) -> int:

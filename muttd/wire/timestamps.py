@@ -92,6 +92,13 @@ _DIGIT_FIRST = (
     re.compile(rf"(?P<first>\d\d)/(?P<digits>\d\d)/{_YEAR}[: ]{_CLOCK}{_ZONE}", re.ASCII),
 )
 _EPOCH = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\s|$)", re.ASCII)
+# The two spellings that most messages use, where no zone, year or half of the day follows.
+_COMMON = re.compile(
+    r"([A-Z][a-z]{2} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)(\.\d{1,6})?"
+    r"(?=:? (?! ?(?:[A-Z]{1,5}|[ap]m|(?:19|20)\d\d)[ :.]|[+-]\d)|$)",
+    re.ASCII,
+)
+_COMMON_ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d)(?=[ :]|$)", re.ASCII)
 _OPENS_MONTH_FIRST = frozenset("JFMASONDTWjfmasond")
 
 
@@ -111,16 +118,25 @@ class Clock:
     def __init__(self, zone: tzinfo = UTC) -> None:
         self.zone = zone
         self._hour = 0
-        self._yearless: dict[str, tuple[str, float] | None] = {}
+        self._short: dict[str, tuple[str, float] | None] = {}
         self._hours: dict[str, float] = {}
 
     def read(self, text: str, position: int, received: float) -> Stamp | None:
         """The time that stands at `position`, None where there is none. `received` is in seconds since 1970."""
         opening = text[position : position + 1]
         if opening in _OPENS_MONTH_FIRST:
+            common = _COMMON.match(text, position)
+            known = self.short(common[1], received) if common else None
+            if common and known and known[1] - received <= AHEAD:
+                fraction = common[2] or ""
+                return Stamp(known[0][:19] + fraction + known[0][19:], common.end())
             match = _MONTH_FIRST.match(text, position)
             return self._stamp(match, received) if match else None
         if opening.isdigit():
+            common = _COMMON_ISO.match(text, position)
+            # An hour that began less than 23 hours ahead holds no time that is a day ahead.
+            if common and self.hour_epoch(common[1], common[2]) - received <= AHEAD - 3600:
+                return Stamp(common[0], common.end(), iso=True)
             for form in _DIGIT_FIRST:
                 match = form.match(text, position)
                 if match:
@@ -138,23 +154,31 @@ class Clock:
         fraction = f".{match[2][:6]}" if match[2] else ""
         return Stamp(_text(datetime.fromtimestamp(seconds, UTC), fraction, "Z"), match.end())
 
-    def yearless(self, stamp: str, received: float) -> tuple[str, float] | None:
-        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2) as RFC 3339 text and epoch; None where it does not exist."""
+    def short(self, stamp: str, received: float) -> tuple[str, float] | None:
+        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2), also with the year before the hour, as RFC 3339 text and epoch.
+
+        None where it does not exist.
+        """
         hour = int(received) // 3600
-        if hour != self._hour or len(self._yearless) >= MAX_REMEMBERED:
+        if hour != self._hour or len(self._short) >= MAX_REMEMBERED:
             self._hour = hour
-            self._yearless.clear()
+            self._short.clear()
         try:
-            return self._yearless[stamp]
+            return self._short[stamp]
         except KeyError:
             pass
         read = None
         match = _MONTH_FIRST.fullmatch(stamp)
         if match:
-            moment = self._nearest(match, hour * 3600.0, self.zone)
+            year = match["year"]
+            moment = (
+                _moment(match.groupdict(), int(year), self.zone)
+                if year
+                else self._nearest(match, hour * 3600.0, self.zone)
+            )
             if moment:
                 read = _text(moment, "", None), moment.timestamp()
-        self._yearless[stamp] = read
+        self._short[stamp] = read
         return read
 
     def hour_epoch(self, hour: str, offset: str) -> float:

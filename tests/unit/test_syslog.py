@@ -185,9 +185,9 @@ def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timestamps, "MAX_REMEMBERED", 8)
     clock = Clock()
     for second in range(60):
-        assert clock.yearless(f"Nov  5 04:07:{second:02}", NOW)
+        assert clock.short(f"Nov  5 04:07:{second:02}", NOW)
         assert clock.hour_epoch(f"2026-11-{second % 30 + 1:02}T{second % 24:02}", "Z") < NOW
-        assert len(clock._yearless) <= 8
+        assert len(clock._short) <= 8
         assert len(clock._hours) <= 8
 
 

@@ -6,13 +6,13 @@ A dialect is a module of this package with up to three tuples:
     ORIGINS  what stands after the time where a host would: opening, read(rest) → Origin
     BODIES   a message that holds something worth a field:  opening, read(reading), which adds to it
 
-`opening` is the regular expression that such a text opens with: cheap, linear, without named groups. A new dialect is
+`opening` is the regular expression that such a text opens with: cheap, linear, without groups. A new dialect is
 a new file here and its cases under tests/datagrams/syslog/; no other file knows it. Where two openings match, the
 module that is first by name is asked first, and one that answers None leaves the text to the next.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class Body(NamedTuple):
 
 
 class Dialects:
-    """All dialects of this package, each list behind one regular expression."""
+    """All dialects of this package, each kind behind one regular expression: group n is the opening of the nth."""
 
     def __init__(self) -> None:
         names = sorted(module.name for module in iter_modules(__path__))
@@ -61,31 +61,37 @@ class Dialects:
         self._bodies: list[Body] = [part for module in modules for part in getattr(module, "BODIES", ())]
         self._header_openings = [re.compile(header.opening) for header in self._headers]
         self._place_openings = [re.compile(place.opening) for place in self._places]
-        self._body_openings = [re.compile(body.opening) for body in self._bodies]
-        self.may_hold_more = re.compile("|".join(f"(?:{body.opening})" for body in self._bodies)).match
-        """Whether a message opens like one that a body dialect reads."""
+        self._any_header = _any(header.opening for header in self._headers)
+        self._any_place = _any(place.opening for place in self._places)
+        self.body = _any(body.opening for body in self._bodies)
+        """The opening of the first body dialect that knows how the message goes on, for `add`; None where none does."""
 
     def header(self, text: str, clock: Clock, received: float) -> Reading | None:
         """The message by the first dialect that knows its layout."""
-        for opening, dialect in zip(self._header_openings, self._headers, strict=True):
-            if opening.match(text):
-                reading = dialect.read(text, clock, received)
-                if reading:
-                    return reading
+        first = self._any_header(text)
+        if first:
+            for index in range((first.lastindex or 1) - 1, len(self._headers)):
+                if self._header_openings[index].match(text):
+                    reading = self._headers[index].read(text, clock, received)
+                    if reading:
+                        return reading
         return None
 
     def origin(self, rest: str) -> Origin | None:
         """The host name that opens `rest`, by the first dialect that knows it."""
-        for opening, dialect in zip(self._place_openings, self._places, strict=True):
-            if opening.match(rest):
-                origin = dialect.read(rest)
-                if origin:
-                    return origin
+        first = self._any_place(rest)
+        if first:
+            for index in range((first.lastindex or 1) - 1, len(self._places)):
+                if self._place_openings[index].match(rest):
+                    origin = self._places[index].read(rest)
+                    if origin:
+                        return origin
         return None
 
-    def body(self, reading: Reading) -> None:
-        """Let every dialect whose opening fits add what it finds in the message."""
-        if self.may_hold_more(reading.message):
-            for opening, dialect in zip(self._body_openings, self._bodies, strict=True):
-                if opening.match(reading.message):
-                    dialect.read(reading)
+    def add(self, reading: Reading, opening: re.Match[str]) -> None:
+        """Let the dialect of that opening add what it finds in the message."""
+        self._bodies[(opening.lastindex or 1) - 1].read(reading)
+
+
+def _any(openings: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
+    return re.compile("|".join(f"({opening})" for opening in openings)).match

@@ -14,36 +14,63 @@ import re
 from muttd.wire.dialects import Body, Header
 from muttd.wire.interfaces import interface_in
 from muttd.wire.reading import Reading
-from muttd.wire.timestamps import Clock, Stamp
+from muttd.wire.timestamps import AHEAD, Clock, Stamp
 
 _MNEMONIC = re.compile(r"%(?P<mnemonic>[A-Z][\w-]{0,60}?-[0-7]-[\w-]{1,80})(?=\s|:|$)")
 _HEADER_LIMIT = 250
 """Characters before the mnemonic; a longer header is none."""
+
+# Most devices' layouts in one piece. Any other is read part by part.
+_COMMON = re.compile(
+    r"(?:(?P<sequence>\d{1,12}): )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
+    r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)(?P<fraction>\.\d{1,6})?"
+    r"(?:: | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )(?=%[A-Z])",
+    re.ASCII,
+)
 
 _GAP = re.compile(r"[\s:]+")
 _SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.A-Z])")
 _UPTIME = re.compile(r"(?:\d{1,4}:\d\d:\d\d(?:\.\d+)?|\d+[ywdhm]\d+[wdhms]|\d+ \d+)(?=:)")
 _NODE = re.compile(r"(?:[A-Z]{1,3}/)?\d{1,3}/[A-Z0-9]{1,4}(?:/[A-Z0-9]{1,8}){0,2}(?=:)")
 _TASK = re.compile(r"\*[A-Za-z]\w*(?=: )")
-_PROGRAM = re.compile(r"([A-Za-z_][\w./()@-]{0,63})(?:\[(\w{1,20})\](?=:| )|(?= ?:))")
+_PROGRAM = re.compile(r"([A-Za-z_][\w./()@-]{0,63})(?:\[(\w{1,20})\](?: ?:|(?= ))| ?:)")
 _HOST = re.compile(r"(?=[\w:.-]*[\w])[\w][\w./:-]{0,254}?(?= ?: | ?:$| |$)")
 
 
 def read_header(text: str, clock: Clock, received: float) -> Reading | None:
-    """The header part by part up to the mnemonic; None where a part is none of ours."""
-    mnemonic = _MNEMONIC.search(text, 0, _HEADER_LIMIT)
+    """The header up to the mnemonic; None where a part is none of ours."""
+    common = _COMMON.match(text)
+    if common and _MNEMONIC.match(text, common.end()):
+        sequence, origin, mark, stamp, fraction, host = common.groups()
+        time = clock.short(stamp, received)
+        if time and time[1] - received <= AHEAD and not (origin and host):
+            reading = Reading(text[common.end() :], time[0][:19] + (fraction or "") + time[0][19:], origin or host)
+            if sequence or mark:
+                reading.found(sequence=sequence, clock="unsynchronised" if mark else None)
+            return reading
+    return _read_parts(text, clock, received)
+
+
+def _read_parts(text: str, clock: Clock, received: float) -> Reading | None:
+    mnemonic = _MNEMONIC.search(text, text.find("%"), _HEADER_LIMIT)
     if not mnemonic:
         return None
     header = text[: mnemonic.start()]
     reading = Reading(text[mnemonic.start() :])
     position, times = _after_gap(header, 0), 0
     while 0 <= position < len(header):
+        program = None if _NODE.match(header, position) else _PROGRAM.match(header, position)
+        if program and (program[2] or reading.hostname):
+            reading.app_name, reading.proc_id = program[1], program[2]
+            reading.message = text[program.end() :].removeprefix(" ")
+            return reading
         unsynchronised = header[position] in "*."
         stamp = clock.read(header, position + unsynchronised, received)
         if stamp and times < 2:
             times += 1
             _take_time(reading, stamp, times)
-            reading.found(clock="unsynchronised" if unsynchronised else None)
+            if unsynchronised:
+                reading.found(clock="unsynchronised")
             position = _after_gap(header, stamp.end)
         else:
             position = _after_gap(header, _part(header, position, reading))
@@ -76,10 +103,6 @@ def _part(header: str, start: int, reading: Reading) -> int:
         reading.found(node=part[0])
     elif part := _TASK.match(header, start):
         reading.found(task=part[0][1:])
-    elif (part := _PROGRAM.match(header, start)) and (part[2] or reading.hostname):
-        if reading.app_name:
-            return -1
-        reading.app_name, reading.proc_id = part[1], part[2]
     elif (part := _HOST.match(header, start)) and not reading.hostname:
         reading.hostname = part[0]
     else:
@@ -91,7 +114,7 @@ def read_mnemonic(reading: Reading) -> None:
     """The mnemonic, which is the program's name where there is none, and the interface that the text is about."""
     if sequence := _SEQUENCE.match(reading.message):
         reading.found(sequence=sequence[0])
-        reading.message = reading.message[sequence.end() + 2 :]
+        reading.message = reading.message[sequence.end() :].removeprefix(": ")
     mnemonic = _MNEMONIC.match(reading.message)
     if mnemonic:
         reading.app_name = reading.app_name or mnemonic["mnemonic"]
