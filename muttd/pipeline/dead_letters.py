@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 
 import msgspec
 
@@ -22,7 +23,7 @@ _PAGE = 200
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant: those for which all that is given holds. Times are RFC 3339 UTC."""
+    """Which dead letters are meant: those for which all that is given holds. Times have an offset."""
 
     id: str | None = None
     reason: str | None = None
@@ -30,9 +31,9 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     host: str | None = None
     team: str | None = None
     handling: str | None = None
-    since: str | None = None
+    since: datetime | None = None
     """Given up at this time or later."""
-    before: str | None = None
+    before: datetime | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
         """Whether `letter` is meant. What is no alert has no host, team or handling."""
@@ -43,9 +44,17 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
             and (self.host is None or (alert is not None and alert.event.hostname.lower() == self.host.lower()))
             and (self.team is None or (alert is not None and alert.team == self.team))
             and (self.handling is None or (alert is not None and alert.handling == self.handling))
-            and (self.since is None or letter.time >= self.since)
-            and (self.before is None or letter.time < self.before)
+            and self._takes_time(letter.time)
         )
+
+    def _takes_time(self, text: str) -> bool:
+        if self.since is None and self.before is None:
+            return True
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            return False
+        return (self.since is None or when >= self.since) and (self.before is None or when < self.before)
 
 
 async def chosen(letters: Letters, choice: Choice, limit: int) -> list[DeadLetter]:

@@ -203,7 +203,8 @@ async def test_whatever_happens_nothing_is_lost_and_order_holds(redis: Any, plan
 
     async def end(head: Head, action: Any) -> None:
         name = decode_alert(head.item).id
-        assert await hand.settle(head, Ending(action, letter(name) if action in {"refused", "dead"} else None)) == 0
+        note: Any = {"refused": letter(name), "dead": letter(name), "retry": TRIED}.get(action)
+        assert await hand.settle(head, Ending(action, note)) == 0
         if action in {"delivered", "refused", "dead"}:
             ended.setdefault(head.signature, []).append(name)
 
