@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -229,11 +230,11 @@ def test_a_worker_killed_in_the_middle_loses_nothing_and_doubles_no_audit_row(
 def audit_ids(mutt: Mutt) -> list[str]:
     """Event ids of all rows, page by page."""
     found: list[str] = []
-    path = "/api/v1/audit-logs?limit=1000"
+    path = "/api/v1/audit-logs?limit=500"
     cursor = ""
     while True:
         page = mutt.get("web", path + cursor)
         found += [row["event_id"] for row in page["items"]]
         if not page.get("next"):
             return found
-        cursor = f"&before={page['next']}"
+        cursor = f"&before={quote(page['next'])}"
