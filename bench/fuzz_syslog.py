@@ -9,7 +9,7 @@ Options are libFuzzer's: -max_total_time=600 -max_len=600.
 import re
 import sys
 
-import atheris
+import atheris  # type: ignore[import-untyped] # optional, in no requirements file
 import msgspec
 
 with atheris.instrument_imports(include=["muttd"]):

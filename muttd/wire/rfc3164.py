@@ -11,18 +11,18 @@ from muttd.wire.dialects import Dialects
 from muttd.wire.reading import Reading
 from muttd.wire.timestamps import Clock
 
-_LEVELS = "emerg|alert|crit|critical|err|error|warn|warning|notice|info|debug"
-_FACILITIES = "kern|user|mail|daemon|auth|syslog|lpr|news|uucp|cron|authpriv|ftp|local[0-7]"
-_LEVEL = re.compile(rf"(?:(?P<facility>{_FACILITIES})\.)?(?:{_LEVELS}|{_LEVELS.upper()})\s")
+_LEVELS = ("emerg", "alert", "crit", "critical", "err", "error", "warn", "warning", "notice", "info", "debug")
+_FACILITIES = (
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
+    *(f"local{number}" for number in range(8)),
+)
+_SPELLINGS = [*_LEVELS, *(level.upper() for level in _LEVELS)]
+_LEVEL = re.compile(rf"(?:(?P<facility>{'|'.join(_FACILITIES)})\.)?(?:{'|'.join(_SPELLINGS)})\s")
 """A level, alone or behind its facility, that some senders write before the host name or the tag (F5, SONiC, CMS)."""
 NO_HOSTS = frozenset(
     prefix + level
-    for prefix in (
-        "",
-        *(f"{facility}." for facility in (*_FACILITIES.split("|")[:-1], *(f"local{n}" for n in range(8)))),
-    )
-    for lower in _LEVELS.split("|")
-    for level in (lower, lower.upper(), lower.capitalize())
+    for prefix in ("", *(f"{facility}." for facility in _FACILITIES))
+    for level in (*_SPELLINGS, *(level.capitalize() for level in _LEVELS))
 )
 """Words that are no host names, though they stand where one would."""
 
@@ -40,6 +40,9 @@ _TAG = re.compile(
     r")"
 )
 _HOST = re.compile(r"(?=[\w.:%@~-]*\w)[\w.:%@~-]{1,255}+(?<!:)|\[[0-9A-Fa-f:.]{3,45}\]")
+_COLON_ADDRESS = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}): ", re.ASCII)
+"""With a colon a first word is the tag, but an address is the name of no program."""
+_INNER_PRI = re.compile(r"(?:<(\d{1,3})>)? ?")
 _ADDRESS = re.compile(
     r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}|[A-Za-z][\w-]*(?:\.[\w-]+){2,}"
 )
@@ -77,7 +80,9 @@ class Reader:
         reading = Reading(text.lstrip(" "))
         if _BODY.match(reading.message):
             return reading
-        if not _take_tag(reading):
+        if address := _COLON_ADDRESS.match(reading.message):
+            reading.hostname, reading.message = address[1], reading.message[address.end() :]
+        if not _take_tag(reading) and not reading.hostname:
             word, _, rest = reading.message.partition(" ")
             tag = _TAG.match(rest)
             if tag and not _BODY.match(rest) and (_ADDRESS.fullmatch(word) or (tag["pid"] and _is_host(word))):
@@ -99,9 +104,15 @@ class Reader:
             rest = reading.message = rest[level.end() :]
         if _BODY.match(rest) and not rest.startswith("["):
             return
+        if address := _COLON_ADDRESS.match(rest):
+            reading.hostname, reading.message = address[1], rest[address.end() :]
+            return
         words = rest.split(maxsplit=1)
         word = words[0] if words else ""
         after = rest[len(word) :]
+        if word == "-" and _is_tag(after[1:]):
+            reading.message = after[1:]
+            return
         if not _is_host(word) or (_is_tag(rest) and not _ADDRESS.fullmatch(word)):
             return
         reading.hostname = word.strip("[]")
@@ -109,7 +120,8 @@ class Reader:
 
     def _take_inner_header(self, reading: Reading, clock: Clock, received: float) -> None:
         """A collector put its own header before the device's: keep the device's time and name as findings."""
-        text = reading.message
+        pri = _INNER_PRI.match(reading.message)
+        text = reading.message[_end(pri) :]
         inner = rfc5424.read(text, clock, received)
         if not inner and not text[:1].isdigit():
             stamp = clock.read(text, 0, received)
@@ -119,7 +131,7 @@ class Reader:
         if not inner:
             inner = self._dialects.header(text, clock, received)
         if inner and inner.hostname:
-            reading.found(origin=inner.hostname, origin_time=inner.time)
+            reading.found(origin=inner.hostname, origin_time=inner.time, origin_pri=pri[1] if pri else None)
             reading.message = inner.message
             reading.app_name, reading.proc_id, reading.msg_id = inner.app_name, inner.proc_id, inner.msg_id
             for name, params in (inner.structured_data or {}).items():

@@ -15,14 +15,14 @@ BOM = "\ufeff"
 
 _VERSION = re.compile(r"(\d{1,3}) +(?=\d{4}[-/]|- )", re.ASCII)
 _HOST = re.compile(r" +(\S+)(?: +|$)", re.ASCII)
-_FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: |$)(?=(?P<data>-(?: |$)|\[)?)", re.ASCII)
+_FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?: |$)|\[)?)", re.ASCII)
 _PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
 _PROCESS = re.compile(r"-|\d{1,10}", re.ASCII)
 _LIMITS = (("app name", 48), ("process id", 128), ("message id", 32))  # section 6, in characters
 
 _NAME = r'[^\s=\]"]+'
 _ELEMENT = re.compile(rf"\[ ?({_NAME})", re.ASCII)
-_PARAM = re.compile(rf' *+({_NAME})=(?:"((?:[^"\\]|\\.)*+)"|([^\s\]"]*+)(?=[\s\]]))', re.DOTALL | re.ASCII)
+_PARAM = re.compile(rf' *+({_NAME})=(?: ?"((?:[^"\\]|\\.)*+)"|([^\s\]"]*+)(?=[\s\]]))', re.DOTALL | re.ASCII)
 _ELEMENT_END = re.compile(r" ?\]")
 _ESCAPE = re.compile(r'\\(["\\\]])')
 

@@ -32,7 +32,7 @@ _BAD_PRI = re.compile(r" *<[-+ ]?\d*>", re.ASCII)
 _PRIORITIES = {str(number): (number >> 3, number & 7) for number in range(192)}
 
 _PLAIN_3164 = re.compile(
-    r"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([\w.-]+) ([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: ",
+    r"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (-|\w[\w.-]*) ([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: ",
     re.ASCII,
 ).match
 _PLAIN_5424 = re.compile(

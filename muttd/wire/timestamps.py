@@ -68,6 +68,7 @@ _CLOCK = (
 _ZONE = (
     r"(?: ?(?P<utc>[Zz])(?![\w-])"
     r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])"
+    r"| (?:TZ|UTC|GMT)(?P<hours>[+-]\d)(?=[ :])"
     rf"| ?(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:,\]]|$)"
     r"| (?P<unknown>[A-Z]{2,5})(?=: *(?:%|$)))?"
 )
@@ -222,12 +223,14 @@ class Clock:
         """The zone that the stamp names, else the configured one; the stamp's offset; a defect."""
         if found["utc"]:
             return UTC, "Z", None
+        if east := found["hours"]:
+            return timezone(timedelta(hours=int(east))), None, None
         if offset := found["offset"]:
             digits = offset[1:].replace(":", "").ljust(4, "0")
             hours, minutes = int(digits[:2]), int(digits[2:])
             if hours < 24 and minutes < 60:
-                east = timedelta(hours=hours, minutes=minutes)
-                return timezone(-east if offset[0] == "-" else east), f"{offset[0]}{digits[:2]}:{digits[2:]}", None
+                shift = timedelta(hours=hours, minutes=minutes)
+                return timezone(-shift if offset[0] == "-" else shift), f"{offset[0]}{digits[:2]}:{digits[2:]}", None
             return self.zone, None, f"offset {offset} cannot be right"
         if name := found["name"]:
             return timezone(timedelta(hours=ZONES[name])), None, None
