@@ -26,7 +26,7 @@ async def test_counters_add_up_in_minute_hour_and_day(redis: Redis) -> None:
     ]
     assert [moment.stamp for moment in minutes] == [int(NOON) - 60, int(NOON), int(NOON) + 60]
     for resolution in ("1h", "24h"):
-        (moment,) = await board.history(resolution, 1, NOON + 60)  # type: ignore[arg-type]  # the two literals
+        (moment,) = await board.history(resolution, 1, NOON + 60)
         assert moment.counters["received:syslog_udp"] == 8
 
 
@@ -88,7 +88,7 @@ async def test_heartbeats_of_workers_and_listeners(redis: Redis) -> None:
 
 async def test_a_redis_that_is_away_is_one_clear_error(valkey: Valkey) -> None:
     board = Board(connect(str(valkey.socket) + ".gone", 0))
-    with pytest.raises(UnavailableError, match="^Redis: "):
+    with pytest.raises(UnavailableError, match=r"^Redis: "):
         await board.depths()
-    with pytest.raises(UnavailableError, match="^Redis: "):
+    with pytest.raises(UnavailableError, match=r"^Redis: "):
         await board.publish({"decided": 1})

@@ -1,0 +1,82 @@
+"""Browser sessions, in Redis: they survive a restart of the page's process, and all such processes share them.
+
+A session is found by the SHA-256 of its token, so that who can read Redis cannot log in with what is there. Every
+method raises UnavailableError where Redis is away.
+"""
+
+import hashlib
+import secrets
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from muttd.errors import UnavailableError
+
+_PREFIX: Final = "mutt:session:"
+_TOKEN_BYTES: Final = 32
+IDLE: Final = 3600
+"""Seconds without a request until a session ends. An open page asks all the time: it means that the page was closed."""
+ABSOLUTE: Final = 12 * 3600
+"""Seconds until a session ends in any case: a shift."""
+
+
+class Session(msgspec.Struct, frozen=True):
+    """Somebody who has logged in."""
+
+    name: str
+    """Of the key that was used."""
+    role: str
+    key_id: str
+    """Tells whether that key is still the one: a fingerprint, no key."""
+    csrf: str
+    """What every changing request of this session must carry in a header."""
+    began: float
+    """Seconds since 1970."""
+
+
+class Sessions:
+    """All sessions. The number is bounded by their time to live and by how fast one can log in."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def begin(self, *, name: str, role: str, key_id: str, now: float) -> str:
+        """A new session; its token, which is nowhere else."""
+        token = secrets.token_urlsafe(_TOKEN_BYTES)
+        session = Session(name, role, key_id, secrets.token_urlsafe(_TOKEN_BYTES), now)
+        try:
+            await self._redis.set(_key(token), msgspec.json.encode(session), ex=IDLE)
+        except (RedisError, OSError) as error:
+            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
+        return token
+
+    async def find(self, token: str, now: float) -> Session | None:
+        """The session of `token`, which goes on for another IDLE seconds; None where there is none any more."""
+        key = _key(token)
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.get(key)
+                pipeline.expire(key, IDLE)
+                found, _ = await pipeline.execute()
+            if found is None:
+                return None
+            session = msgspec.json.decode(found, type=Session)
+            if now - session.began > ABSOLUTE:
+                await self._redis.delete(key)
+                return None
+        except (RedisError, OSError) as error:
+            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
+        return session
+
+    async def end(self, token: str) -> None:
+        """Logs out: the token is worth nothing from now on."""
+        try:
+            await self._redis.delete(_key(token))
+        except (RedisError, OSError) as error:
+            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
+
+
+def _key(token: str) -> str:
+    return _PREFIX + hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,130 @@
+"""What nobody may overlook: alarms that follow from how things stand. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from muttd.pipeline.queue.board import Depths, HeartbeatState, Moment
+from muttd.pipeline.queue.budget import CircuitState
+
+LOSS_MINUTES = 15
+"""How long a loss stays an alarm: somebody who comes back from a coffee must see it."""
+_WAIT_LIMIT = 60.0
+"""Seconds an event may wait for its decision: normally it is milliseconds."""
+_ROLES: Mapping[str, tuple[str, str]] = {
+    "listener": ("No receiver reports", "No muttd process has reported for 15 s: nothing may be coming in."),
+    "alerter": ("No alerter is alive", "Events wait undecided. Start `muttd alerter`."),
+    "forwarder": ("No forwarder is alive", "Alerts wait undelivered. Start `muttd forwarder`."),
+}
+_REASONS: Mapping[str, str] = {
+    "kernel": "the kernel's receive buffer was full",
+    "buffer_full": "mutt's own buffer was full",
+    "redis_away": "Redis was away and the buffer full",
+    "redis_refuses": "Redis refused them",
+    "queue_full": "the ingest list was full",
+    "spool_full": "the disk spool was full",
+    "shutdown": "mutt was stopped while Redis was away",
+    "fault": "of a fault of mutt; its log has it",
+}
+
+
+class Alarm(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`detail` says what it means and what to do."""
+
+    level: Literal["critical", "warning"]
+    code: str
+    title: str
+    detail: str
+    since: float | None = None
+    """Seconds since 1970."""
+
+
+class Standing(NamedTuple):
+    """How things stand."""
+
+    now: float
+    """Seconds since 1970, by Redis's clock, as all times here."""
+    minutes: Sequence[Moment]
+    """The last LOSS_MINUTES, oldest first, or more."""
+    depths: Depths
+    circuit: CircuitState
+    workers: Sequence[HeartbeatState]
+    oldest_waiting: float | None
+    """Seconds the oldest event has waited for its decision."""
+
+
+def alarms(standing: Standing) -> list[Alarm]:
+    """All there is to say, the gravest first."""
+    found = [*_losses(standing), *_circuit(standing.circuit), *_silences(standing), *_queues(standing)]
+    return sorted(found, key=lambda alarm: alarm.level != "critical")
+
+
+def _losses(standing: Standing) -> Iterable[Alarm]:
+    lost: Counter[str] = Counter()
+    last = 0
+    for moment in standing.minutes:
+        if moment.stamp <= standing.now - LOSS_MINUTES * 60:
+            continue
+        for name, count in moment.counters.items():
+            if name.startswith("dropped:"):
+                _, listener, reason = (*name.split(":", 2), "")[:3]
+                lost[f"{listener}, because {_REASONS.get(reason, reason)}"] += count
+                last = max(last, moment.stamp)
+    if lost:
+        total = sum(lost.values())
+        what = "; ".join(f"{count:,} of {where}" for where, count in lost.most_common(3))
+        yield Alarm("critical", "loss", f"{total:,} events lost in the last {LOSS_MINUTES} minutes", f"{what}.", last)
+
+
+def _circuit(circuit: CircuitState) -> Iterable[Alarm]:
+    if circuit.state != "closed":
+        probing = " One alert is being tried now." if circuit.state == "half-open" else ""
+        yield Alarm(
+            "critical",
+            "circuit",
+            "Nothing is delivered to Moog",
+            f"{circuit.reason or 'Moog fails'}. Alerts wait and are not lost; mutt tries again by itself.{probing}",
+            circuit.since or None,
+        )
+
+
+def _silences(standing: Standing) -> Iterable[Alarm]:
+    alive = {worker.role for worker in standing.workers}
+    for role, (title, detail) in _ROLES.items():
+        if role not in alive:
+            yield Alarm("critical", f"no_{role}", title, detail)
+
+
+def _queues(standing: Standing) -> Iterable[Alarm]:
+    depths, waited = standing.depths, standing.oldest_waiting
+    if waited is not None and waited > _WAIT_LIMIT:
+        yield Alarm(
+            "critical",
+            "late",
+            f"Events wait {waited:,.0f} s for a decision",
+            f"{depths.ingest:,} wait on the ingest list: the alerters are too few or too slow.",
+            standing.now - waited,
+        )
+    if depths.audit_backlog:
+        yield Alarm(
+            "warning",
+            "audit_backlog",
+            f"{depths.audit_backlog_rows:,} audit rows wait for PostgreSQL",
+            "Alerts flow meanwhile; the rows follow by themselves when PostgreSQL is back.",
+        )
+    if depths.dead_letters:
+        yield Alarm(
+            "warning",
+            "dead_letters",
+            f"{depths.dead_letters:,} alerts were given up",
+            "They are in the dead letters: look at their reasons, then replay or drop them.",
+        )
+    if depths.unreadable:
+        yield Alarm(
+            "warning",
+            "unreadable",
+            f"{depths.unreadable:,} elements could not be taken by the alerters",
+            "They are kept in the list mutt:dlq:alerter with their reasons.",
+        )

@@ -1,0 +1,49 @@
+"""The rules in force, compiled when somebody asks what they make of an event, and again after they changed."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from muttd.rules import Rule, RuleSet
+from muttd.store import RuleTables, Store
+
+log = logging.getLogger(__name__)
+
+
+class CurrentRules:
+    """Holds one RuleSet. Compiling 3,000 rules takes a while, so it is done in a thread, once per change."""
+
+    def __init__(self, store: Store, *, default_team: str) -> None:
+        self._store = store
+        self._default_team = default_team
+        self._compiled: RuleSet | None = None
+        self._lock = asyncio.Lock()
+
+    def forget(self) -> None:
+        """The rules have changed: the next `get` loads them."""
+        self._compiled = None
+
+    async def get(self) -> RuleSet:
+        """The rules in force. Raises UnavailableError where PostgreSQL is away."""
+        async with self._lock:
+            if self._compiled is None:
+                self._compiled = await self.compiled(await self._store.load_rules())
+            return self._compiled
+
+    async def compiled(self, tables: RuleTables, drafts: Iterable[Rule] = ()) -> RuleSet:
+        """`tables` with the rules in `drafts` in the place of those with their ids."""
+        rules = {rule.id: rule for rule in [*tables.rules, *drafts]}
+        ruleset, _ = await asyncio.to_thread(
+            RuleSet.compile,
+            rules.values(),
+            development_hosts=tables.development_hosts,
+            teams=tables.teams,
+            default_team=self._default_team,
+        )
+        return ruleset
+
+    async def watch(self) -> None:
+        """Forgets the rules at every change, until it is cancelled."""
+        await self._store.listen_for_rule_changes(
+            self.forget, lambda reason: log.warning("rule changes are not seen: %s", reason)
+        )

@@ -1,0 +1,116 @@
+"""The page itself: its files, the log-in, and the headers that keep what devices send from doing anything."""
+
+import html
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from muttd.web.access import PRINCIPAL, Access, check_same_origin, cookie_name, is_secure, set_cookie
+from muttd.web.answers import answer
+from muttd.web.problems import ProblemError
+
+STATIC: Final = Path(__file__).parent / "static"
+VIEWS: Final = ("/", "/events", "/rules", "/hosts", "/unhandled", "/delivery", "/changes", "/status")
+"""Addresses that people bookmark: all are the one page, which looks at its address."""
+
+_FORM_LIMIT: Final = 4096
+_TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Frame-Options": "DENY",
+}
+
+
+async def protect(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers of every answer (signal on_response_prepare)."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if is_secure(request):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+class Pages:
+    """Serves static/, which is read once: it is small, and a path from outside never reaches the disk."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.suffix in _TYPES}
+
+    async def view(self, request: web.Request) -> web.Response:
+        """GET of one of VIEWS: the page for who has logged in, the log-in for others."""
+        if await self._access.by_session(request) is None:
+            return self._log_in_form(request.path_qs)
+        return self._file("index.html")
+
+    async def static(self, request: web.Request) -> web.Response:
+        """GET /static/{name}."""
+        name = request.match_info["name"]
+        if name not in self._files or name.endswith(".html"):
+            raise ProblemError(404, "There is no such file.")
+        return self._file(name)
+
+    async def icon(self, _: web.Request) -> web.Response:
+        """GET /favicon.ico, which browsers ask for whatever the page says."""
+        return self._file("icon.svg")
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        """POST /login: takes the key once, gives a session."""
+        if request.content_length is None or request.content_length > _FORM_LIMIT:
+            raise ProblemError(413, "The form is too large.")
+        form = await request.post()
+        key, following = form.get("key"), form.get("next")
+        following = _local(following if isinstance(following, str) else "/")
+        try:
+            token = await self._access.log_in(request, key if isinstance(key, str) else "")
+        except ProblemError as problem:
+            shown = self._log_in_form(following, f"{problem.detail} Wait a moment.", problem.status)
+            shown.headers.update(problem.headers)
+            return shown
+        if token is None:
+            return self._log_in_form(following, "That is not the key.", 401)
+        response = web.Response(status=303, headers={"Location": following})
+        set_cookie(request, response, token)
+        return response
+
+    async def log_out(self, request: web.Request) -> web.Response:
+        """POST /logout."""
+        check_same_origin(request)
+        await self._access.log_out(request)
+        response = web.Response(status=303, headers={"Location": "/", "Clear-Site-Data": '"cache"'})
+        response.del_cookie(cookie_name(request), path="/", secure=is_secure(request), httponly=True, samesite="Strict")
+        return response
+
+    async def session(self, request: web.Request) -> web.Response:
+        """GET /api/v1/session: who one is, and the token that changes need."""
+        found = request[PRINCIPAL]
+        return answer({"name": found.name, "role": found.role, "csrf": found.session.csrf if found.session else None})
+
+    def _file(self, name: str) -> web.Response:
+        return web.Response(
+            body=self._files[name],
+            content_type=_TYPES[Path(name).suffix],
+            charset="utf-8",
+            headers={"Cache-Control": "no-cache"},
+        )
+
+    def _log_in_form(self, following: str, message: str = "", status: int = 200) -> web.Response:
+        text = self._files["login.html"].decode()
+        text = text.replace("{{next}}", html.escape(following)).replace("{{message}}", html.escape(message))
+        return web.Response(status=status, text=text, content_type="text/html")
+
+
+def _local(address: str) -> str:
+    """`address` where it is a view of ours, else the first one: nobody is sent elsewhere."""
+    parts = urlsplit(address)
+    known = parts.path in VIEWS and not parts.scheme and not parts.netloc and address.isprintable()
+    return address if known and address.startswith("/") and not address.startswith("//") else "/"

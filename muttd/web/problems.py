@@ -1,0 +1,88 @@
+"""Faults as RFC 9457 problem details. They never show SQL, paths or stack traces."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+
+from muttd.errors import MuttError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_RETRY_AFTER = "5"
+"""Seconds after which a service that is away is worth another try."""
+
+
+class Fault(dict[str, str]):
+    """One field of a request and what is wrong with it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(field=field, reason=reason)
+
+
+class ProblemError(Exception):
+    """An answer that says what was wrong. `detail` is one sentence for a person."""
+
+    def __init__(
+        self, status: int, detail: str, faults: Sequence[Fault] = (), headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.faults = faults
+        self.headers = dict(headers or {})
+
+    def response(self) -> web.Response:
+        """The answer, application/problem+json."""
+        content: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.faults:
+            content["errors"] = list(self.faults)
+        return web.Response(
+            status=self.status,
+            body=orjson.dumps(content),
+            content_type="application/problem+json",
+            headers=self.headers,
+        )
+
+
+def unavailable(error: UnavailableError) -> ProblemError:
+    """503 that says which service is away, and not more."""
+    service = "Redis" if str(error).startswith("Redis") else "PostgreSQL"
+    detail = f"{service} is away or does not answer in time. Nothing is lost by waiting; try again."
+    return ProblemError(503, detail, headers={"Retry-After": _RETRY_AFTER})
+
+
+@web.middleware
+async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever a handler raises becomes an answer; a fault of ours is logged with its traceback."""
+    try:
+        return await handler(request)
+    except ProblemError as problem:
+        return problem.response()
+    except UnavailableError as error:
+        log.warning("%s %s: %s", request.method, request.path, error)
+        return unavailable(error).response()
+    except MuttError as error:
+        log.warning("%s %s: %s", request.method, request.path, error)
+        return ProblemError(422, "The database refused a value; the log says which.").response()
+    except web.HTTPRequestEntityTooLarge:
+        return ProblemError(413, "The body is too large.").response()
+    except web.HTTPException as answer:
+        if answer.status < 400:
+            raise
+        allowed = {"Allow": answer.headers["Allow"]} if "Allow" in answer.headers else None
+        return ProblemError(
+            answer.status, f"{request.method} {request.path}: {answer.reason}.", headers=allowed
+        ).response()
+    except Exception:  # a process's top loop: the next request must not suffer
+        log.exception("%s %s met a fault of mutt", request.method, request.path)
+        return ProblemError(500, "A fault of mutt. Its log has the details.").response()

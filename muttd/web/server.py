@@ -1,0 +1,82 @@
+"""The page and the API, put together: every route with the role that it needs."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from aiohttp import web
+
+from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.sessions import Sessions
+from muttd.store import Store
+from muttd.web.access import ROUTE_ROLES, Access, Role
+from muttd.web.current_rules import CurrentRules
+from muttd.web.dashboard import DashboardApi
+from muttd.web.events import EventsApi
+from muttd.web.pages import VIEWS, Pages, protect
+from muttd.web.problems import as_problems
+from muttd.web.pulse import Pulse
+
+_BODY_LIMIT: Final = 262_144
+"""Bytes of a request's body: a rule at its largest has some 10,000."""
+
+_Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Route = tuple[str, str, Role | None, _Endpoint]
+
+
+def web_application(
+    *,
+    store: Store,
+    board: Board,
+    sessions: Sessions,
+    admin_key: str | None,
+    default_team: str = "unassigned",
+) -> web.Application:
+    """The application. `admin_key` is the secret WEBUI_API_KEY (None: nobody is let in)."""
+    access = Access(sessions, admin_key)
+    pulse = Pulse(board)
+    rules = CurrentRules(store, default_team=default_team)
+    pages = Pages(access)
+    dashboard = DashboardApi(pulse)
+    events = EventsApi(store, board, rules)
+
+    routes: list[_Route] = [
+        *(("GET", path, None, pages.view) for path in VIEWS),
+        ("GET", "/static/{name}", None, pages.static),
+        ("GET", "/favicon.ico", None, pages.icon),
+        ("POST", "/login", None, pages.log_in),
+        ("POST", "/logout", None, pages.log_out),
+        ("GET", "/api/v1/session", "viewer", pages.session),
+        ("GET", "/api/v1/metrics/current", "viewer", dashboard.current),
+        ("GET", "/api/v1/audit-logs", "viewer", events.page),
+        ("GET", "/api/v1/events/{id}", "viewer", events.one),
+        ("GET", "/api/v1/events/{id}/explain", "viewer", events.explain),
+    ]
+    application = web.Application(middlewares=[as_problems, access.guard], client_max_size=_BODY_LIMIT)
+    for method, path, _, endpoint in routes:
+        if method == "GET":
+            application.router.add_get(path, endpoint)  # takes HEAD too
+        else:
+            application.router.add_route(method, path, endpoint)
+    # What runtime.observe adds has no secrets, and probes have no key.
+    open_to_all: dict[tuple[str, str], Role | None] = {("GET", "/health"): None, ("GET", "/metrics"): None}
+    application[ROUTE_ROLES] = open_to_all | {(method, path): role for method, path, role, _ in routes}
+    application.on_response_prepare.append(protect)
+    application.cleanup_ctx.append(_running(pulse.run, rules.watch))
+    return application
+
+
+def _running(*tasks: Callable[[], Awaitable[None]]) -> Callable[[web.Application], AsyncIterator[None]]:
+    """`tasks` run while the application does."""
+
+    async def context(_: web.Application) -> AsyncIterator[None]:
+        running = [asyncio.ensure_future(task()) for task in tasks]
+        yield
+        for task in running:
+            task.cancel()
+        for task in running:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    return context

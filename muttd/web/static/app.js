@@ -1,0 +1,64 @@
+// The page: which view the address means, the navigation, and the pulse that keeps it alive.
+
+import { get, whoami } from "/static/api.js";
+import { el, note, show } from "/static/dom.js";
+import { openEvent } from "/static/event_list.js";
+import * as dashboard from "/static/dashboard.js";
+import * as events from "/static/events.js";
+
+const VIEWS = { "/": dashboard, "/events": events };
+const EVERY = 2000, EVERY_WITHOUT_ANSWER = 5000;
+
+const main = document.getElementById("main");
+const linkState = document.getElementById("link-state");
+let refresh = null, timer = 0;
+
+/** Draws the view that the address means. */
+function draw() {
+  const view = VIEWS[location.pathname] ?? dashboard;
+  document.title = `${view.title} · mutt`;
+  show(document.getElementById("navigation"), Object.entries(VIEWS).map(([path, one]) =>
+    el("li", {}, el("a", { href: path, "aria-current": one === view ? "page" : null }, one.title))));
+  refresh = null;
+  view.draw(main, (wanted) => { refresh = wanted; });
+  const opened = new URL(location.href).searchParams.get("event");
+  if (opened) openEvent(opened);
+  pulse();
+}
+
+/** Looks at how things stand, now and every two seconds while somebody can see it. */
+async function pulse() {
+  clearTimeout(timer);
+  let pause = EVERY;
+  try {
+    const metrics = await get("/api/v1/metrics/current");
+    dashboard.alarmList(document.getElementById("alarms"), metrics.alarms);
+    document.title = document.title.replace(/^(⚠ )?/, metrics.alarms.some((alarm) => alarm.level === "critical") ? "⚠ " : "");
+    await refresh?.(metrics);
+    say("live", false);
+  } catch (error) {
+    say(error.message, true);
+    pause = EVERY_WITHOUT_ANSWER;
+  }
+  clearTimeout(timer);
+  timer = setTimeout(pulse, document.hidden ? pause * 10 : pause);
+}
+
+function say(words, lost) {
+  if (linkState.textContent !== words) linkState.textContent = words;
+  linkState.classList.toggle("lost", lost);
+}
+
+addEventListener("popstate", draw);
+addEventListener("visibilitychange", () => { if (!document.hidden) pulse(); });
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href^='/']");
+  if (!link || event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+  if (!(new URL(link.href).pathname in VIEWS)) return;
+  event.preventDefault();
+  history.pushState(null, "", link.getAttribute("href"));
+  draw();
+  main.focus();
+});
+
+whoami().then(draw, (error) => note(error.message, true));

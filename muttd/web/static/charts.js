@@ -1,0 +1,56 @@
+// Stacked columns by minute, drawn by hand: sixty rectangles need no library.
+
+import { el, show, svg } from "/static/dom.js";
+import { short, whole } from "/static/words.js";
+
+const WIDTH = 720, HEIGHT = 150, LEFT = 44, BOTTOM = 18, TOP = 8;
+
+/** Draws `series` ([{name, fill, counts}], the gravest first) over `stamps` (seconds since 1970) into `place`. */
+export function columns(place, stamps, series) {
+  const totals = stamps.map((_, index) => series.reduce((sum, one) => sum + one.counts[index], 0));
+  const top = niceTop(Math.max(...totals, 1));
+  const height = HEIGHT - TOP - BOTTOM, step = (WIDTH - LEFT) / stamps.length;
+  const y = (count) => TOP + height - (count / top) * height;
+  const picture = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": spoken(totals, series) });
+  for (const part of [0, 0.5, 1]) {
+    picture.append(svg("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: y(top * part), y2: y(top * part), "vector-effect": "non-scaling-stroke" }));
+  }
+  stamps.forEach((stamp, index) => {
+    let base = 0;
+    const column = svg("g", {}, svg("title", {}, `${clock(stamp)}: ${whole(totals[index])} a minute`));
+    for (const one of [...series].reverse()) {
+      const count = one.counts[index];
+      if (!count) continue;
+      column.append(svg("rect", { class: one.fill, x: LEFT + index * step + step * 0.12, width: step * 0.76, y: y(base + count), height: y(base) - y(base + count) }));
+      base += count;
+    }
+    column.append(svg("rect", { x: LEFT + index * step, width: step, y: TOP, height, fill: "transparent" }));
+    picture.append(column);
+  });
+  show(place, picture, labels(stamps, top));
+}
+
+/** Labels are HTML beside the picture, so that they keep their shape when it is stretched. */
+function labels(stamps, top) {
+  return el("div", { class: "quiet chart-labels", "aria-hidden": "true" },
+    el("span", {}, clock(stamps[0])), el("span", {}, `top line: ${short(top)} a minute`), el("span", {}, clock(stamps[stamps.length - 1])));
+}
+
+export function legend(series) {
+  return el("ul", { class: "legend" }, series.map((one) =>
+    el("li", {}, svg("svg", { viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("rect", { class: one.fill, width: 10, height: 10, rx: 2 })),
+      `${one.name} ${short(one.counts.reduce((sum, count) => sum + count, 0))}`)));
+}
+
+function niceTop(value) {
+  const unit = 10 ** Math.floor(Math.log10(value));
+  return [1, 2, 4, 5, 10].map((factor) => factor * unit).find((found) => found >= value);
+}
+
+const clock = (stamp) => new Date(stamp * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+function spoken(totals, series) {
+  const sum = totals.reduce((all, one) => all + one, 0);
+  return `Events by minute over the last hour: ${whole(sum)} in all. ` + series.map((one) =>
+    `${one.name} ${whole(one.counts.reduce((all, count) => all + count, 0))}`).join(", ");
+}

@@ -1,0 +1,155 @@
+// The dashboard: what comes in, what is decided, what goes out, and the newest events. It refreshes itself.
+
+import { asQuery, get } from "/static/api.js";
+import { columns, legend } from "/static/charts.js";
+import { el, show } from "/static/dom.js";
+import { eventRow, eventTable, filterForm, filtersOf, keepInAddress, nothing } from "/static/event_list.js";
+import { ago, HANDLINGS, rate, SEVERITIES, short, time, whole } from "/static/words.js";
+
+const EVENTS = 50;
+const DAY = 86400000;
+
+export const title = "Dashboard";
+
+/** Draws the page; returns what refreshes it (called about every two seconds with the newest metrics). */
+export function draw(main, live) {
+  const flow = el("section", { class: "panel flow", "aria-label": "Flow of events" });
+  const chart = el("div", { class: "chart-frame" });
+  const key = el("div");
+  const sources = el("div", { class: "scroll" });
+  const decided = el("div", { class: "scroll" });
+  const table = eventTable();
+  const list = el("div");
+  let filters = filtersOf(location.href), paused = false, known = new Set(), first = true;
+
+  const pause = el("button", { type: "button", "aria-pressed": "false", on: { click: () => {
+    paused = !paused;
+    pause.textContent = paused ? "Go on" : "Pause";
+    pause.setAttribute("aria-pressed", String(paused));
+  } } }, "Pause");
+  const more = el("a", { href: "/events" }, "Search all events");
+  const form = filterForm(["host", "severity", "kind", "handling", "team", "text"], filters, (changed) => {
+    filters = changed; first = true; known = new Set();
+    keepInAddress(filters);
+    events();
+  });
+
+  show(main, el("h1", { class: "sr" }, "Dashboard"), flow,
+    el("div", { class: "wide-left" },
+      panel("Events decided, last hour", el("div", {}, chart, key)),
+      panel("Receivers", sources)),
+    el("section", { class: "panel", "aria-label": "Newest events" },
+      el("div", { class: "heading" }, el("h2", {}, "Newest events"), el("div", { class: "actions" }, more, pause)),
+      form, list),
+    panel("Decisions", decided));
+
+  let waiting = null;
+  async function events() {
+    waiting?.abort();
+    waiting = new AbortController();
+    const filtered = Object.keys(filters).length > 0;
+    more.setAttribute("href", `/events${asQuery(filters)}`);
+    // A filter that fits rarely must not make PostgreSQL read months every two seconds.
+    const since = filtered ? { from: new Date(Date.now() - DAY).toISOString() } : {};
+    const page = await get("/api/v1/audit-logs", { limit: EVENTS, ...since, ...filters }, waiting.signal).catch((error) => {
+      if (error.name === "AbortError") return null;
+      throw error;
+    });
+    if (!page) return;
+    if (!page.items.length) { show(list, nothing(filtered)); return; }
+    const focused = table.body.contains(document.activeElement) ? document.activeElement.closest("tr")?.dataset.id : null;
+    show(table.body, page.items.map((event) => eventRow(event, !first && !known.has(event.event_id))));
+    if (focused) table.body.querySelector(`[data-id="${CSS.escape(focused)}"] .open`)?.focus();
+    known = new Set(page.items.map((event) => event.event_id));
+    first = false;
+    if (!list.contains(table.element)) show(list, table.element);
+  }
+
+  live(async (metrics) => {
+    show(flow, ...stages(metrics));
+    drawChart(chart, key, metrics.minutes);
+    show(sources, receivers(metrics));
+    show(decided, decisions(metrics));
+    if (!paused) await events();
+  });
+}
+
+const panel = (heading, body) => el("section", { class: "panel", "aria-label": heading }, el("div", { class: "heading" }, el("h2", {}, heading)), body);
+
+function stages({ rates, today, queues, oldest_waiting_seconds: waited, circuit }) {
+  const figure = (name) => el("p", { class: "figure" }, rate(rates[name] ?? 0), el("small", {}, "/s"));
+  const depth = (count) => el("p", { class: "figure" }, short(count));
+  const lost = today.dropped ?? 0;
+  const stage = (name, figureShown, lines, between = false) =>
+    el("div", { class: between ? "stage between" : "stage" }, el("h3", {}, name), figureShown, el("ul", {}, lines.filter(Boolean).map((line) => el("li", {}, line))));
+  return [
+    stage("Received", figure("received"), [
+      `${short(today.received ?? 0)} today`,
+      (today.rejected ?? 0) > 0 ? `${short(today.rejected)} rejected` : null,
+      el("span", { class: lost ? "bad" : "" }, lost ? `✕ ${whole(lost)} lost today` : "none lost today")]),
+    stage("Waiting for a decision", depth(queues.ingest), [
+      waited !== null ? `oldest ${ago(waited)}` : "nothing waits",
+      rates.queued ? `${rate(rates.queued)}/s queued` : null], true),
+    stage("Decided", figure("decided"), [
+      `${short(today.decided ?? 0)} today`, `${short(today.alerts ?? 0)} alerts`,
+      queues.audit_backlog_rows ? el("span", { class: "warn" }, `${short(queues.audit_backlog_rows)} rows wait for PostgreSQL`) : null,
+      queues.unreadable ? el("span", { class: "warn" }, `${short(queues.unreadable)} unreadable`) : null]),
+    stage("Waiting for delivery", depth(queues.alert), [
+      queues.retry ? el("span", { class: "warn" }, `${short(queues.retry)} to be tried again`) : "none to be tried again",
+      circuit.state === "closed" ? "circuit closed" : el("span", { class: "bad" }, `✕ circuit ${circuit.state}`)], true),
+    stage("Delivered", figure("delivery:delivered"), [
+      `${short(today["delivery:delivered"] ?? 0)} today`,
+      queues.dead_letters ? el("a", { class: "bad", href: "/delivery" }, `${short(queues.dead_letters)} given up`) : "no dead letters"]),
+  ];
+}
+
+function drawChart(place, key, minutes) {
+  const none = minutes.stamps.map(() => 0);
+  const series = [...SEVERITIES.map((name, index) => ({ name, fill: `fill${index}`, counts: minutes.counts[`severity:${index}`] ?? none })),
+    { name: "without severity", fill: "filln", counts: minutes.counts["severity:none"] ?? none }]
+    .filter((one) => one.counts.some(Boolean));
+  columns(place, minutes.stamps, series);
+  show(key, series.length ? legend(series) : el("p", { class: "legend" }, "Nothing was decided in the last hour."));
+}
+
+const NAMES = { syslog_udp: "syslog UDP", syslog_tcp: "syslog TCP", syslog_tls: "syslog TLS", snmp_udp: "SNMP UDP", relay: "relays (HTTPS)" };
+
+function receivers({ rates, today, workers }) {
+  const listeners = [...new Set(Object.keys(today).filter((name) => name.startsWith("received:")).map((name) => name.split(":")[1]))].sort();
+  const lost = (listener) => Object.entries(today).filter(([name]) => name.startsWith(`dropped:${listener}:`));
+  const rejected = (listener) => sum(Object.entries(today).filter(([name]) => name.startsWith(`rejected:${listener}:`)));
+  const sum = (entries) => entries.reduce((all, [, count]) => all + count, 0);
+  const head = el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Receiver"), ["Per second", "Today", "Rejected", "Lost"].map((name) => el("th", { scope: "col", class: "number" }, name))));
+  const rows = listeners.map((listener) => {
+    const gone = lost(listener);
+    return el("tr", {}, el("th", { scope: "row" }, NAMES[listener] ?? listener),
+      el("td", { class: "number" }, rate(rates[`received:${listener}`] ?? 0)), el("td", { class: "number" }, short(today[`received:${listener}`] ?? 0)),
+      el("td", { class: "number" }, short(rejected(listener))),
+      el("td", { class: sum(gone) ? "number bad" : "number", title: gone.map(([name, count]) => `${name.split(":")[2]}: ${whole(count)}`).join("\n") }, whole(sum(gone))));
+  });
+  const alive = Object.entries(workers.reduce((all, worker) => ({ ...all, [worker.role]: (all[worker.role] ?? 0) + 1 }), {}));
+  return [
+    rows.length ? el("table", {}, head, el("tbody", {}, rows)) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
+    el("p", { class: "quiet legend" }, alive.length ? `Alive: ${alive.map(([role, count]) => `${count} ${role}`).join(", ")}` : "No worker reports."),
+  ];
+}
+
+function decisions({ rates, today }) {
+  const found = Object.keys(HANDLINGS).filter((name) => today[`handling:${name}`]);
+  if (!found.length) return el("p", { class: "empty" }, "Nothing was decided today (UTC).");
+  return el("table", {},
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Handling"), ["Per second", "Today"].map((name) => el("th", { scope: "col", class: "number" }, name)))),
+    el("tbody", {}, found.map((name) => el("tr", {}, el("th", { scope: "row" }, HANDLINGS[name]),
+      el("td", { class: "number" }, rate(rates[`handling:${name}`] ?? 0)), el("td", { class: "number" }, whole(today[`handling:${name}`]))))));
+}
+
+/** Alarms, on every page. Only what changes is drawn again: a screen reader must not repeat itself. */
+export function alarmList(place, alarms) {
+  const wanted = JSON.stringify(alarms.map((alarm) => [alarm.code, alarm.title, alarm.detail]));
+  if (place.dataset.shown === wanted) return;
+  place.dataset.shown = wanted;
+  show(place, alarms.map((alarm) => el("div", { class: `alarm ${alarm.level}` },
+    el("span", { class: "level" }, alarm.level), el("strong", {}, alarm.title),
+    alarm.since ? el("span", { class: "when quiet" }, "since ", time(alarm.since)) : null,
+    el("p", {}, alarm.detail))));
+}

@@ -1,0 +1,45 @@
+// Events: search the audit log; the search stands in the address.
+
+import { get } from "/static/api.js";
+import { el, show } from "/static/dom.js";
+import { eventRow, eventTable, filterForm, filtersOf, keepInAddress, nothing } from "/static/event_list.js";
+
+export const title = "Events";
+
+export function draw(main) {
+  const table = eventTable();
+  const list = el("div"), state = el("p", { class: "quiet", role: "status" });
+  const further = el("button", { type: "button", hidden: true, on: { click: () => page() } }, "Older events");
+  let filters = filtersOf(location.href), next = null, asked = null;
+
+  const form = filterForm(["host", "text", "severity", "kind", "handling", "team", "rule", "app", "environment", "from", "to"], filters, (changed) => {
+    filters = changed;
+    keepInAddress(filters);
+    next = null;
+    page();
+  });
+
+  async function page() {
+    asked?.abort();
+    asked = new AbortController();
+    const beginning = next === null;
+    state.textContent = "Searching…";
+    try {
+      const found = await get("/api/v1/audit-logs", { ...filters, before: next }, asked.signal);
+      if (beginning) table.body.replaceChildren();
+      table.body.append(...found.items.map((event) => eventRow(event)));
+      next = found.next;
+      further.hidden = next === null;
+      const count = table.body.children.length;
+      state.textContent = count ? `${count} events${next ? ", and there are older ones" : ""}` : "";
+      show(list, count ? table.element : nothing(Object.keys(filters).length > 0));
+    } catch (error) {
+      if (error.name !== "AbortError") state.textContent = error.message;
+    }
+  }
+
+  show(main, el("section", { class: "panel" },
+    el("div", { class: "heading" }, el("h1", {}, "Events"), state), form, list,
+    el("div", { class: "body actions" }, further)));
+  page();
+}

@@ -1,0 +1,50 @@
+"""Guessing is slow: who fails too often has to wait. In memory; no I/O."""
+
+import ipaddress
+from collections import OrderedDict
+
+FREE_FAILURES = 5
+"""Wrong keys an address may send without having to wait: somebody pasted the wrong one."""
+_FIRST_WAIT = 1.0
+_LONGEST_WAIT = 60.0
+"""Seconds. A person at the same address as a guesser, behind a proxy, is kept out no longer than this."""
+_FORGET_AFTER = 900.0
+"""Seconds without a failure after which an address is as good as new."""
+_ADDRESSES_LIMIT = 10_000
+"""Addresses remembered, some 2 MB; beyond that the one that failed longest ago is forgotten."""
+
+
+class Throttle:
+    """Failures by address; all of an IPv6 /64 are one. Times are those of one monotonic clock, in seconds."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait(self, address: str, now: float) -> float:
+        """Seconds until `address` may try again; 0 where it may now."""
+        count, last = self._failures.get(_network(address), (0, 0.0))
+        if count < FREE_FAILURES or now - last > _FORGET_AFTER:
+            return 0.0
+        pause: float = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(count - FREE_FAILURES, 30))
+        return max(0.0, last + pause - now)
+
+    def failed(self, address: str, now: float) -> None:
+        """A wrong key came from `address`."""
+        network = _network(address)
+        count, last = self._failures.pop(network, (0, now))
+        self._failures[network] = (1 if now - last > _FORGET_AFTER else count + 1, now)
+        if len(self._failures) > _ADDRESSES_LIMIT:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, address: str) -> None:
+        """The right key came from `address`."""
+        self._failures.pop(_network(address), None)
+
+
+def _network(address: str) -> str:
+    if ":" not in address:
+        return address
+    try:
+        return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
+    except ValueError:
+        return address
