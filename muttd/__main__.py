@@ -116,7 +116,9 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
 
 def _daemon(options: argparse.Namespace) -> None:
     if options.check_config:
-        _settings(options)
+        from muttd.roles.listen import trap_reader
+
+        trap_reader(*_settings(options))  # raises what only it can know: SNMPv3 users, MIB files
         print("configuration OK")
     else:
         _role("muttd")(options)

@@ -6,7 +6,7 @@ A secret shows in no repr, log line or exception. This version reads no Vault.
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,20 @@ from muttd.errors import ConfigurationError
 
 TEXTS = ("REDIS_PASS", "DB_PASS", "INGEST_API_KEY", "WEBUI_API_KEY", "MOOG_API_KEY")
 COMMUNITIES = "SNMP_COMMUNITIES"
+USERS = "SNMP_USERS"
+_USER_KEYS = ("name", "auth", "auth_password", "priv", "priv_password")
 
 
 class Secrets:
     """The secrets of one process. Empty text counts as none."""
 
-    def __init__(self, texts: Mapping[str, str], communities: tuple[str, ...]) -> None:
+    def __init__(
+        self, texts: Mapping[str, str], communities: tuple[str, ...], snmp_users: tuple[dict[str, str], ...]
+    ) -> None:
+        """`snmp_users` have the keys of muttd.wire.usm.User, which checks what they say."""
         self._texts = {name: text for name, text in texts.items() if text}
         self.communities = communities
+        self.snmp_users = snmp_users
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._texts))})"
@@ -36,18 +42,37 @@ def read_secrets(file: Path | None, environment: Mapping[str, str]) -> Secrets:
     document = _read(file) if file is not None else {}
     faults = [f"{file}: {name}: expected text" for name in TEXTS if not isinstance(document.get(name, ""), str)]
     faults += [
-        f"{file}: {name}: no such secret; known are {', '.join((*TEXTS, COMMUNITIES))}"
+        f"{file}: {name}: no such secret; known are {', '.join((*TEXTS, COMMUNITIES, USERS))}"
         for name in document
-        if name not in (*TEXTS, COMMUNITIES)
+        if name not in (*TEXTS, COMMUNITIES, USERS)
     ]
     given = document.get(COMMUNITIES, [])
     if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
         faults.append(f'{file}: {COMMUNITIES}: expected a list of texts, as ["…", "…"]')
+    users = document.get(USERS, [])
+    if not isinstance(users, list):
+        users = []
+        faults.append(f"{file}: {USERS}: expected tables, [[{USERS}]]")
+    for number, user in enumerate(users, 1):
+        faults += [f"{file}: {USERS} {number}: {fault}" for fault in _user_faults(user)]
     if faults:
         raise ConfigurationError(faults)
     texts = {name: environment.get(name) or str(document.get(name, "")) for name in TEXTS}
     listed = environment.get(COMMUNITIES, "")
-    return Secrets(texts, tuple(listed.split(",") if listed else given))
+    return Secrets(texts, tuple(listed.split(",") if listed else given), tuple(users))
+
+
+def _user_faults(user: object) -> Iterator[str]:
+    if not isinstance(user, dict):
+        yield f"expected a table, [[{USERS}]]"
+        return
+    for key, value in user.items():
+        if key not in _USER_KEYS:
+            yield f"{key}: no such key; known are {', '.join(_USER_KEYS)}"
+        elif not isinstance(value, str):
+            yield f"{key}: expected text"
+    if "name" not in user:
+        yield 'no name; every user needs one, name = "…"'
 
 
 def _read(file: Path) -> dict[str, Any]:

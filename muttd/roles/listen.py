@@ -13,8 +13,9 @@ from pathlib import Path
 from aiohttp import web
 
 from muttd.event import Event, encode
-from muttd.listeners import https, tcp, udp
+from muttd.listeners import engine_file, https, tcp, udp
 from muttd.listeners.sources import Allowed
+from muttd.mib import index as mib
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.intake import Intake, Lane
 from muttd.pipeline.queue.board import Board, TallyReport
@@ -26,7 +27,9 @@ from muttd.vault import Secrets
 from muttd.wire import relay
 from muttd.wire.framing import Framer
 from muttd.wire.snmp import TrapReader
+from muttd.wire.snmp_security import Engine
 from muttd.wire.syslog import SyslogReader
+from muttd.wire.usm import User
 
 log = logging.getLogger(__name__)
 
@@ -51,11 +54,26 @@ def syslog_reader(settings: Settings) -> SyslogReader:
     )
 
 
-def trap_reader(settings: Settings, secrets: Secrets) -> TrapReader:
-    """The reader that the settings and secrets describe."""
+def trap_reader(settings: Settings, secrets: Secrets, engine: Engine | None = None) -> TrapReader:
+    """The reader that the settings and secrets describe. Raises ConfigurationError for a user that cannot work.
+
+    `engine` is ours; without it no SNMPv3 inform is taken.
+    """
     return TrapReader(
-        communities=[community.encode() for community in secrets.communities], host_names=_names(settings)
+        communities=[community.encode() for community in secrets.communities],
+        users=[User(**user) for user in secrets.snmp_users],
+        engine=engine,
+        names=mib.load([Path(file) for file in settings.snmp.mib_files]) if mib.SHIPPED.exists() else None,
+        host_names=_names(settings),
     )
+
+
+def _our_engine(settings: Settings, secrets: Secrets) -> Engine | None:
+    """Our SNMPv3 engine, started once more; None where nobody could talk to it."""
+    if not secrets.snmp_users or not settings.snmp.udp:
+        return None
+    identity = engine_file.start(Path(settings.snmp.engine_file))
+    return Engine(identity.id, identity.boots, time.time())
 
 
 def _names(settings: Settings) -> list[tuple[forms.Network, str]]:
@@ -104,7 +122,9 @@ class Receiving:
         self._intake = intake
         self._new_id = event_ids()
         self._read_syslog = syslog_reader(runtime.settings).read
-        self._read_trap = trap_reader(runtime.settings, runtime.secrets).read
+        self._read_trap = trap_reader(
+            runtime.settings, runtime.secrets, _our_engine(runtime.settings, runtime.secrets)
+        ).read
         self._udp: list[tuple[str, udp.UdpListener]] = []
         self._tcp: list[tcp.TcpListener] = []
         self._next_traceback = 0.0

@@ -40,6 +40,14 @@ _RECEIVER_STOP_LIMIT, _STOP_LIMIT = 1.0, 3.0
 _RESTART_PAUSE = 1.0
 """Seconds until a role that ended is started again."""
 _EX_CONFIG = 78
+_SNMP_USER = """
+[[SNMP_USERS]]
+name = "mutt"
+auth = "SHA"
+auth_password = "{}"
+priv = "AES"
+priv_password = "{}"
+"""
 _SOCKET_DIRECTORY_LIMIT = 80
 
 
@@ -184,6 +192,7 @@ def _run(data_dir: Path, address: str, ports: dict[str, int], webhook: str | Non
         "forwarder": url(worker_ports["forwarder"]),
         "webui_api_key": keys["WEBUI_API_KEY"],
         "ingest_api_key": keys["INGEST_API_KEY"],
+        "snmp_v3": f"-l authPriv -u mutt -a SHA -A {keys['auth_password']} -x AES -X {keys['priv_password']}",
     }
     _write_private(data_dir / "standalone.json", json.dumps(places, indent=2) + "\n")
     cleanup.callback((data_dir / "standalone.json").unlink, missing_ok=True)
@@ -206,6 +215,8 @@ mutt is running. Everything it keeps is in {data_dir}
   alerts go   {target}
   the page    {places["web"]}
        key    {places["webui_api_key"]}
+
+  SNMPv3      {places["snmp_v3"]}
 
 Try it:
 
@@ -307,8 +318,12 @@ def _keys(data_dir: Path) -> dict[str, str]:
     file = data_dir / "secrets.toml"
     if not file.exists():
         made = {name: secrets.token_urlsafe(24) for name in ("INGEST_API_KEY", "WEBUI_API_KEY", "MOOG_API_KEY")}
-        _write_private(file, "".join(f'{name} = "{key}"\n' for name, key in made.items()))
-    return {name: str(key) for name, key in tomllib.loads(file.read_text()).items()}
+        text = "".join(f'{name} = "{key}"\n' for name, key in made.items())
+        _write_private(file, text + _SNMP_USER.format(secrets.token_hex(8), secrets.token_hex(8)))
+    document = tomllib.loads(file.read_text())
+    user = document.get("SNMP_USERS", [{}])[0]
+    keys = {name: str(document[name]) for name in ("INGEST_API_KEY", "WEBUI_API_KEY")}
+    return keys | {name: str(user.get(name, "")) for name in ("auth_password", "priv_password")}
 
 
 def _write_private(file: Path, text: str) -> None:
@@ -334,6 +349,7 @@ udp = [{text(f"{bound}:{ports['syslog']}")}]
 tcp = [{text(f"{bound}:{ports['syslog']}")}]
 [snmp]
 udp = [{text(f"{bound}:{ports['trap']}")}]
+engine_file = {text(str(secrets_file.parent / "snmp-engine.json"))}
 [http]
 address = {text(address)}
 port_ingest = {ports["ingest"]}

@@ -84,7 +84,7 @@ class Syslog:
 
 @dataclass(frozen=True, slots=True)
 class Snmp:
-    """SNMP notifications from devices: v1 and v2c traps, informs."""
+    """SNMP notifications from devices: v1, v2c and v3 traps and informs."""
 
     udp: tuple[str, ...] = _key(_EVERYWHERE_162, "Addresses to receive on. [] turns SNMP off.", form="address")
     allow: tuple[str, ...] = _key(
@@ -92,6 +92,14 @@ class Snmp:
     )
     receive_buffer: int = _key(
         8_388_608, "Bytes of kernel buffer asked for, per socket. See syslog.receive_buffer.", low=4096, high=1 << 30
+    )
+    engine_file: str = _key(
+        "/var/lib/mutt/snmp-engine.json",
+        "Our SNMPv3 engine id and how often it was started (RFC 3414 section 2.2), for informs to us. Made and kept by "
+        "muttd where there are SNMPv3 users; only one muttd may have it.",
+    )
+    mib_files: tuple[str, ...] = _key(
+        (), "Files made by `muttd mib compile`, laid over the shipped names in their order."
     )
 
 
@@ -304,8 +312,9 @@ class Secrets:
     file: str = _key(
         "",
         "TOML file with REDIS_PASS, DB_PASS, INGEST_API_KEY, WEBUI_API_KEY, MOOG_API_KEY, SNMP_COMMUNITIES (a list; "
-        "without it every community is taken). It must belong to root or to mutt's user, and be closed to group and "
-        "others (chmod 600).",
+        "without it every community is taken), and tables [[SNMP_USERS]] with name, auth, auth_password, priv, "
+        "priv_password (several of one name to rotate keys). It must belong to root or to mutt's user and be closed to "
+        "group and others (chmod 600).",
         env="MUTT_SECRETS_FILE",
     )
 
