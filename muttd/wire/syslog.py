@@ -31,16 +31,18 @@ _PRI = re.compile(r" *<(\d{1,3})>", re.ASCII)
 _BAD_PRI = re.compile(r" *<[-+ ]?\d*>", re.ASCII)
 _PRIORITIES = {str(number): (number >> 3, number & 7) for number in range(192)}
 
+_ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d))"
 _PLAIN_3164 = re.compile(
-    r"<(\d{1,3})>([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (-|\w[\w.-]*) ([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: ",
+    rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d)|{_ISO}) (?:(-|\w[\w.-]*) )?"
+    r"(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: ",
     re.ASCII,
 ).match
 _PLAIN_5424 = re.compile(
-    r"<(\d{1,3})>1 ((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d)) "
-    r"(\S{1,255}) (?!CEF:|LEEF:)(\S{1,48}) (\S{1,128}) (\S{1,32}) "
+    rf"<(\d{{1,3}})>1 {_ISO} (\S{{1,255}}) (?!CEF:|LEEF:)(\S{{1,48}}) (\S{{1,128}}) (\S{{1,32}}) "
     r"(?:-|((?:\[[^\s=\]\"]{1,32}(?: [^\s=\]\"]{1,32}=\"[^\"\\\]]*+\")*+\])++))(?: \ufeff?|\Z)",
     re.ASCII,
 ).match
+_NEVER = ("", float("inf"))
 _PARAMS = re.compile(r'([^\s=]+)="([^"]*)"').findall
 
 
@@ -91,23 +93,28 @@ class SyslogReader:
         structured_data = None
         fields = _PLAIN_3164(text)
         if fields:
-            pri, stamp, host, app, process = fields.groups()
-            kind = "-"
-            time = source.clock.short(stamp, received)
-            plain = time and time[1] - received <= AHEAD and host not in rfc3164.NO_HOSTS
-            timestamp = time[0] if time else ""
+            pri, stamp, timestamp, hour, offset, host, app, process = fields.groups()
+            kind, plain = "-", host not in rfc3164.NO_HOSTS
         elif fields := _PLAIN_5424(text):
             pri, timestamp, hour, offset, host, app, process, kind, elements = fields.groups()
-            # An hour that began less than 23 hours ahead holds no time that is a day ahead.
-            plain = source.clock.hour_epoch(hour, offset) - received <= AHEAD - 3600
+            stamp, plain = None, True
             if elements:
                 structured_data = _structured_data(elements)
-                plain = plain and structured_data is not None
+                plain = structured_data is not None
         if not fields or not plain or pri not in _PRIORITIES or not text.isprintable():
+            return self._patiently(data, source, transport, received, received_at, event_id, defects)
+        if stamp:
+            timestamp, moment = source.clock.short(stamp, received) or _NEVER
+        else:
+            # An hour that began less than 23 hours ahead holds no time that is a day ahead.
+            moment = source.clock.hour_epoch(hour, offset) + 3600
+        if moment - received > AHEAD:
             return self._patiently(data, source, transport, received, received_at, event_id, defects)
         message = text[fields.end() :]
         opening = self._body(message)
         if opening:
+            if not host:  # what looks like a tag may be a host name to the dialect
+                return self._patiently(data, source, transport, received, received_at, event_id, defects)
             reading = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
             self._dialects.add(reading, opening)
             message, app, structured_data = reading.message, reading.app_name or "-", reading.structured_data
@@ -119,7 +126,7 @@ class SyslogReader:
             timestamp=timestamp,
             source_ip=source.address,
             transport=transport,
-            hostname=host if host != "-" else source.name,
+            hostname=host if host and host != "-" else source.name,
             message=message,
             facility=facility,
             syslog_severity=severity,
