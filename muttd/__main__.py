@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 from muttd import __version__
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _sink_options(command("sink", "a stand-in for Moog: accepts the webhook and prints one line an alert", _sink))
     _parse_options(command("parse", "show what mutt makes of datagrams, one JSON event a line", _parse))
+    _dlq_options(command("dlq", "look at the dead letters, send them again, or drop them", _dlq))
     return parser
 
 
@@ -101,6 +103,30 @@ def _parse_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--base64", action="store_true", help="each line is base64; else syslog is text and a trap hex")
     parser.add_argument("--source-ip", metavar="ADDRESS", default="127.0.0.1", help="who sent it (127.0.0.1)")
     parser.add_argument("--received-at", metavar="TIME", help="when it came, RFC 3339 (now)")
+
+
+def _dlq_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("list", "show", "replay", "drop"),
+        help="list: a line each; show: everything, as JSON; replay: below live traffic, until done or Ctrl-C",
+    )
+    parser.add_argument("--all", action="store_true", help="replay or drop without any of the following")
+    parser.add_argument("--id", metavar="ID", help="the one of this event id")
+    parser.add_argument("--reason", metavar="TEXT", help="those with TEXT in their reason")
+    for name in ("host", "team", "handling"):
+        parser.add_argument(f"--{name}", metavar=name.upper(), help=f"those of this {name}")
+    for name, text in (("since", "given up at this time or later"), ("before", "given up before this time")):
+        parser.add_argument(f"--{name}", metavar="TIME", type=_moment, help=f"those {text}, RFC 3339")
+    parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (100)")
+    parser.add_argument("--rate", metavar="N", type=float, default=5.0, help="replay at most N a second (5)")
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} has no offset; expected as 2026-03-05T04:07:09Z")
+    return moment
 
 
 # What the commands do. Each imports what it needs: `muttd --help` and `parse` need no server's client.
@@ -171,6 +197,26 @@ def _parse(options: argparse.Namespace) -> None:
         received_at=options.received_at,
         output=sys.stdout.buffer,
     )
+
+
+def _dlq(options: argparse.Namespace) -> None:
+    from muttd.pipeline.dead_letters import Choice
+    from muttd.roles import dlq
+
+    fields = ("id", "reason", "host", "team", "handling", "since", "before")
+    choice = Choice(**{name: getattr(options, name) for name in fields})
+    if options.action in {"replay", "drop"} and choice == Choice() and not options.all:
+        raise MuttError(f"muttd dlq {options.action}: say which, as --reason TEXT or --id ID, or --all")
+    settings, secrets = _settings(options)
+    match options.action:
+        case "list":
+            dlq.listed(settings, secrets, choice, options.limit, print)
+        case "show":
+            dlq.shown(settings, secrets, choice, print)
+        case "replay":
+            dlq.replayed(settings, secrets, choice, options.rate, print)
+        case _:
+            dlq.dropped(settings, secrets, choice, print)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+from redis import Redis
 
 from muttd import __version__
+from muttd.embedded import Valkey
+from muttd.pipeline.queue.lanes import DeadLetter
 
 ROOT = Path(__file__).parents[2]
 SYSLOG = "<34>Oct  3 04:05:06 gw1 su: denied"
@@ -35,7 +39,7 @@ def muttd(
 def test_version_and_help() -> None:
     assert muttd("--version").stdout == f"muttd {__version__}\n"
     text = muttd("--help").stdout
-    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse"):
+    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse", "dlq"):
         assert re.search(rf"(?m)^    {command} +\S", text), command
         assert muttd(command, "--help").returncode == 0
 
@@ -124,3 +128,32 @@ def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
     last = done.stderr.splitlines()[-1]
     assert last == f"muttd: UDP 127.0.0.1:{port}: in use by another program; see who: ss -lpn 'sport = :{port}'"
     assert "Traceback" not in done.stderr
+
+
+def test_dead_letters_by_hand(valkey: Valkey, tmp_path: Path) -> None:
+    file = tmp_path / "muttd.conf"
+    file.write_text(f'[redis]\nhost = "{valkey.socket}"\n')
+
+    def dlq(*arguments: str) -> tuple[int, str, str]:
+        done = muttd("dlq", *arguments, "-c", str(file))
+        return done.returncode, done.stdout, done.stderr
+
+    with Redis(unix_socket_path=str(valkey.socket)) as redis:
+        redis.flushall()
+        assert dlq("list") == (0, "no dead letters\n", "")
+        for number in range(3):
+            letter = DeadLetter(
+                id=f"id-{number}", time="2026-03-05T04:07:09Z", reason=f"HTTP 40{number} \x1b[2J", attempts=1, item="x"
+            )
+            redis.lpush("mutt:moog_dead_letter_queue", msgspec.json.encode(letter))
+        assert dlq("list", "--limit", "2")[1].splitlines() == [
+            f"2026-03-05T04:07:09Z  id-{number}  1  -  -  HTTP 40{number} \\x1b[2J" for number in range(2)
+        ]
+        assert json.loads(dlq("show", "--id", "id-1")[1])["reason"].startswith("HTTP 401")
+        assert dlq("drop") == (1, "", "muttd: muttd dlq drop: say which, as --reason TEXT or --id ID, or --all\n")
+        assert dlq("drop", "--reason", "http 402") == (0, "1 dropped\n", "")
+        assert dlq("drop", "--since", "2027-01-01T00:00:00Z") == (0, "0 dropped\n", "")
+        assert dlq("drop", "--all") == (0, "2 dropped\n", "")
+    away = muttd("dlq", "list", environment={"REDIS_HOST": "/nonexistent"})
+    assert away.returncode == 1
+    assert re.fullmatch(r"muttd: Redis at /nonexistent: .*\n", away.stderr)

@@ -1,0 +1,75 @@
+"""`muttd dlq`: look at the dead letters, send them again, or drop them."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+
+from muttd.errors import UnavailableError
+from muttd.pipeline import dead_letters
+from muttd.pipeline.dead_letters import Choice
+from muttd.pipeline.queue.lanes import FAULTS, DeadLetter
+from muttd.pipeline.queue.letters import Letters
+from muttd.runtime import Runtime
+from muttd.settings import Settings
+from muttd.vault import Secrets
+
+_T = TypeVar("_T")
+Print = Callable[[str], None]
+
+
+def listed(settings: Settings, secrets: Secrets, choice: Choice, limit: int, show: Print) -> None:
+    """One line for each of those chosen, oldest first. Raises MuttError, as all here."""
+    letters = _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, limit))
+    for letter in letters:
+        show(_line(letter))
+    if not letters:
+        show("no dead letters" + (" of that kind" if choice != Choice() else ""))
+
+
+def shown(settings: Settings, secrets: Secrets, choice: Choice, show: Print) -> None:
+    """Everything about those chosen, as JSON."""
+    for letter in _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, 1000)):
+        show(msgspec.json.format(msgspec.json.encode(letter)).decode())
+
+
+def replayed(settings: Settings, secrets: Secrets, choice: Choice, per_second: float, show: Print) -> None:
+    """Sends those chosen again, below live traffic, until done or Ctrl-C."""
+
+    async def replay(letters: Letters) -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await dead_letters.replay(
+            letters, choice, stop, per_second=per_second, tell=lambda letter: show(_line(letter))
+        )
+
+    show(f"{_with(settings, secrets, replay)} sent again")
+
+
+def dropped(settings: Settings, secrets: Secrets, choice: Choice, show: Print) -> None:
+    """Deletes those chosen."""
+    show(f"{_with(settings, secrets, lambda letters: dead_letters.drop(letters, choice))} dropped")
+
+
+def _with(settings: Settings, secrets: Secrets, work: Callable[[Letters], Awaitable[_T]]) -> _T:
+    async def connected() -> _T:
+        runtime = Runtime("dlq", settings, secrets)
+        try:
+            return await work(Letters(runtime.redis(), source=settings.queue.alert_name))
+        except FAULTS as error:
+            raise UnavailableError(f"Redis at {settings.redis.host}: {error}") from None
+        finally:
+            await runtime.close()
+
+    return asyncio.run(connected())
+
+
+def _line(letter: DeadLetter) -> str:
+    """Time, id, tries, host, team, reason; what a device wrote cannot steer the terminal."""
+    alert = letter.alert
+    where = f"{alert.event.hostname}  {alert.team}" if alert else "-  -"
+    text = f"{letter.time}  {letter.id}  {letter.attempts}  {where}  {letter.reason}"
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
