@@ -18,7 +18,7 @@ from muttd.wire import text as texts
 from muttd.wire.dialects import Dialects
 from muttd.wire.reading import Reading
 from muttd.wire.sources import Network, Source, Sources
-from muttd.wire.timestamps import AHEAD, Clock
+from muttd.wire.timestamps import AHEAD, ZONES, Clock
 
 DEFAULT_FACILITY = 1
 """user, where the message names none (RFC 3164 section 4.3.3)."""
@@ -33,7 +33,8 @@ _PRIORITIES = {str(number): (number >> 3, number & 7) for number in range(192)}
 
 _ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d))"
 _PLAIN_3164 = re.compile(
-    rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d)|{_ISO}) (?:(-|\w[\w.-]*) )?"
+    rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d)|{_ISO}) "
+    r"(?:(-|(?!(?:19|20)\d\d |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
     r"(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: ",
     re.ASCII,
 ).match
@@ -42,6 +43,8 @@ _PLAIN_5424 = re.compile(
     r"(?:-|((?:\[[^\s=\]\"]{1,32}(?: [^\s=\]\"]{1,32}=\"[^\"\\\]]*+\")*+\])++))(?: \ufeff?|\Z)",
     re.ASCII,
 ).match
+_NO_PLAIN_HOSTS = rfc3164.NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
+"""Words after a time that may belong to it or to what stands before the host."""
 _NEVER = ("", float("inf"))
 _PARAMS = re.compile(r'([^\s=]+)="([^"]*)"').findall
 
@@ -94,7 +97,7 @@ class SyslogReader:
         fields = _PLAIN_3164(text)
         if fields:
             pri, stamp, timestamp, hour, offset, host, app, process = fields.groups()
-            kind, plain = "-", host not in rfc3164.NO_HOSTS
+            kind, plain = "-", host not in _NO_PLAIN_HOSTS
         elif fields := _PLAIN_5424(text):
             pri, timestamp, hour, offset, host, app, process, kind, elements = fields.groups()
             stamp, plain = None, True

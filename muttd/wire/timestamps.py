@@ -66,7 +66,7 @@ _CLOCK = (
     r"(?: (?P<half>[AaPp])[Mm](?:\.(?P<late_fraction>\d{1,12}))?(?!\w))?"  # Cisco UCM: 05:50:19 AM.484
 )
 _ZONE = (
-    r"(?: ?(?P<utc>[Zz])(?![\w-])"
+    r"(?:(?P<utc>[Zz]| Z)(?![\w-])"
     r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])"
     r"| (?:TZ|UTC|GMT)(?P<hours>[+-]\d)(?=[ :])"
     rf"| ?(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:,\]]|$)"
@@ -96,7 +96,7 @@ _EPOCH = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\s|$)", re.ASCII)
 # The two spellings that most messages use, where no zone, year or half of the day follows.
 _COMMON = re.compile(
     r"([A-Z][a-z]{2} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)(\.\d{1,6})?"
-    r"(?=:? (?! ?(?:[A-Z]{1,5}|[ap]m|(?:19|20)\d\d)[ :.]|[+-]\d)|$)",
+    r"(?=:? (?! ?(?:[A-Z]{1,5}|[ap]m|(?:19|20)\d\d)[ :.]|[+-]\d|(?:TZ|UTC|GMT)[+-])|$)",
     re.ASCII,
 )
 _COMMON_ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d)(?=[ :]|$)", re.ASCII)
