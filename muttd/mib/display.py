@@ -56,14 +56,17 @@ def _octets_shower(hint: str | None) -> Callable[[bytes], str | None] | None:
 
 
 def _integer_shower(hint: str | None) -> Callable[[int], str | None] | None:
-    match = re.fullmatch(r"d-(\d)", hint or "")
-    if not match:
-        return {
-            "x": lambda value: f"0x{value:x}",
-            "o": lambda value: f"0o{value:o}",
-            "b": lambda value: f"0b{value:b}",
-        }.get(hint or "")
-    places = int(match[1])
+    match hint:
+        case "x":
+            return lambda value: f"0x{value:x}"
+        case "o":
+            return lambda value: f"0o{value:o}"
+        case "b":
+            return lambda value: f"0b{value:b}"
+    decimal = re.fullmatch(r"d-([1-9])", hint or "")
+    if not decimal:
+        return None
+    places = int(decimal[1])
     return lambda value: f"{value / 10**places:.{places}f}"
 
 
