@@ -128,7 +128,7 @@ class Reader:
             if stamp and text.startswith((" ", ": "), stamp.end):
                 inner = Reading(text[_end(_GAP.match(text, stamp.end)) :], time=stamp.time)
                 self._take_host(inner)
-        if not inner:
+        if not inner and not _is_tag(text):
             inner = self._dialects.header(text, clock, received)
         if inner and inner.hostname:
             reading.found(origin=inner.hostname, origin_time=inner.time, origin_pri=pri[1] if pri else None)
