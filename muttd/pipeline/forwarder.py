@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Literal
 
 import aiohttp
 import msgspec
@@ -81,7 +82,8 @@ class Forwarder:
         self._heartbeat_interval = heartbeat_interval
         self._stop_grace = stop_grace
         self._per_request = _REQUEST_BATCH if payload.takes_several(target.profile) else 1
-        self._settling = asyncio.Lock()  # one connection for all that is settled: the pool is small
+        self._endings: list[Ending] = []  # no more than is under way
+        self._settling = asyncio.Lock()  # one connection for all that ends: the pool is smaller than the concurrency
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._redis_away = False
@@ -194,59 +196,69 @@ class Forwarder:
             with self._metrics.moog_latency.time():
                 outcome = await moog.post(alerts)
         except asyncio.CancelledError:  # the stop has waited long enough
-            for head in heads:
-                with contextlib.suppress(TimeoutError, *FAULTS):
-                    async with asyncio.timeout(_RELEASE_LIMIT):
-                        await self._lanes.settle(head, Ending("release"))
+            with contextlib.suppress(TimeoutError, *FAULTS):
+                async with asyncio.timeout(_RELEASE_LIMIT):
+                    await self._lanes.settle(*(Ending(head, "release") for head in heads))
             raise
         verdicts = [
             judge(outcome, head.tries.attempts if head.tries else 0, self._policy, random.random, probe=head.probe)
             for head in heads
         ]
         await self._tell_circuit(verdicts[0], probe=heads[0].probe)
+        now = time.time()
         for head, alert, verdict in zip(heads, alerts, verdicts, strict=True):
-            await self._settle(head, alert, outcome, verdict, several=len(heads) > 1)
+            ending = _ending(head, alert, outcome, verdict, now, several=len(heads) > 1)
+            self._count(alert, ending, now)
+            self._endings.append(ending)
+        await self._settle()
 
     async def _tell_circuit(self, verdict: Verdict, *, probe: bool) -> None:
         failed = verdict.action in {"retry", "circuit"} or verdict.exhausted
         if not failed:
             return
         with contextlib.suppress(*FAULTS):  # the next failure tells it again
-            opened = await self._circuit.failed(
-                verdict.reason, at_once=verdict.action == "circuit", asked_pause=verdict.pause, probe=probe
-            )
+            async with self._settling:
+                opened = await self._circuit.failed(
+                    verdict.reason, at_once=verdict.action == "circuit", asked_pause=verdict.pause, probe=probe
+                )
             if opened and not self._held_back:
                 log.warning("Moog: %s; alerts wait", verdict.reason)
                 self._say_held_back(True)
 
-    async def _settle(self, head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, *, several: bool) -> None:
-        now = time.time()
-        ending = _ending(head, alert, outcome, verdict, now, several=several)
-        status = {"delivered": "success", "retry": "retry"}.get(ending.action, "fail")
-        self._metrics.moog_requests.labels(status).inc()
-        if status == "success":
-            self._metrics.delivery_age.observe(max(0.0, now - _epoch(alert.event.received_at, now)))
-        elif status == "retry":
-            self._metrics.moog_retries.inc()
-        else:
-            log.warning("alert %s goes to the dead letters: %s", alert.id, verdict.reason)
-        pause = _FIRST_PAUSE
-        give_up = time.monotonic() + self._target.timeout + LEASE_MARGIN
-        while True:
-            try:
-                async with self._settling:
-                    overflow = await self._lanes.settle(head, ending)
-            except FAULTS as error:
-                self._say_away(error)
-                if time.monotonic() > give_up:
-                    log.warning("alert %s: its delivery could not be noted; it will be repeated", alert.id)
-                    return
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                if overflow > 0:
-                    self._metrics.dlq_overflow.inc(overflow)
+    def _count(self, alert: Alert, ending: Ending, now: float) -> None:
+        match ending.action:
+            case "delivered":
+                self._metrics.moog_requests.labels("success").inc()
+                self._metrics.delivery_age.observe(max(0.0, now - _epoch(alert.event.received_at, now)))
+            case "retry":
+                self._metrics.moog_requests.labels("retry").inc()
+                self._metrics.moog_retries.inc()
+            case _:
+                self._metrics.moog_requests.labels("fail").inc()
+                assert isinstance(ending.note, DeadLetter)
+                log.warning("alert %s goes to the dead letters: %s", alert.id, ending.note.reason)
+
+    async def _settle(self) -> None:
+        """Writes down what came of tries; those that end meanwhile go along with the next in one step."""
+        async with self._settling:
+            endings, self._endings = self._endings, []
+            if not endings:  # they went along
                 return
+            pause = _FIRST_PAUSE
+            give_up = time.monotonic() + self._target.timeout + LEASE_MARGIN
+            while True:
+                try:
+                    gone = await self._lanes.settle(*endings)
+                except FAULTS as error:
+                    self._say_away(error)
+                    if time.monotonic() > give_up:
+                        log.warning("%d deliveries could not be noted; they will be repeated", len(endings))
+                        return
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, _LONGEST_PAUSE)
+                else:
+                    self._metrics.dlq_overflow.inc(sum(count for count in gone if count > 0))
+                    return
 
     # Redis away: wait and go on.
 
@@ -291,10 +303,7 @@ def _place(item: bytes) -> "str | DeadLetter":
 def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: float, *, several: bool) -> Ending:
     """Where the alert goes. `several`: it was not alone in its request."""
     time_text = rfc3339(now)
-    first_failure = head.tries.first_failure if head.tries else now
-
-    before = head.tries.attempts if head.tries else 0
-    alone = head.tries is not None and head.tries.alone
+    before = head.tries or Tries(attempts=0, first_failure=now, reason="")
     fact = Fact(
         state=verdict.action if verdict.action != "circuit" else "retry",
         attempts=verdict.attempts,
@@ -304,17 +313,21 @@ def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: f
     )
     match verdict.action:
         case "delivered":
-            return Ending("delivered", None, 0.0, alert.id, fact)
+            return Ending(head, "delivered", event_id=alert.id, fact=fact)
         case "dead" if several and not verdict.exhausted:
-            return Ending("retry", Tries(before, first_failure, verdict.reason, alone=True), 0.0)
+            tries = Tries(before.attempts, before.first_failure, verdict.reason, alone=True)
+            return Ending(head, "retry", tries)
         case "dead":
             letter = DeadLetter(
                 id=alert.id, time=time_text, reason=verdict.reason, attempts=verdict.attempts, alert=alert
             )
-            return Ending("dead" if verdict.exhausted else "refused", letter, 0.0, alert.id, fact)
+            action: Literal["dead", "refused"] = "dead" if verdict.exhausted else "refused"
+            return Ending(head, action, letter, event_id=alert.id, fact=fact)
         case "retry" | "circuit":
-            tries = Tries(verdict.attempts, first_failure, verdict.reason, alone)
-            return Ending("retry", tries, verdict.delay, alert.id, fact)
+            # One of several may have brought all of them the same answer: each shall use up its own retries.
+            alone = before.alone or (several and outcome.status is not None)
+            tries = Tries(verdict.attempts, before.first_failure, verdict.reason, alone)
+            return Ending(head, "retry", tries, verdict.delay, alert.id, fact)
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

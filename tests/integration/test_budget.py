@@ -49,7 +49,7 @@ async def test_no_period_has_more_leases_than_the_limit(redis: Any, rate: Rate) 
             if lease.heads:  # the end of the lease tells Redis's time when it was given
                 found.append((int(lease.heads[0].lease), len(lease.heads)))
             for head in lease.heads:
-                await one.settle(head, Ending("delivered"))
+                await one.settle(Ending(head, "delivered"))
             await asyncio.sleep(min(lease.wait or 0, rate.period) * chance.random())
 
     async with asyncio.timeout(20):
@@ -98,7 +98,7 @@ async def test_a_token_is_taken_only_for_an_alert(redis: Any) -> None:
 
 async def test_tokens_of_a_clock_far_ahead_do_not_block(redis: Any) -> None:
     """After a fail-over Redis's clock may be behind."""
-    await redis.rpush(RATE_LIMIT, f"{int((time.time() + 3600) * 1e6)}:3")
+    await redis.rpush(RATE_LIMIT, f"{int((time.time() + 3600) * 1e6)}:0:3")
     await push(redis, alert(1))
     one = lanes(redis, Rate(3, 1))
     await sort_all(one)
@@ -124,7 +124,7 @@ async def test_a_success_between_failures_keeps_it_closed(redis: Any) -> None:
         await push(redis, alert(number))
         await sort_all(hand)
         (head,) = (await hand.lease(1)).heads
-        await hand.settle(head, Ending("delivered"))
+        await hand.settle(Ending(head, "delivered"))
     assert (await one.state()).state == "closed"
 
 
@@ -147,10 +147,10 @@ async def test_open_means_nobody_sends_until_one_probe(redis: Any, eventually: E
     # The probe fails: twice the pause. It succeeds: all may send.
     assert await fail(one, probe=True)
     assert 119 < await pause_left(redis) <= 120
-    await hands[0].settle(probe, Ending("retry", delay=3600))
+    await hands[0].settle(Ending(probe, "retry", delay=3600))
     await let_pause_pass(redis)
     (probe,) = (await hands[1].lease(5)).heads
-    await hands[1].settle(probe, Ending("delivered"))
+    await hands[1].settle(Ending(probe, "delivered"))
     assert (await one.state()).state == "closed"
     assert len((await hands[2].lease(5)).heads) == 5
 
@@ -162,7 +162,7 @@ async def test_a_released_probe_lets_another_probe(redis: Any) -> None:
     await fail(one, at_once=True)
     await let_pause_pass(redis)
     (head,) = (await hand.lease(1)).heads
-    await hand.settle(head, Ending("release"))
+    await hand.settle(Ending(head, "release"))
     (again,) = (await lanes(redis).lease(1)).heads
     assert again.probe
     assert again.item == head.item
@@ -175,7 +175,7 @@ async def test_a_refused_probe_shows_that_moog_works(redis: Any) -> None:
     await fail(one, at_once=True)
     await let_pause_pass(redis)
     (head,) = (await hand.lease(1)).heads
-    await hand.settle(head, Ending("refused"))
+    await hand.settle(Ending(head, "refused"))
     assert (await one.state()).state == "closed"
 
 
@@ -188,7 +188,7 @@ async def test_stragglers_neither_prolong_nor_end_a_pause(redis: Any) -> None:
     before = await redis.hgetall(CIRCUIT)
     for _ in range(20):
         assert not await fail(one, at_once=True)
-    await hand.settle(straggler, Ending("delivered"))
+    await hand.settle(Ending(straggler, "delivered"))
     assert await redis.hgetall(CIRCUIT) == before
 
 

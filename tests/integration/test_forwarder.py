@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
+from muttd.embedded import Valkey
 from muttd.errors import ConfigurationError
 from muttd.metrics import Metrics
 from muttd.pipeline.moog import Target
 from muttd.pipeline.queue.budget import Rate, circuit_state
+from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, Fact, delivery_facts
 from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.verdict import Policy
@@ -31,6 +33,15 @@ async def sink() -> AsyncIterator[Sink]:
     await one.start("127.0.0.1", 0)
     yield one
     await one.stop()
+
+
+@pytest.fixture
+async def redis(valkey: Valkey) -> AsyncIterator[Any]:
+    """A client for several forwarders at once, of an empty Valkey."""
+    client = connect(str(valkey.socket), 0, connections=50)
+    await client.flushall()
+    yield client
+    await client.aclose()
 
 
 async def test_alerts_reach_moog_and_leave_nothing_behind(redis: Any, sink: Sink, eventually: Eventually) -> None:
@@ -185,6 +196,19 @@ async def test_an_outage_of_moog_burns_no_retries(redis: Any, sink: Sink, eventu
         await eventually(lambda: sink.total >= 30)
     assert await dead_reasons(redis) == []
     assert sorted(set(delivered(sink))) == sorted(alert(number).id for number in range(30))
+
+
+async def test_a_small_pool_of_connections_is_enough(
+    redis: Any, valkey: Valkey, sink: Sink, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect(str(valkey.socket), 0, connections=5)
+    alerts = [alert(number, app=f"app{number}") for number in range(150)]
+    sink.behave(*(Behaviour(status=status, count=40) for status in (500, 200, 401)))
+    await push(redis, *alerts)
+    async with running(forwarder(client, sink.url, concurrency=50)):
+        await eventually(lambda: len(set(delivered(sink))) == len(alerts))
+    assert "Redis is away" not in caplog.text
+    await client.aclose()
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -96,7 +96,7 @@ async def waiting_is(redis: Any, count: int) -> bool:
 async def test_redis_killed_and_started_again_in_the_middle(
     own_valkey: Valkey, sink: Sink, eventually: Eventually
 ) -> None:
-    client = connect(str(own_valkey.socket), 0)
+    client = connect(str(own_valkey.socket), 0, connections=20)
     alerts = [alert(number, app=f"app{number % 20}") for number in range(400)]
     await push(client, *alerts)
     sink.behave(Behaviour(delay=0.02))
@@ -116,7 +116,7 @@ async def test_redis_killed_and_started_again_in_the_middle(
 
 async def test_redis_away_from_the_start_is_waited_for(own_valkey: Valkey, sink: Sink, eventually: Eventually) -> None:
     own_valkey.stop()
-    client = connect(str(own_valkey.socket), 0)
+    client = connect(str(own_valkey.socket), 0, connections=20)
     one = forwarder(client, sink.url)
     async with running(one):
         await one.refresh_gauges()
@@ -134,7 +134,7 @@ async def test_a_redis_that_refuses_writes_is_waited_for(
     own_valkey: Valkey, sink: Sink, eventually: Eventually
 ) -> None:
     """Read-only after a fail-over, out of memory: the connection stands, the commands fail."""
-    client = connect(str(own_valkey.socket), 0)
+    client = connect(str(own_valkey.socket), 0, connections=20)
     async with running(forwarder(client, sink.url)):
         await push(client, alert(1))
         await eventually(lambda: sink.total == 1)

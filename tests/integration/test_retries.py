@@ -48,7 +48,7 @@ async def test_only_the_first_of_a_signature_is_leased(redis: Any) -> None:
     first, other = (await hand.lease(10)).heads
     assert ids([first, other]) == [alert(1).id, alert(3).id]
     assert (await lanes(redis).lease(10)).heads == []
-    assert await hand.settle(first, Ending("delivered")) == 0
+    assert await hand.settle(Ending(first, "delivered")) == [0]
     (second,) = (await lanes(redis).lease(10)).heads
     assert ids([second]) == [alert(2).id]
 
@@ -58,7 +58,7 @@ async def test_what_waits_for_its_retry_keeps_its_signature_waiting(redis: Any) 
     await push(redis, alert(1), alert(2))
     await sort_all(hand)
     (head,) = (await hand.lease(10)).heads
-    await hand.settle(head, Ending("retry", TRIED, delay=60))
+    await hand.settle(Ending(head, "retry", TRIED, delay=60))
     await push(redis, alert(3))
     await sort_all(hand)
     lease = await hand.lease(10)
@@ -79,9 +79,9 @@ async def test_a_lease_that_is_over_goes_to_another_and_its_holder_is_shut_out(r
     (theirs,) = await one_lease(other)
     assert theirs.item == mine.item
     for action in ("delivered", "refused", "dead", "retry", "release"):
-        assert await sleeper.settle(mine, Ending(action)) == -1
+        assert await sleeper.settle(Ending(mine, action)) == [-1]
     assert await redis.zscore(DELIVERING, mine.signature) == float(theirs.lease)
-    assert await other.settle(theirs, Ending("delivered")) == 0
+    assert await other.settle(Ending(theirs, "delivered")) == [0]
     assert ids((await other.lease(1)).heads) == [alert(2).id]
 
 
@@ -138,12 +138,12 @@ async def test_what_does_not_fit_waits_on_the_alert_list(redis: Any, monkeypatch
 async def test_dead_letters_are_bounded_and_what_goes_is_counted(redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "DEAD_LETTERS_LIMIT", 3)
     hand = lanes(redis)
-    gone = []
+    gone: list[int] = []
     for number in range(5):
         await push(redis, alert(number))
         await sort_all(hand)
         (head,) = (await hand.lease(1)).heads
-        gone.append(await hand.settle(head, Ending("dead", letter(str(number)))))
+        gone += await hand.settle(Ending(head, "dead", letter(str(number))))
     assert gone == [0, 0, 0, 1, 1]
     assert await redis.llen(DEAD_LETTERS) == 3
     await push(redis, *(alert(number) for number in range(4)))
@@ -162,7 +162,7 @@ async def test_facts_are_bounded_and_the_newest_stay(redis: Any, monkeypatch: py
         await push(redis, alert(number))
         await sort_all(hand)
         (head,) = (await hand.lease(1)).heads
-        await hand.settle(head, Ending("delivered", event_id=f"e{number}", fact=fact))
+        await hand.settle(Ending(head, "delivered", event_id=f"e{number}", fact=fact))
     found = await delivery_facts(redis, [f"e{number}" for number in range(23)])
     assert set(found) >= {f"e{number}" for number in range(18, 23)}
     assert len(found) <= 10
@@ -204,7 +204,7 @@ async def test_whatever_happens_nothing_is_lost_and_order_holds(redis: Any, plan
     async def end(head: Head, action: Any) -> None:
         name = decode_alert(head.item).id
         note: Any = {"refused": letter(name), "dead": letter(name), "retry": TRIED}.get(action)
-        assert await hand.settle(head, Ending(action, note)) == 0
+        assert await hand.settle(Ending(head, action, note)) == [0]
         if action in {"delivered", "refused", "dead"}:
             ended.setdefault(head.signature, []).append(name)
 

@@ -102,6 +102,7 @@ class Ending(NamedTuple):
     never been leased, nothing was tried.
     """
 
+    head: Head
     action: Literal["delivered", "refused", "dead", "retry", "release"]
     note: Tries | DeadLetter | None = None
     delay: float = 0.0
@@ -178,23 +179,21 @@ class Lanes:
         ]
         return Lease(heads, int(wait) / 1e6 if int(wait) >= 0 else None, why.decode())
 
-    async def settle(self, head: Head, ending: Ending) -> int:
-        """What came of a try; the lease is over, the next of the lane becomes ready.
+    async def settle(self, *endings: Ending) -> list[int]:
+        """What came of tries; their leases are over, the next of each lane becomes ready.
 
-        How many older dead letters had to go for want of room; -1 where the lease had run out and another forwarder
-        has the alert: then nothing was done.
+        For each, how many older dead letters had to go for want of room; -1 where the lease had run out and another
+        forwarder has the alert: then nothing was done for it. Call it again after a fault; what was done stays done.
         """
-        return int(
-            await self._settle(
-                keys=[DELIVERING, RETRY, READY, TRIES, IN_LANES, DEAD_LETTERS, CIRCUIT, FACTS, OLDER_FACTS],
-                args=[
-                    *(LANE, head.signature, head.lease, ending.action),
-                    *(msgspec.json.encode(ending.note) if ending.note else b"", int(ending.delay * 1e6)),
-                    *(ending.event_id, msgspec.json.encode(ending.fact) if ending.fact else b""),
-                    *(FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT, self._prefix, int(head.probe)),
-                ],
-            )
-        )
+        arguments: list[str | bytes | int] = [LANE, FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT, self._prefix]
+        for ending in endings:
+            head = ending.head
+            arguments += (head.signature, head.lease, ending.action)
+            arguments += (msgspec.json.encode(ending.note) if ending.note else b"", int(ending.delay * 1e6))
+            arguments += (ending.event_id, msgspec.json.encode(ending.fact) if ending.fact else b"", int(head.probe))
+        keys = [DELIVERING, RETRY, READY, TRIES, IN_LANES, DEAD_LETTERS, CIRCUIT, FACTS, OLDER_FACTS]
+        results: list[int] = await self._settle(keys=keys, args=arguments)
+        return results
 
     async def depths(self) -> Depths:
         """For the gauges."""

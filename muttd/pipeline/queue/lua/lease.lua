@@ -4,7 +4,8 @@
 -- KEYS[2]  retry set: sorted set of signatures by due time, µs
 -- KEYS[3]  ready list
 -- KEYS[4]  tries: hash, signature -> JSON of the tries so far
--- KEYS[5]  rate limit: list of "µs:count", tokens taken and when; each comes back one period later
+-- KEYS[5]  rate limit: list of "µs:before:after", oldest first: when tokens were taken, and how many in all since the
+--          list began, before and after; each token comes back one period later
 -- KEYS[6]  circuit: hash; absent while closed (trip.lua)
 -- ARGV[1]  prefix of the lanes' keys
 -- ARGV[2]  how many are wanted
@@ -34,17 +35,18 @@ elseif closed_until > 0 then
 end
 
 local limit, period = tonumber(ARGV[4]), tonumber(ARGV[5])
-local taken, oldest, newest, newest_count = 0, nil, 0, 0
-for _, entry in ipairs(redis.call('LRANGE', KEYS[5], 0, -1)) do
-  local at, count = string.match(entry, '^(%d+):(%d+)$')
-  at, count = tonumber(at), tonumber(count)
-  if at <= now - period or at > now + period then -- the second: a fail-over to a clock far behind
-    redis.call('LPOP', KEYS[5])
-  else
-    oldest = oldest or at
-    taken, newest, newest_count = taken + count, at, count
-  end
+local function entry(place)
+  local at, before, after = string.match(redis.call('LINDEX', KEYS[5], place) or '', '^(%d+):(%d+):(%d+)$')
+  return tonumber(at), tonumber(before), tonumber(after)
 end
+local oldest, first = entry(0)
+-- Beyond `now`: after a fail-over to a clock that is behind.
+while oldest and (oldest <= now - period or oldest > now + period) do
+  redis.call('LPOP', KEYS[5])
+  oldest, first = entry(0)
+end
+local newest, newest_before, last = entry(-1)
+local taken = oldest and last - first or 0
 local free = limit - taken
 if free <= 0 then
   return {text(lease), text(oldest + period - now), 'rate'}
@@ -93,12 +95,14 @@ for _, signature in ipairs(found) do
 end
 local leased = (#answer - 3) / 3
 if leased > 0 then
+  local before = last or 0
+  local after = before + leased
   -- Tokens taken within the same hundredth of a period come back together, with the last: at most 101 entries.
-  if math.floor(newest * 100 / period) == math.floor(now * 100 / period) then
+  if newest and math.floor(newest * 100 / period) == math.floor(now * 100 / period) then
     redis.call('RPOP', KEYS[5])
-    leased = leased + newest_count
+    before = newest_before
   end
-  redis.call('RPUSH', KEYS[5], text(now) .. ':' .. text(leased))
+  redis.call('RPUSH', KEYS[5], text(now) .. ':' .. text(before) .. ':' .. text(after))
   redis.call('PEXPIRE', KEYS[5], text(math.ceil(period / 1000)))
   if why == 'probe' then
     redis.call('HSET', KEYS[6], 'until', text(lease), 'probing', '1')
