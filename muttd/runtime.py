@@ -87,6 +87,9 @@ class Runtime:
                 timeout=given.timeout,
                 connections=given.pool_max_conn,
             )
+            where = given.host if given.host.startswith("/") else f"{given.host}:{given.port}"
+            tls = "" if given.host.startswith("/") else " with TLS" if given.tls_enabled else " without TLS"
+            log.info("Redis is at %s%s", where, tls)
             self._resources.push_async_callback(self._redis.aclose)
             self.checks["redis"] = self._check_redis
         return self._redis

@@ -210,9 +210,13 @@ class Intake:
 
     async def _mend_for_ever(self) -> None:
         """Looks whether Redis is back, and then brings it what is on disk, a batch between those of live traffic."""
+        looked = False
         while True:
             try:
-                if self.trouble is not None:
+                if not looked:  # a Redis that is missing at start is said at once, not with the first event
+                    self._see(await self._producer.length())
+                    looked = True
+                elif self.trouble is not None:
                     await asyncio.sleep(_LOOK_AGAIN)
                     if await self._producer.length() < self._max_queue:
                         log.warning("Redis takes events again; %s", self._held())
@@ -223,6 +227,7 @@ class Intake:
                     await asyncio.sleep(_LOOK_AGAIN)
             except (RedisError, OSError) as error:
                 self._met(error)
+                looked = True
 
     async def _replay_one(self, spool: Spool, replay: Replay) -> None:
         async with self._spooling:
