@@ -115,9 +115,9 @@ class SyslogReader:
             return self._patiently(data, source, transport, received, received_at, event_id, defects)
         message = text[fields.end() :]
         opening = self._body(message)
+        if not host and (opening or "%" in message):  # what looks like a tag may be a host name to a dialect
+            return self._patiently(data, source, transport, received, received_at, event_id, defects)
         if opening:
-            if not host:  # what looks like a tag may be a host name to the dialect
-                return self._patiently(data, source, transport, received, received_at, event_id, defects)
             reading = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
             self._dialects.add(reading, opening)
             message, app, structured_data = reading.message, reading.app_name or "-", reading.structured_data
