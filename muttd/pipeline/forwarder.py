@@ -132,8 +132,15 @@ class Forwarder:
             await _pause(stop, _NO_ROOM_PAUSE)
         elif not staged:
             await self._lanes.wait_for_alert(int(_LOOK_AGAIN))
-        elif await self._lanes.sort(staged, [_place(item) for item in staged]):
-            self._wake.set()
+        else:
+            places = [_place(item) for item in staged]
+            gone = await self._lanes.sort(staged, places)
+            if gone >= 0:
+                self._metrics.dlq_overflow.inc(gone)
+                for place in places:
+                    if isinstance(place, DeadLetter):
+                        log.warning("%s goes to the dead letters: %s", place.id, place.reason)
+                self._wake.set()
 
     # Dispatching: from the lanes to tasks that deliver.
 

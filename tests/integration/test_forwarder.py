@@ -102,7 +102,7 @@ async def test_a_failing_alert_holds_up_its_signature_and_no_other(
     redis: Any, sink: Sink, eventually: Eventually
 ) -> None:
     sink.behave(Behaviour(status=500, match="poison"))
-    policy = Policy(base_delay=60, max_delay=60, max_retries=5)
+    policy = Policy(base_delay=1e6, max_delay=1e6, max_retries=5)
     bad = [alert(0, app="bad", message="poison"), alert(1, app="bad")]
     good = [alert(number, app="good") for number in range(2, 12)]
     async with running(forwarder(redis, sink.url, policy=policy)):
@@ -174,6 +174,24 @@ async def test_a_wrong_configuration_loses_nothing(
     assert sorted(delivered(sink)) == sorted(alert(number).id for number in range(40))
     assert await dead_reasons(redis) == []
     assert (await circuit_state(redis)).state == "closed"
+
+
+async def test_a_refused_certificate_opens_the_circuit(redis: Any, sink: Sink, eventually: Eventually) -> None:
+    await push(redis, alert(1))
+    async with running(forwarder(redis, sink.url.replace("http:", "https:"), first_pause=60, longest_pause=60)):
+        await eventually(lambda: redis.hexists("mutt:circuit:moog", "until"))
+    assert (await circuit_state(redis)).reason.startswith("TLS failed")
+    assert await waiting(redis) == 1
+
+
+async def test_no_answer_in_time_is_tried_again(redis: Any, sink: Sink, eventually: Eventually) -> None:
+    sink.behave(Behaviour(status=503, delay=30, count=1))
+    await push(redis, alert(1))
+    policy = Policy(base_delay=1e6, max_delay=1e6)
+    async with running(forwarder(redis, sink.url, timeout=0.1, policy=policy)):
+        await eventually(lambda: redis.zcard("mutt:retry:moog"))
+    fact = (await delivery_facts(redis, [alert(1).id]))[alert(1).id]
+    assert (fact.state, fact.attempts, fact.status, fact.reason) == ("retry", 1, None, "no answer in time: 0.1 s")
 
 
 async def test_an_outage_of_moog_burns_no_retries(redis: Any, sink: Sink, eventually: Eventually) -> None:

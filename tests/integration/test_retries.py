@@ -98,8 +98,8 @@ async def test_two_that_sort_the_same_do_it_once(redis: Any) -> None:
     staged = await first.stage(10)
     assert staged is not None
     assert await second.stage(10) == staged
-    assert await second.sort(staged, ["a"] * 5)
-    assert not await first.sort(staged, ["a"] * 5)
+    assert await second.sort(staged, ["a"] * 5) == 0
+    assert await first.sort(staged, ["a"] * 5) == -1
     assert await redis.get(IN_LANES) == b"5"
     assert await redis.llen(STAGING) == 0
 
@@ -126,7 +126,7 @@ async def test_what_does_not_fit_waits_on_the_alert_list(redis: Any, monkeypatch
     for _ in range(3):
         staged = await hand.stage(1)
         assert staged is not None
-        assert await hand.sort(staged, [f"app{await redis.llen(READY)}"])
+        assert await hand.sort(staged, [f"app{await redis.llen(READY)}"]) == 0
     assert await hand.stage(1) is None
     assert await redis.llen(SOURCE) == 7
     monkeypatch.setattr(room, "READY_LIMIT", 100)
@@ -149,7 +149,7 @@ async def test_dead_letters_are_bounded_and_what_goes_is_counted(redis: Any, mon
     await push(redis, *(alert(number) for number in range(4)))
     staged = await hand.stage(10)
     assert staged is not None
-    await hand.sort(staged, [letter(f"no alert {number}") for number in range(4)])
+    assert await hand.sort(staged, [letter(f"no alert {number}") for number in range(4)]) == 4
     assert await redis.llen(DEAD_LETTERS) == 3
     assert await redis.get(IN_LANES) == b"0"
 

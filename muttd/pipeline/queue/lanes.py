@@ -157,15 +157,15 @@ class Lanes:
         # It goes to the staging list, not past it: order stays, and it is not lost if the answer is.
         await self._redis.brpoplpush(self._source, STAGING, timeout=seconds)
 
-    async def sort(self, staged: Sequence[bytes], places: Sequence[str | DeadLetter]) -> bool:
+    async def sort(self, staged: Sequence[bytes], places: Sequence[str | DeadLetter]) -> int:
         """Puts each of `staged` into the lane of its signature, or among the dead letters.
 
-        False where another forwarder was faster: nothing was done.
+        How many older dead letters had to go for want of room; -1 where another forwarder was faster: nothing was done.
         """
         arguments: list[str | bytes | int] = [LANE, _digest(staged), DEAD_LETTERS_LIMIT]
         for place in places:
             arguments += [place, b""] if isinstance(place, str) else [b"", msgspec.json.encode(place)]
-        return bool(await self._sort(keys=[STAGING, READY, IN_LANES, DEAD_LETTERS], args=arguments))
+        return int(await self._sort(keys=[STAGING, READY, IN_LANES, DEAD_LETTERS], args=arguments))
 
     async def lease(self, want: int) -> Lease:
         """The right to try up to `want` alerts now, as far as the circuit and the rate limit allow."""

@@ -9,7 +9,8 @@
 -- ARGV[3]  how many dead letters are kept
 -- ARGV[4..] for each of them two: its signature and '', or '' and its dead letter
 --
--- Returns 1, or 0 where another forwarder had sorted them meanwhile: then nothing was changed.
+-- Returns how many dead letters had to go for want of room; -1 where another forwarder had sorted them meanwhile: then
+-- nothing was changed.
 -- Promise: a lane has the order of the alert list, whichever forwarders sort. A lane that exists is ready, or due in
 -- the retry set, or leased: in exactly one of the three.
 
@@ -20,13 +21,14 @@ for i = #staged, 1, -1 do
   items[#items + 1] = staged[i]
 end
 if #items ~= count or redis.sha1hex(table.concat(items, '\n')) ~= ARGV[2] then
-  return 0
+  return -1
 end
+local lost = 0
 redis.call('LTRIM', KEYS[1], 0, -count - 1)
 for i, item in ipairs(items) do
   local signature, letter = ARGV[2 + 2 * i], ARGV[3 + 2 * i]
   if signature == '' then
-    redis.call('LPUSH', KEYS[4], letter)
+    lost = lost + math.max(0, redis.call('LPUSH', KEYS[4], letter) - tonumber(ARGV[3]))
     redis.call('LTRIM', KEYS[4], 0, tonumber(ARGV[3]) - 1)
   else
     if redis.call('RPUSH', ARGV[1] .. signature, item) == 1 then
@@ -35,4 +37,4 @@ for i, item in ipairs(items) do
     redis.call('INCR', KEYS[3])
   end
 end
-return 1
+return lost
