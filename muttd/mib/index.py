@@ -152,7 +152,7 @@ class MibIndex:
         """What an object identifier that stands as a value is called."""
         if not isinstance(value, str):
             return None
-        trap = self.trap(value)
+        trap = self.traps.get(value)
         if trap is not None:
             return trap.name
         label = self.instance(value)

@@ -114,7 +114,8 @@ class TrapReader:
         try:
             community, position = ber.content(data, position, end, ber.OCTET_STRING, "community")
         except BerError as fault:
-            masked = data[:position] + b"*" * (len(data) - position)
+            # Where it ends is not known; its tag and length stay, so that raw fails in the same way.
+            masked = data[: position + 2] + b"*" * (len(data) - position - 2)
             return self._unreadable(arrival, version, masked, str(fault), defects)
         # All are compared, so that the time taken says nothing about which one it is.
         if self._communities and not sum(hmac.compare_digest(community, known) for known in self._communities):
