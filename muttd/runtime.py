@@ -131,7 +131,8 @@ class Runtime:
 
         async def look(check: Check) -> str:
             try:
-                return await asyncio.wait_for(check(), _CHECK_LIMIT) or "ok"
+                async with asyncio.timeout(_CHECK_LIMIT):
+                    return await check() or "ok"
             except TimeoutError:
                 return f"no answer within {_CHECK_LIMIT:g} s"
 

@@ -5,7 +5,6 @@ the external_id it always had; a replay stays below live traffic and never picks
 """
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
@@ -13,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 from muttd.event import rfc3339
+from muttd.pipeline.outage import pause
 from muttd.pipeline.queue.lanes import DeadLetter
 from muttd.pipeline.queue.letters import Found, Letters
 
@@ -93,8 +93,7 @@ async def replay(
         if one.letter.alert is None or one.letter.time >= began:
             continue
         while not stop.is_set() and (state := await letters.replay(one)) != "moved":
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 1 / per_second)
+            await pause(stop, 1 / per_second)
             if state == "done":
                 count += 1
                 tell(one.letter)

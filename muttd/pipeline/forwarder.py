@@ -23,6 +23,7 @@ from muttd.event import Alert, decode_alert, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline import payload
 from muttd.pipeline.moog import Moog, Target, check
+from muttd.pipeline.outage import pause
 from muttd.pipeline.queue.budget import Circuit
 from muttd.pipeline.queue.lanes import FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries
 from muttd.pipeline.queue.lists import Worker
@@ -129,7 +130,7 @@ class Forwarder:
     async def _sort(self, stop: asyncio.Event) -> None:
         staged = await self._lanes.stage(_SORT_BATCH)
         if staged is None:
-            await _pause(stop, _NO_ROOM_PAUSE)
+            await pause(stop, _NO_ROOM_PAUSE)
         elif not staged:
             await self._lanes.wait_for_alert(int(_LOOK_AGAIN))
         else:
@@ -172,7 +173,7 @@ class Forwarder:
             wait = _LOOK_AGAIN if lease.wait is None else min(lease.wait, _LOOK_AGAIN)
             if lease.why == "rate":
                 self._metrics.rate_limited.inc()
-                await _pause(stop, wait)  # nothing that happens here makes tokens
+                await pause(stop, wait)  # nothing that happens here makes tokens
             else:
                 await self._woken(wait)
 
@@ -182,7 +183,8 @@ class Forwarder:
 
     async def _woken(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
     def _requests(self, heads: list[Head]) -> list[list[Head]]:
         alone = [[head] for head in heads if head.tries is not None and head.tries.alone]
@@ -273,7 +275,7 @@ class Forwarder:
         while not stop.is_set():
             await self._again_while_away(stop, step)
             if interval:
-                await _pause(stop, interval)
+                await pause(stop, interval)
 
     async def _again_while_away(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]]) -> None:
         pause = _FIRST_PAUSE
@@ -282,7 +284,7 @@ class Forwarder:
                 await step()
             except FAULTS as error:
                 self._say_away(error)
-                await _pause(stop, pause)
+                await pause(stop, pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 if self._redis_away:
@@ -335,12 +337,6 @@ def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: f
             alone = before.alone or (several and outcome.status is not None)
             tries = Tries(verdict.attempts, before.first_failure, verdict.reason, alone)
             return Ending(head, "retry", tries, verdict.delay, alert.id, fact)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    """`seconds`, or until the stop."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 def _epoch(stamp: str, otherwise: float) -> float:

@@ -90,6 +90,7 @@ async def forward(runtime: Runtime) -> None:
             source=settings.queue.alert_name,
             rate=Rate(given.rate_limit, given.rate_period),
             lease=given.timeout + LEASE_MARGIN,
+            metrics_prefix=settings.queue.metrics_prefix,
         ),
         circuit=Circuit(redis, first_pause=given.retry_base_delay, longest_pause=given.retry_max_delay),
         session=lambda: _session(given.ca_cert, given.concurrency),

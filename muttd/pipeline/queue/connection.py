@@ -1,11 +1,46 @@
-"""How mutt connects to Redis: no silent retries, answers in bounded time."""
+"""How mutt connects to Redis: no silent retries, answers in bounded time, and a cancelled task ends."""
 
+import asyncio
 import ssl
+from collections.abc import Iterable
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+
+class _Cancellable(AbstractConnection):
+    """A connection that sends without asyncio.wait_for.
+
+    On Python 3.11 wait_for loses a cancellation that comes while what it waits for ends (python/cpython#86296), and
+    then the task goes on for ever; it also makes a task for every command.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        limit, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(limit):
+                await super().send_packed_command(command, check_health)
+        except TimeoutError:
+            await self.disconnect(nowait=True)
+            raise RedisTimeoutError("Timeout writing to socket") from None
+        finally:
+            self.socket_timeout = limit
+
+
+class _Tcp(_Cancellable, Connection):
+    pass
+
+
+class _Tls(_Cancellable, SSLConnection):
+    pass
+
+
+class _Unix(_Cancellable, UnixDomainSocketConnection):
+    pass
 
 
 def connect(
@@ -23,7 +58,7 @@ def connect(
     redis-py would repeat a command whose answer was lost; here the caller decides, since a repeated push is a
     duplicate. RESP 2, so that Redis 5 serves.
     """
-    common: dict[str, Any] = {
+    options: dict[str, Any] = {
         "password": password,
         "protocol": 2,
         "socket_timeout": timeout,
@@ -32,12 +67,13 @@ def connect(
         "max_connections": connections,
     }
     if host.startswith("/"):
-        return Redis(unix_socket_path=host, **common)
-    encryption: dict[str, Any] = {}
-    if tls:
-        encryption = {
-            "ssl": True,
-            "ssl_ca_certs": ca_cert or None,
-            "ssl_min_version": ssl.TLSVersion.TLSv1_2,
-        }
-    return Redis(host=host, port=port, socket_keepalive=True, **encryption, **common)
+        options |= {"connection_class": _Unix, "path": host}
+    else:
+        options |= {"connection_class": _Tcp, "host": host, "port": port, "socket_keepalive": True}
+        if tls:
+            options |= {
+                "connection_class": _Tls,
+                "ssl_ca_certs": ca_cert or None,
+                "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+            }
+    return Redis.from_pool(ConnectionPool(**options))
