@@ -112,7 +112,9 @@ def test_v2c_notifications(
     bindings=BINDINGS,
 )
 @QUICK
-def test_v1_traps(enterprise: str, agent: bytes, generic: int, specific: int, uptime: int, bindings: list[Any]) -> None:
+def test_v1_traps(
+    *, enterprise: str, agent: bytes, generic: int, specific: int, uptime: int, bindings: list[Any]
+) -> None:
     pdu = V1.TrapPDU()
     V1.apiTrapPDU.set_defaults(pdu)
     V1.apiTrapPDU.set_enterprise(pdu, enterprise)
