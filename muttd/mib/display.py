@@ -165,7 +165,7 @@ def _hinted(value: bytes, parts: tuple[_Part, ...]) -> str | None:
                 last = turn == times - 1
                 shown.append(part.terminator if last and part.terminator else part.separator)
     text = "".join(shown)
-    return text if text.isprintable() else None
+    return text if text and text.isprintable() else None
 
 
 def _formed(octets: bytes, form: str) -> str:
