@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from muttd.event import Alert, decode, encode, rfc3339
+from muttd.event import Alert, encode, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
@@ -21,7 +21,7 @@ from muttd.pipeline.deciding import Decided, decide_batch
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.lists import Batch, Worker
-from muttd.pipeline.queue.outcomes import FAULTS, About, Committed, Outcome, Outcomes, WorkItem
+from muttd.pipeline.queue.outcomes import FAULTS, Committed, Outcome, Outcomes, WorkItem
 from muttd.pipeline.rulebook import Rulebook
 from muttd.pipeline.unhandled import Kinds
 from muttd.rules import RuleSet
@@ -36,6 +36,8 @@ _STOP_LIMIT = 8.0
 """Seconds to finish what was begun; then it is left to be adopted. A stop takes ten at most."""
 _FULL_PAUSE = 0.5
 """Seconds between looks while the backlog or the alert list is full."""
+_FAULT_PAUSE = 1.0
+"""Seconds of rest after a fault of ours: if it hits every batch, few are taken off the list."""
 _ANNOUNCE_ROUND = 30.0
 """Seconds between looks at unhandled kinds that a lost alerter should have announced."""
 
@@ -128,22 +130,21 @@ class Alerter:
                 await self._beat()
 
     async def _work(self, stop: asyncio.Event) -> None:
-        slots = asyncio.Semaphore(_IN_FLIGHT)
         turn = asyncio.Event()
         turn.set()
         running: set[asyncio.Task[None]] = set()
+        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            await slots.acquire()
-            batch = await self._next_batch(stop)
-            if batch is None:
-                slots.release()
+            if len(running) == _IN_FLIGHT:
+                await asyncio.wait({*running, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            done = asyncio.Event()
-            task = asyncio.create_task(self._settle(batch, turn, done))
-            running.add(task)
-            task.add_done_callback(running.discard)
-            task.add_done_callback(lambda _: slots.release())
-            turn = done
+            batch = await self._next_batch(stop)
+            if batch is not None:
+                done = asyncio.Event()
+                task = asyncio.create_task(self._settle(batch, turn, done))
+                running.add(task)
+                task.add_done_callback(running.discard)
+                turn = done
         if running:
             _, late = await asyncio.wait(running, timeout=_STOP_LIMIT)
             for task in late:
@@ -192,6 +193,7 @@ class Alerter:
         except Exception:  # a fault of ours must not end the others' work
             log.exception("batch %s is left to be tried again", batch.id)
             self._worker.let_go(batch)  # so that the janitor finds it
+            await asyncio.sleep(_FAULT_PAUSE)
         finally:
             done.set()
 
@@ -209,10 +211,8 @@ class Alerter:
             if written.new:
                 self._metrics.audited.labels("direct").inc(len(decided.rows) - len(letters))
         unhandled = decided.unhandled_kinds()
-        overflow = encode_overflow(unhandled[0].about) if unhandled else b"null"
-        return Outcome(
-            decided.alerts, decided.dead, waiting, waiting_rows, decided.counters(), unhandled, overflow
-        ), decided
+        counters = decided.counters()
+        return Outcome(decided.alerts, decided.dead, waiting, waiting_rows, counters, unhandled), decided
 
     async def _commit(self, batch: Batch, outcome: Outcome, decided: Decided) -> None:
         while True:
@@ -228,21 +228,21 @@ class Alerter:
     def _count(self, committed: Committed, decided: Decided) -> None:
         self._backlog_rows = committed.backlog_rows
         self._alerts = committed.alerts
-        for handling, count in decided.handlings.items():
+        for handling, count in decided.handlings().items():
             self._metrics.processed.labels(handling).inc(count)
         self._metrics.processed.labels("dead").inc(len(decided.dead))
-        self._metrics.unhandled.inc(sum(count for count, _, _ in decided.unhandled.values()))
+        self._metrics.unhandled.inc(decided.unhandled.total())
         if committed.dead_gone:
             self._metrics.alerter_dlq_dropped.inc(committed.dead_gone)
         if committed.due:
             self._due.set()
 
     async def _adopt(self, stop: asyncio.Event) -> None:
-        """The janitor: takes over what lost alerters, or lost connections, left behind. It never ends by itself."""
+        """The janitor: takes over what lost alerters, or lost connections, left behind."""
         await self._rulebook.loaded.wait()
         nobody_before = asyncio.Event()
         nobody_before.set()
-        while True:
+        while not stop.is_set():
             with contextlib.suppress(*FAULTS):  # said by those who reserve
                 async for batch in self._worker.abandoned():
                     log.warning("adopted batch %s with %d events", batch.id, len(batch.items))
@@ -257,7 +257,7 @@ class Alerter:
             with contextlib.suppress(*FAULTS):
                 for item in await self._outcomes.due():
                     alert = meta_alert(item, self._new_id(), time.time(), self._unhandled_handling)
-                    if await self._outcomes.announce(item.id, encode(alert)):
+                    if await self._outcomes.announce(item.kind, encode(alert)):
                         self._metrics.unhandled_alerts.inc()
                         log.info("%d unhandled events of %s: %s", item.count, item.about.host, item.about.template)
             with contextlib.suppress(TimeoutError):
@@ -265,28 +265,19 @@ class Alerter:
                     await self._due.wait()
 
 
-def encode_overflow(about: bytes) -> bytes:
-    """What stands for all unhandled kinds beyond the limit, after the example of one of them."""
-    found = msgspec.json.decode(about, type=About)
-    return encode(msgspec.structs.replace(found, host="*", template="(events of very many different kinds)"))
-
-
 def meta_alert(item: WorkItem, new_id: str, now: float, handling: str) -> Alert:
     """The alert that stands for all unhandled events of one kind."""
-    sample = decode(item.about.sample)
+    sample = item.about.sample
+    digest = item.kind.rpartition(" ")[2]
     event = msgspec.structs.replace(
         sample,
         id=new_id,
         received_at=rfc3339(now),
         timestamp=rfc3339(now),
-        app_name=f"mutt-unhandled-{item.id}",
-        message=f"{item.count} events that no rule handles: {item.about.template} (first: {sample.message[:1000]})",
-        trap_oid=None,
+        app_name=f"mutt-unhandled-{digest}",
+        message=f"{item.count} events that no rule handles: {item.about.template} (first: {sample.message})",
+        trap_oid=None,  # else it would have the signature of the traps themselves
         trap_name=None,
-        varbinds=None,
-        structured_data=None,
-        raw=None,
-        defects=None,
     )
     return Alert(
         id=new_id,

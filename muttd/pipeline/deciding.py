@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from muttd.event import Alert, Event, decode, encode
 from muttd.pipeline.queue.outcomes import About, Unhandled
-from muttd.pipeline.unhandled import Kind, Kinds
+from muttd.pipeline.unhandled import Kinds, subject, template
 from muttd.rules import Decision, RuleSet
 from muttd.store import AuditRow
 
@@ -19,6 +20,8 @@ _AHEAD = timedelta(days=1)
 """More than any confusion of time zones."""
 _RECEIVED_BEHIND = timedelta(days=20)
 """Waited in a spool. With _DEVICE_BEHIND that is last month at most, which has its partition (store/partitions.py)."""
+_SAMPLE_LIMIT = 500
+"""Characters of the message that an example of unhandled events keeps."""
 _TEXT_LIMIT = 4000
 """Characters of an unreadable element that its dead letter keeps."""
 
@@ -28,33 +31,48 @@ class Decided:
     """What a batch leads to."""
 
     rows: list[AuditRow] = field(default_factory=list)
+    """Of all events, or of those that a rule matched."""
     alerts: list[bytes] = field(default_factory=list)
     dead: list[bytes] = field(default_factory=list)
     """Dead letters for the elements that are no events."""
-    handlings: Counter[str] = field(default_factory=Counter)
-    severities: Counter[int | None] = field(default_factory=Counter)
-    kinds: Counter[str] = field(default_factory=Counter)
-    unhandled: dict[Kind, tuple[int, Decision, bytes]] = field(default_factory=dict)
-    """Kind → how often, decision and element of its first event."""
+    counts: Counter[tuple[str, int | None, str]] = field(default_factory=Counter)
+    """How many events by handling, severity and kind."""
+    unhandled: Counter[str] = field(default_factory=Counter)
+    """How many events of each unhandled kind."""
+    samples: dict[str, tuple[Event, Decision]] = field(default_factory=dict)
+    """An event of each unhandled kind."""
+
+    def handlings(self) -> Counter[str]:
+        """How many events had which handling."""
+        found: Counter[str] = Counter()
+        for (handling, _, _), count in self.counts.items():
+            found[handling] += count
+        return found
 
     def counters(self) -> dict[str, int]:
         """What the dashboard counts, by field name."""
-        found = {"decided": self.handlings.total(), "alerts": len(self.alerts), "dead": len(self.dead)}
-        found |= {f"handling:{name}": count for name, count in self.handlings.items()}
-        found |= {f"severity:{'none' if name is None else name}": count for name, count in self.severities.items()}
-        found |= {f"kind:{name}": count for name, count in self.kinds.items()}
+        found: Counter[str] = Counter(decided=self.counts.total(), alerts=len(self.alerts), dead=len(self.dead))
+        for (handling, severity, kind), count in self.counts.items():
+            found[f"handling:{handling}"] += count
+            found[f"severity:{'none' if severity is None else severity}"] += count
+            found[f"kind:{kind}"] += count
         return found
 
     def unhandled_kinds(self) -> list[Unhandled]:
         """The unhandled kinds as Redis counts them."""
-        return [
-            Unhandled(
-                kind.id,
-                count,
-                encode(About(kind.host, kind.template, decision.team, decision.environment, msgspec.Raw(sample))),
-            )
-            for kind, (count, decision, sample) in self.unhandled.items()
-        ]
+        return [Unhandled(kind, count, partial(about, *self.samples[kind])) for kind, count in self.unhandled.items()]
+
+
+def about(event: Event, decision: Decision) -> About:
+    """What the event's kind is, with the event as an example."""
+    return About(event.hostname, template(subject(event)), decision.team, decision.environment, _sample(event))
+
+
+def _sample(event: Event) -> Event:
+    """The event as an example: what is long in it shortened or left out."""
+    return msgspec.structs.replace(
+        event, message=event.message[:_SAMPLE_LIMIT], raw=None, defects=None, structured_data=None, varbinds=None
+    )
 
 
 def dead_letter(item: bytes, reason: str, now: datetime) -> bytes:
@@ -71,6 +89,8 @@ def decide_batch(
     """Decides every element; one that cannot be decided becomes a dead letter and leaves the others alone."""
     decided = Decided()
     decided_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    seen: list[tuple[str, int | None, str]] = []
+    unhandled: list[str] = []
     for item in items:
         try:
             event = decode(item)
@@ -79,17 +99,18 @@ def decide_batch(
         except ValueError as error:
             decided.dead.append(dead_letter(item, f"not an event: {error}", now))
             continue
+        seen.append((decision.handling, event.syslog_severity, event.kind))
         if decision.forwarded:
             decided.alerts.append(encode(alert_for(event, decision, decided_at)))
         if decision.rule is None:
             kind = kinds.of(event)
-            count, first, sample = decided.unhandled.get(kind, (0, decision, item))
-            decided.unhandled[kind] = count + 1, first, sample
-        if audit_unmatched or decision.rule is not None:
-            decided.rows.append(row)
-        decided.handlings[decision.handling] += 1
-        decided.severities[event.syslog_severity] += 1
-        decided.kinds[event.kind] += 1
+            unhandled.append(kind)
+            decided.samples[kind] = event, decision
+            if not audit_unmatched:
+                continue
+        decided.rows.append(row)
+    decided.counts.update(seen)
+    decided.unhandled.update(unhandled)
     return decided
 
 

@@ -5,14 +5,13 @@ Pure.
 
 import hashlib
 import re
-from typing import NamedTuple
 
 from muttd.event import Event
 
 _TEMPLATE_LIMIT = 200
 """Characters: what makes messages alike stands at their beginning."""
-_REMEMBERED = 20_000
-"""Kinds kept by host and message: some 10 MB."""
+_REMEMBERED = 50_000
+"""Digests kept by message: some 15 MB."""
 _SAME_DIGITS = str.maketrans("123456789", "000000000")
 
 _PARTICULARS = re.compile(
@@ -24,37 +23,30 @@ _PARTICULARS = re.compile(
 )
 
 
-class Kind(NamedTuple):
-    """What unhandled events have in common."""
-
-    id: str
-    """16 hex digits."""
-    host: str
-    template: str
-
-
 def template(message: str) -> str:
     """The message with numbers, addresses and hex replaced by #, 200 characters at most."""
     return _PARTICULARS.sub("#", message[: 2 * _TEMPLATE_LIMIT])[:_TEMPLATE_LIMIT]
 
 
 class Kinds:
-    """Tells an event's kind. What it remembers changes only its speed."""
+    """Tells an event's kind: its host, and its message without the particulars. Remembers what it has told."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Kind] = {}
+        self._digests: dict[str, str] = {}
 
-    def of(self, event: Event) -> Kind:
-        """Its host, in lower case, and its template; a trap without text is known by its OID."""
-        # Digits are alike to a template: masked, the texts of a chatty device are few.
-        text = (event.message or event.trap_oid or "").translate(_SAME_DIGITS)
-        found = self._known.get((event.hostname, text))
-        if found is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            found = self._known[event.hostname, text] = _kind(event.hostname.lower(), template(text))
-        return found
+    def of(self, event: Event) -> str:
+        """The host in lower case, a blank, and 16 hex digits for the template."""
+        # Digits are alike to a template: with all of them the same, the texts of devices are few.
+        text = subject(event).translate(_SAME_DIGITS)
+        digest = self._digests.get(text)
+        if digest is None:
+            if len(self._digests) >= _REMEMBERED:
+                self._digests.clear()
+            digest = hashlib.blake2b(template(text).encode(), digest_size=8).hexdigest()
+            self._digests[text] = digest
+        return f"{event.hostname.lower()} {digest}"
 
 
-def _kind(host: str, text: str) -> Kind:
-    return Kind(hashlib.blake2b(f"{host}\n{text}".encode(), digest_size=8).hexdigest(), host, text)
+def subject(event: Event) -> str:
+    """What tells its kind: the message; the OID of a trap without text."""
+    return event.message or event.trap_oid or ""

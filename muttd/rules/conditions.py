@@ -71,14 +71,20 @@ class Codes:
 
         self._exact = {value: exact(value) for value in (None, *range(8))}
         self._within = {value: within(value) for value in (None, *range(8))}
-        self._severities = {value: self._exact[value] & self._within[value] for value in self._exact}
         self._facilities = {value: facility(value) for value in (None, *range(24))}
+        self._both = {
+            (one, other): self._exact[one] & self._within[one] & self._facilities[other]
+            for one in self._exact
+            for other in self._facilities
+        }
 
     def bits(self, severity: int | None, facility: int | None) -> int:
         """Values that do not exist count as absent."""
-        return self._severities.get(severity, self._severities[None]) & self._facilities.get(
-            facility, self._facilities[None]
-        )
+        found = self._both.get((severity, facility))
+        if found is None:
+            by_condition = self.by_condition(severity, facility)
+            found = by_condition["syslog_severity"] & by_condition["severity_range"] & by_condition["facility"]
+        return found
 
     def by_condition(self, severity: int | None, facility: int | None) -> dict[str, int]:
         """The same, condition by condition."""

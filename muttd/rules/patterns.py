@@ -45,8 +45,9 @@ class Expressions:
     def hits(self, text: str) -> set[int]:
         """Numbers of the expressions that match in `text`."""
         found: set[int] = set()
+        encoded = text.encode()
         for compiled, numbers in self._sets:
-            matches = compiled.Match(text)
+            matches = compiled.Match(encoded)
             if matches:
                 found.update(numbers[match] for match in matches)
         return found

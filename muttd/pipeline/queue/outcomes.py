@@ -1,16 +1,17 @@
-"""What decided batches lead to in Redis: alerts, dead letters, audit rows that wait, counters, unhandled templates.
+"""What decided batches lead to in Redis: alerts, dead letters, audit rows that wait, counters, unhandled kinds.
 
 The names of the keys are in docs/design.md section 6. Every method raises one of FAULTS where Redis is away, refuses
 (read-only, out of memory) or is too slow.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from muttd.event import Event
 from muttd.pipeline.queue.lists import Batch, Worker
 from muttd.pipeline.queue.script import script
 
@@ -25,34 +26,39 @@ DUE: Final = UNHANDLED + "due"
 
 DEAD_LETTERS_LIMIT: Final = 100_000
 """Some 100 MB of Redis; then the oldest goes, counted."""
-WINDOWS_LIMIT: Final = 10_000
-"""Unhandled templates counted at a time; all others are counted together. With the work list some 30 MB."""
+KINDS_LIMIT: Final = 50_000
+"""Kinds of unhandled events on the work list; all others are counted together. Some 70 MB of Redis."""
 WORK_LIST_DAYS: Final = 30
-"""A template that nobody has seen for so long is off the work list."""
+"""A kind that nobody has seen for so long is off the work list."""
 OVERFLOW: Final = "other"
-"""The template id that stands for all beyond WINDOWS_LIMIT."""
+"""The kind that stands for all beyond KINDS_LIMIT."""
 
 _COUNTERS: Final = ((60, "1m", 2 * 3600), (3600, "1h", 2 * 86_400), (86_400, "24h", 8 * 86_400))
 """Seconds one hash of dashboard counters stands for, its name, and seconds it is kept after its last write."""
 
+_encode = msgspec.json.Encoder().encode
+
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an unhandled template is. `sample` is the first event of its kind, JSON."""
+    """What a kind of unhandled events is. `sample` is the first event that was seen of it."""
 
     host: str
     template: str
     team: str
     environment: str
-    sample: msgspec.Raw
+    sample: Event
 
 
-class Unhandled(NamedTuple):
-    """How often a batch had an unhandled template."""
+_decode_about = msgspec.json.Decoder(About).decode
 
-    id: str
+
+class Unhandled(msgspec.Struct, frozen=True):
+    """How often a batch had a kind of unhandled events."""
+
+    kind: str
     count: int
-    about: bytes
-    """An About, JSON."""
+    about: Callable[[], About]
+    """Asked for only where Redis does not know it yet."""
 
 
 class Outcome(NamedTuple):
@@ -66,8 +72,6 @@ class Outcome(NamedTuple):
     """How many rows `deferred` has."""
     counters: Mapping[str, int]
     unhandled: Sequence[Unhandled]
-    overflow: bytes
-    """An About, JSON, for templates beyond the limit; unused where there are no unhandled ones."""
 
 
 class Committed(NamedTuple):
@@ -81,18 +85,20 @@ class Committed(NamedTuple):
     dead_gone: int
     """Dead letters that had to go because there are too many."""
     due: int
-    """Unhandled templates to announce."""
+    """Unhandled kinds to announce."""
 
 
-class WorkItem(NamedTuple):
-    """An unhandled template, as people look at it."""
+class WorkItem(msgspec.Struct, frozen=True):
+    """A kind of unhandled events, as people look at it."""
 
-    id: str
+    kind: str
     about: About
     count: int
+    """In its window."""
+    total: int
     """Since it is on the list."""
-    last_seen: float
-    """Seconds since 1970."""
+    window_end: float
+    """Seconds since 1970; past where it has not been seen in the last window."""
 
 
 class Outcomes:
@@ -107,8 +113,8 @@ class Outcomes:
         threshold: int = 100,
         window: float = 3600,
     ) -> None:
-        """`threshold` unhandled events of one template within `window` seconds are announced once; 0: never."""
-        self._redis = redis
+        """`threshold` unhandled events of one kind within `window` seconds are announced once; 0: never."""
+        self._redis: Any = redis  # redis-py annotates both of its clients at once
         self._alert_list = alert_list
         self._prefix = metrics_prefix
         self._threshold = threshold
@@ -129,24 +135,36 @@ class Outcomes:
             "dead_limit": DEAD_LETTERS_LIMIT,
             "counters": outcome.counters,
             "ttl": [ttl for _, _, ttl in _COUNTERS],
-            "unhandled": [(found.id, found.count) for found in outcome.unhandled],
+            "unhandled": [(found.kind, found.count) for found in outcome.unhandled],
             "threshold": self._threshold,
             "window": int(self._window * 1000),
             "keep": WORK_LIST_DAYS * 86_400_000,
-            "limit": WINDOWS_LIMIT,
+            "limit": KINDS_LIMIT,
             "overflow": OVERFLOW,
         }
-        about = [found.about for found in outcome.unhandled]
         state = await self._commit(
             keys=[
                 *(batch.key, self._alert_list, DEAD_LETTERS, BACKLOG, BACKLOG_ROWS, *stamps),
-                *(UNHANDLED + name for name in ("windows", "counts", "seen", "totals", "about")),
+                *(UNHANDLED + name for name in ("windows", "counts", "before", "about")),
                 DUE,
             ],
-            args=[msgspec.json.encode(wish), *outcome.alerts, *outcome.dead, *backlog, *about, outcome.overflow],
+            args=[_encode(wish), *outcome.alerts, *outcome.dead, *backlog],
         )
         worker.let_go(batch)
-        return Committed(bool(state[0]), *state[1:])
+        *numbers, unknown = state
+        if unknown:
+            await self._describe([(place, outcome.unhandled[max(place, 0)]) for place in unknown])
+        return Committed(bool(numbers[0]), *numbers[1:])
+
+    async def _describe(self, unknown: Sequence[tuple[int, Unhandled]]) -> None:
+        """Writes down what kinds are. If that is lost, it is asked for again in their next windows."""
+        told: dict[str, bytes] = {}
+        for place, found in unknown:
+            about = found.about()
+            if place < 0:
+                about = msgspec.structs.replace(about, host="*", template="(events of too many different kinds)")
+            told[OVERFLOW if place < 0 else found.kind] = _encode(about)
+        await self._redis.hset(UNHANDLED + "about", mapping=told)
 
     async def drained(self, worker: Worker, batch: Batch, rows: int, dead: Sequence[bytes]) -> None:
         """Drops a reserved element of the backlog, whose `rows` rows are in PostgreSQL now; `dead` are not."""
@@ -164,31 +182,34 @@ class Outcomes:
         return int(await self._redis.llen(self._alert_list))
 
     async def due(self) -> list[WorkItem]:
-        """Unhandled templates to announce; their counts are those of their windows."""
+        """Unhandled kinds to announce."""
         found = [item.decode() for item in await self._redis.srandmember(DUE, 100)]
-        return await self._work_items(found, "counts") if found else []
+        return await self._work_items(found)
 
-    async def announce(self, template_id: str, alert: bytes) -> bool:
-        """Pushes the meta-alert of a template that is due; False where another alerter has done it."""
-        return bool(await self._announce(keys=[DUE, self._alert_list], args=[template_id, alert]))
+    async def announce(self, kind: str, alert: bytes) -> bool:
+        """Pushes the meta-alert of a kind that is due; False where another alerter has done it."""
+        return bool(await self._announce(keys=[DUE, self._alert_list], args=[kind, alert]))
 
     async def work_list(self, limit: int) -> list[WorkItem]:
-        """Unhandled templates, the last seen first, `limit` at most."""
-        found = [item.decode() for item in await self._redis.zrevrange(UNHANDLED + "seen", 0, limit - 1)]
-        return await self._work_items(found, "totals") if found else []
+        """Unhandled kinds, those whose windows began last first, `limit` at most."""
+        found = [item.decode() for item in await self._redis.zrevrange(UNHANDLED + "windows", 0, limit - 1)]
+        return await self._work_items(found)
 
-    async def _work_items(self, ids: list[str], counts: str) -> list[WorkItem]:
+    async def _work_items(self, kinds: list[str]) -> list[WorkItem]:
+        if not kinds:
+            return []
         async with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.hmget(UNHANDLED + "about", ids)
-            pipeline.hmget(UNHANDLED + counts, ids)
-            for template_id in ids:
-                pipeline.zscore(UNHANDLED + "seen", template_id)
-            about, numbers, *seen = await pipeline.execute()
-        return [
-            WorkItem(template_id, msgspec.json.decode(what, type=About), int(number or 0), float(last or 0) / 1000)
-            for template_id, what, number, last in zip(ids, about, numbers, seen, strict=True)
-            if what is not None
-        ]
+            for name in ("about", "counts", "before"):
+                pipeline.hmget(UNHANDLED + name, kinds)
+            for kind in kinds:
+                pipeline.zscore(UNHANDLED + "windows", kind)
+            abouts, counts, before, *ends = await pipeline.execute()
+        items = []
+        for kind, about, count, earlier, end in zip(kinds, abouts, counts, before, ends, strict=True):
+            if about is not None:  # else it comes with the kind's next event
+                now, then = int(count or 0), int(earlier or 0)
+                items.append(WorkItem(kind, _decode_about(about), now, now + then, float(end or 0) / 1000))
+        return items
 
     async def save_rules(self, tables: bytes) -> None:
         """Keeps the rule tables for an alerter that starts while PostgreSQL is away."""

@@ -1,12 +1,12 @@
--- announce: the meta-alert of an unhandled template that reached its threshold.
+-- announce: the meta-alert of a kind of unhandled events that reached its threshold.
 --
--- KEYS[1]  template ids to announce (set)
+-- KEYS[1]  kinds to announce (set)
 -- KEYS[2]  alert list
--- ARGV[1]  template id
+-- ARGV[1]  kind
 -- ARGV[2]  the alert
 --
 -- Returns 1, or 0 where another alerter has announced it.
--- Promise: one alert for each time the template came into the set.
+-- Promise: one alert for each time the kind came into the set.
 
 if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 then
   return 0

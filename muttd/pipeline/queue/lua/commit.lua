@@ -4,27 +4,26 @@
 -- KEYS[2..4]    lists: alerts, dead letters, audit backlog
 -- KEYS[5]       rows in the audit backlog (number)
 -- KEYS[6..8]    dashboard counters (hashes): this minute, this hour, this day
--- KEYS[9]       unhandled: template id → end of its window, ms (sorted set)
--- KEYS[10]      unhandled: template id → count in its window (hash)
--- KEYS[11]      unhandled: template id → last seen, ms (sorted set)
--- KEYS[12]      unhandled: template id → count since it is on the work list (hash)
--- KEYS[13]      unhandled: template id → what it is (hash)
--- KEYS[14]      unhandled: template ids that reached the threshold and have not been announced (set)
+-- KEYS[9]       unhandled: kind → end of its window, ms; windows that have ended too (sorted set)
+-- KEYS[10]      unhandled: kind → count in its window (hash)
+-- KEYS[11]      unhandled: kind → count in the windows before (hash)
+-- KEYS[12]      unhandled: kind → what it is (hash)
+-- KEYS[13]      unhandled: kinds that reached the threshold and have not been announced (set)
 -- ARGV[1]       JSON: {alerts, dead, backlog: how many elements; rows: how many rows the backlog element has;
 --               dead_limit; counters: {field: increment}; ttl: [seconds of each counter hash];
---               unhandled: [[template id, count], …]; threshold (0: never); window, keep: ms; limit: how many windows;
---               overflow: template id that stands for all beyond the limit}
--- ARGV[2..]     alerts, dead letters, backlog elements, each oldest first; then what each unhandled template is,
---               then what `overflow` is
+--               unhandled: [[kind, count], …]; threshold (0: never); window, keep: ms; limit: how many kinds;
+--               overflow: the kind that stands for all beyond the limit}
+-- ARGV[2..]     alerts, dead letters, backlog elements, each oldest first
 --
--- Returns {done, length of the alert list, rows in the backlog, dead letters that had to go, templates to announce};
--- done is 0 where the batch is not ours any more: then nothing was changed.
+-- Returns {done, length of the alert list, rows in the backlog, dead letters that had to go, kinds to announce,
+-- [places in `unhandled`, from 0, of kinds that KEYS[12] does not know; -1: `overflow`]}; done is 0 where the batch is
+-- not ours any more: then nothing was changed.
 -- Promise: what a batch led to takes effect exactly once. The batch is dropped last, so that a refusal (out of memory)
--- at the first write leaves everything as it was. A template reaches the set of KEYS[14] once in a window. The windows
--- and the work list are bounded: by `limit` and twice `limit`.
+-- at the first write leaves everything as it was. A kind comes into the set of KEYS[13] once in a window. There are
+-- never more kinds than `limit` and `overflow`: those whose windows ended first go first.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  return {0, 0, 0, 0, 0}
+  return {0, 0, 0, 0, 0, {}}
 end
 local wish = cjson.decode(ARGV[1])
 local at = 2
@@ -56,41 +55,50 @@ for place, ttl in ipairs(wish.ttl) do
   redis.call('EXPIRE', KEYS[5 + place], ttl)
 end
 
+local unknown = {}
+
+local function forget(kinds)
+  redis.call('ZREM', KEYS[9], unpack(kinds))
+  for key = 10, 12 do
+    redis.call('HDEL', KEYS[key], unpack(kinds))
+  end
+end
+
+local count
+count = function(kind, increment, now, place)
+  local ends = tonumber(redis.call('ZSCORE', KEYS[9], kind) or -1)
+  if ends < now then
+    if ends < 0 and kind ~= wish.overflow and redis.call('ZCARD', KEYS[9]) >= wish.limit then
+      local oldest = redis.call('ZRANGE', KEYS[9], 0, 0, 'WITHSCORES')
+      if tonumber(oldest[2]) >= now then
+        return count(wish.overflow, increment, now, -1)
+      end
+      forget({oldest[1]})
+    end
+    redis.call('ZADD', KEYS[9], now + wish.window, kind)
+    redis.call('HINCRBY', KEYS[11], kind, redis.call('HGET', KEYS[10], kind) or 0)
+    redis.call('HDEL', KEYS[10], kind)
+    if redis.call('HEXISTS', KEYS[12], kind) == 0 then
+      unknown[#unknown + 1] = place
+    end
+  end
+  local counted = redis.call('HINCRBY', KEYS[10], kind, increment)
+  if wish.threshold > 0 and counted >= wish.threshold and counted - increment < wish.threshold then
+    redis.call('SADD', KEYS[13], kind)
+  end
+end
+
 if #wish.unhandled > 0 then
   local time = redis.call('TIME')
   local now = time[1] * 1000 + math.floor(time[2] / 1000)
-  while true do
-    local over = redis.call('ZRANGEBYSCORE', KEYS[9], '-inf', now, 'LIMIT', 0, 1000)
-    if #over == 0 then break end
-    redis.call('ZREM', KEYS[9], unpack(over))
-    redis.call('HDEL', KEYS[10], unpack(over))
-  end
-  local windows = redis.call('ZCARD', KEYS[9])
   for place, found in ipairs(wish.unhandled) do
-    local id, count, about = found[1], found[2], ARGV[at + place - 1]
-    if windows >= wish.limit and not redis.call('ZSCORE', KEYS[9], id) then
-      id, about = wish.overflow, ARGV[at + #wish.unhandled]
-    end
-    windows = windows + redis.call('ZADD', KEYS[9], 'NX', now + wish.window, id)
-    local counted = redis.call('HINCRBY', KEYS[10], id, count)
-    if wish.threshold > 0 and counted >= wish.threshold and counted - count < wish.threshold then
-      redis.call('SADD', KEYS[14], id)
-    end
-    redis.call('ZADD', KEYS[11], now, id)
-    redis.call('HINCRBY', KEYS[12], id, count)
-    redis.call('HSETNX', KEYS[13], id, about)
+    count(found[1], found[2], now, place - 1)
   end
-  local old = redis.call('ZRANGEBYSCORE', KEYS[11], '-inf', now - wish.keep, 'LIMIT', 0, 1000)
-  local surplus = redis.call('ZCARD', KEYS[11]) - 2 * wish.limit
-  if #old == 0 and surplus > 0 then
-    old = redis.call('ZRANGE', KEYS[11], 0, math.min(surplus, 4000) - 1)
-  end
+  local old = redis.call('ZRANGEBYSCORE', KEYS[9], '-inf', now - wish.keep, 'LIMIT', 0, 1000)
   if #old > 0 then
-    redis.call('ZREM', KEYS[11], unpack(old))
-    redis.call('HDEL', KEYS[12], unpack(old))
-    redis.call('HDEL', KEYS[13], unpack(old))
+    forget(old)
   end
 end
 
 redis.call('DEL', KEYS[1])
-return {1, redis.call('LLEN', KEYS[2]), tonumber(redis.call('GET', KEYS[5]) or 0), gone, redis.call('SCARD', KEYS[14])}
+return {1, redis.call('LLEN', KEYS[2]), tonumber(redis.call('GET', KEYS[5]) or 0), gone, redis.call('SCARD', KEYS[13]), unknown}
