@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 Role = Literal["viewer", "operator", "editor", "admin"]
 ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "editor", "admin")
-"""Each may do what those before it may. viewer: look; operator: dead letters; editor: rules, hosts, teams; admin: keys."""
+"""Each may do what those before it may. viewer looks; operator: dead letters; editor: rules, hosts; admin: keys."""
 
 ROUTE_ROLES: Final = web.AppKey("route_roles", dict[tuple[str, str], Role | None])
 """(method, path pattern) → role needed; None: everybody. What is not in it nobody may do."""
@@ -89,7 +89,7 @@ class Access:
         return Principal(session.name, session.role, session)
 
     async def principal(self, request: web.Request) -> Principal:
-        """Who asks. Raises ProblemError: 401 nobody known, 403 without proof that the page itself asks, 429 throttled."""
+        """Who asks. Raises ProblemError: 401 unknown, 403 without proof that the page asks, 429 throttled."""
         key = request.headers.get("X-API-KEY")
         if key is not None:
             found = self._by_key(request, key)

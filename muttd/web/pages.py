@@ -34,6 +34,7 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
     """The headers of every answer (signal on_response_prepare)."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "mutt"  # not which versions of what
     response.headers.setdefault("Cache-Control", "no-store")
     if is_secure(request):
         response.headers["Strict-Transport-Security"] = "max-age=31536000"

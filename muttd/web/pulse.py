@@ -23,6 +23,8 @@ _SLOWLY: Final = 5
 _WINDOW: Final = 5
 """Looks that a rate is the mean of: receivers report once a second, so fewer would flicker."""
 _CHART_MINUTES: Final = 60
+_FIRST_LOOK_LIMIT: Final = 5.0
+"""Seconds a viewer waits after the start of the process."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +96,11 @@ class Pulse:
 
     async def state(self) -> State:
         """How things stand, at most about a second ago. Raises UnavailableError while Redis is away."""
-        await self._first_look.wait()
+        try:
+            async with asyncio.timeout(_FIRST_LOOK_LIMIT):
+                await self._first_look.wait()
+        except TimeoutError:
+            raise UnavailableError("Redis: no answer yet") from None
         if self._away is not None:
             raise UnavailableError(str(self._away))
         assert self._state is not None
@@ -117,7 +123,8 @@ class Pulse:
         minute = int(now) // 60 * 60
         # Writers' clocks may be some seconds off ours, so the neighbours still grow.
         moments = await self._board.moments("1m", [minute - 60, minute, minute + 60])
-        self._growth.look([Moment(one.stamp, totalled(one.counters)) for one in moments], time.monotonic())
+        moments = [Moment(one.stamp, totalled(one.counters)) for one in moments]
+        self._growth.look(moments, time.monotonic())
         if self._looks % _SLOWLY == 0:
             minutes = await self._board.history("1m", _CHART_MINUTES, now)
             self._minutes = [Moment(one.stamp, totalled(one.counters)) for one in minutes]
@@ -125,6 +132,8 @@ class Pulse:
             self._today = totalled(day.counters)
             self._workers = await self._board.heartbeats()
         self._looks += 1
+        newest = {one.stamp: one for one in moments}  # a loss must not wait for the next look at the hour
+        self._minutes = [newest.get(one.stamp, one) for one in self._minutes]
         depths, circuit = await self._board.depths(), await self._board.circuit()
         waited = _age(await self._board.oldest(), now)
         return State(

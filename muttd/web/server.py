@@ -1,7 +1,7 @@
 """The page and the API, put together: every route with the role that it needs."""
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
@@ -20,6 +20,11 @@ from muttd.web.pulse import Pulse
 
 _BODY_LIMIT: Final = 262_144
 """Bytes of a request's body: a rule at its largest has some 10,000."""
+
+_RESTART_PAUSE: Final = 1.0
+"""Seconds."""
+
+log = logging.getLogger(__name__)
 
 _Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Route = tuple[str, str, Role | None, _Endpoint]
@@ -68,15 +73,24 @@ def web_application(
 
 
 def _running(*tasks: Callable[[], Awaitable[None]]) -> Callable[[web.Application], AsyncIterator[None]]:
-    """`tasks` run while the application does."""
+    """`tasks` run while the application does. One that ends by a fault of ours is logged and started again."""
 
     async def context(_: web.Application) -> AsyncIterator[None]:
-        running = [asyncio.ensure_future(task()) for task in tasks]
+        running = {asyncio.create_task(_for_ever(task)) for task in tasks}
         yield
-        for task in running:
-            task.cancel()
-        for task in running:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        while running:  # asyncio.wait_for of Python 3.11 may swallow a cancellation that comes with a result
+            for task in running:
+                task.cancel()
+            _, pending = await asyncio.wait(running, timeout=1.0)
+            running = set(pending)
 
     return context
+
+
+async def _for_ever(task: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await task()
+        except Exception:  # a top loop: the page goes on
+            log.exception("a task of the page met a fault of mutt")
+        await asyncio.sleep(_RESTART_PAUSE)

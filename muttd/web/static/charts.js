@@ -3,17 +3,17 @@
 import { el, show, svg } from "/static/dom.js";
 import { short, whole } from "/static/words.js";
 
-const WIDTH = 720, HEIGHT = 150, LEFT = 44, BOTTOM = 18, TOP = 8;
+const WIDTH = 720, HEIGHT = 150, BOTTOM = 2, TOP = 8;
 
 /** Draws `series` ([{name, fill, counts}], the gravest first) over `stamps` (seconds since 1970) into `place`. */
 export function columns(place, stamps, series) {
   const totals = stamps.map((_, index) => series.reduce((sum, one) => sum + one.counts[index], 0));
   const top = niceTop(Math.max(...totals, 1));
-  const height = HEIGHT - TOP - BOTTOM, step = (WIDTH - LEFT) / stamps.length;
+  const height = HEIGHT - TOP - BOTTOM, step = WIDTH / stamps.length;
   const y = (count) => TOP + height - (count / top) * height;
   const picture = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": spoken(totals, series) });
   for (const part of [0, 0.5, 1]) {
-    picture.append(svg("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: y(top * part), y2: y(top * part), "vector-effect": "non-scaling-stroke" }));
+    picture.append(svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: y(top * part), y2: y(top * part), "vector-effect": "non-scaling-stroke" }));
   }
   stamps.forEach((stamp, index) => {
     let base = 0;
@@ -21,19 +21,16 @@ export function columns(place, stamps, series) {
     for (const one of [...series].reverse()) {
       const count = one.counts[index];
       if (!count) continue;
-      column.append(svg("rect", { class: one.fill, x: LEFT + index * step + step * 0.12, width: step * 0.76, y: y(base + count), height: y(base) - y(base + count) }));
+      column.append(svg("rect", { class: one.fill, x: index * step + step * 0.12, width: step * 0.76, y: y(base + count), height: y(base) - y(base + count) }));
       base += count;
     }
-    column.append(svg("rect", { x: LEFT + index * step, width: step, y: TOP, height, fill: "transparent" }));
+    column.append(svg("rect", { x: index * step, width: step, y: TOP, height, fill: "transparent" }));
     picture.append(column);
   });
-  show(place, picture, labels(stamps, top));
-}
-
-/** Labels are HTML beside the picture, so that they keep their shape when it is stretched. */
-function labels(stamps, top) {
-  return el("div", { class: "quiet chart-labels", "aria-hidden": "true" },
-    el("span", {}, clock(stamps[0])), el("span", {}, `top line: ${short(top)} a minute`), el("span", {}, clock(stamps[stamps.length - 1])));
+  // Words are HTML, so that they keep their shape when the picture is stretched.
+  show(place, picture,
+    el("span", { class: "quiet chart-top", "aria-hidden": "true" }, `${short(top)} a minute`),
+    el("div", { class: "quiet chart-labels", "aria-hidden": "true" }, el("span", {}, clock(stamps[0])), el("span", {}, clock(stamps[stamps.length - 1]))));
 }
 
 export function legend(series) {

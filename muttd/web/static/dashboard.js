@@ -58,7 +58,9 @@ export function draw(main, live) {
     if (!page) return;
     if (!page.items.length) { show(list, nothing(filtered)); return; }
     const focused = table.body.contains(document.activeElement) ? document.activeElement.closest("tr")?.dataset.id : null;
-    show(table.body, page.items.map((event) => eventRow(event, !first && !known.has(event.event_id))));
+    const news = page.items.filter((event) => !known.has(event.event_id)).length;
+    const calm = !first && news <= EVENTS / 4; // a table that flashes as a whole says nothing
+    show(table.body, page.items.map((event) => eventRow(event, calm && !known.has(event.event_id))));
     if (focused) table.body.querySelector(`[data-id="${CSS.escape(focused)}"] .open`)?.focus();
     known = new Set(page.items.map((event) => event.event_id));
     first = false;
@@ -119,13 +121,13 @@ function receivers({ rates, today, workers }) {
   const lost = (listener) => Object.entries(today).filter(([name]) => name.startsWith(`dropped:${listener}:`));
   const rejected = (listener) => sum(Object.entries(today).filter(([name]) => name.startsWith(`rejected:${listener}:`)));
   const sum = (entries) => entries.reduce((all, [, count]) => all + count, 0);
-  const head = el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Receiver"), ["Per second", "Today", "Rejected", "Lost"].map((name) => el("th", { scope: "col", class: "number" }, name))));
+  const head = el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Receiver"), ["Per second", "Lost", "Rejected", "Today"].map((name) => el("th", { scope: "col", class: "number" }, name))));
   const rows = listeners.map((listener) => {
     const gone = lost(listener);
     return el("tr", {}, el("th", { scope: "row" }, NAMES[listener] ?? listener),
-      el("td", { class: "number" }, rate(rates[`received:${listener}`] ?? 0)), el("td", { class: "number" }, short(today[`received:${listener}`] ?? 0)),
-      el("td", { class: "number" }, short(rejected(listener))),
-      el("td", { class: sum(gone) ? "number bad" : "number", title: gone.map(([name, count]) => `${name.split(":")[2]}: ${whole(count)}`).join("\n") }, whole(sum(gone))));
+      el("td", { class: "number" }, rate(rates[`received:${listener}`] ?? 0)),
+      el("td", { class: sum(gone) ? "number bad" : "number", title: gone.map(([name, count]) => `${name.split(":")[2]}: ${whole(count)}`).join("\n") }, whole(sum(gone))),
+      el("td", { class: "number" }, short(rejected(listener))), el("td", { class: "number" }, short(today[`received:${listener}`] ?? 0)));
   });
   const alive = Object.entries(workers.reduce((all, worker) => ({ ...all, [worker.role]: (all[worker.role] ?? 0) + 1 }), {}));
   return [
@@ -150,6 +152,6 @@ export function alarmList(place, alarms) {
   place.dataset.shown = wanted;
   show(place, alarms.map((alarm) => el("div", { class: `alarm ${alarm.level}` },
     el("span", { class: "level" }, alarm.level), el("strong", {}, alarm.title),
-    alarm.since ? el("span", { class: "when quiet" }, "since ", time(alarm.since)) : null,
+    alarm.since ? el("span", { class: "when quiet" }, alarm.code === "loss" ? "last at " : "since ", time(alarm.since)) : null,
     el("p", {}, alarm.detail))));
 }

@@ -21,7 +21,7 @@ export function keepInAddress(filters) {
 /** The form; `changed` gets the filters whenever they change. `names` are those that are shown. */
 export function filterForm(names, filters, changed) {
   const controls = {
-    host: () => el("input", { id: "host", name: "host", placeholder: "core-1, core-*", value: filters.host ?? "", spellcheck: "false" }),
+    host: () => el("input", { id: "host", name: "host", placeholder: "core-1", value: filters.host ?? "", spellcheck: "false" }),
     text: () => el("input", { id: "text", name: "text", placeholder: "in the message", value: filters.text ?? "" }),
     team: () => el("input", { id: "team", name: "team", value: filters.team ?? "" }),
     app: () => el("input", { id: "app", name: "app", value: filters.app ?? "" }),
@@ -70,7 +70,7 @@ export function eventRow(event, fresh = false) {
     severity: severity(event.severity),
     host: event.hostname,
     kind: event.kind,
-    message: event.message,
+    message: el("div", {}, event.message),
     rule: event.rule_id === null ? el("span", { class: "quiet" }, "no rule") : event.rule_name ?? `rule ${event.rule_id}`,
     handling: handling(event.handling),
     team: event.team,
