@@ -47,6 +47,8 @@ def announced(data: bytes, position: int, end: int) -> tuple[int, int, int]:
     length = data[position + 1]
     if length < 0x80:
         return data[position], start, start + length
+    if length == 0x81 and start < end:
+        return data[position], start + 1, start + 1 + data[start]
     octets = length & 0x7F
     if octets == 0:
         raise BerError("indefinite length")
@@ -77,6 +79,9 @@ def content(data: bytes, position: int, end: int, tag: int, what: str) -> tuple[
 
 def number(data: bytes, position: int, end: int, what: str) -> tuple[int, int]:
     """The INTEGER at `position` and the octet behind it."""
+    start = position + 2
+    if start < end and data[position] == INTEGER and data[position + 1] == 1:
+        return (data[start] ^ 0x80) - 0x80, start + 1  # the common case, without a call
     octets, stop = content(data, position, end, INTEGER, what)
     if not 0 < len(octets) <= MAX_INTEGER_OCTETS:
         raise BerError(f"{what}: integer of {len(octets)} octets")
@@ -111,6 +116,9 @@ def oid(octets: bytes) -> str:
     """An object identifier as dotted text without leading dot (X.690 section 8.19)."""
     if not octets:
         raise BerError("empty object identifier")
+    if octets.isascii() and len(octets) < MAX_SUBIDENTIFIERS:
+        # Every octet is a sub-identifier.
+        return ".".join((_FIRST_TWO[octets[0]], *map(str, octets[1:])))
     if octets[-1] & 0x80:
         raise BerError("object identifier ends within a sub-identifier")
     numbers: list[int] = []
@@ -122,13 +130,20 @@ def oid(octets: bytes) -> str:
             number = 0
         elif number > MAX_SUBIDENTIFIER:
             raise BerError("sub-identifier beyond 32 bits")
-    first = numbers[0]
-    numbers[:1] = (first // 40, first % 40) if first < 80 else (2, first - 80)
+    numbers[:1] = _first_two(numbers[0])
     if len(numbers) > MAX_SUBIDENTIFIERS:
         raise BerError(f"object identifier of {len(numbers)} sub-identifiers")
     if max(numbers) > MAX_SUBIDENTIFIER:
         raise BerError("sub-identifier beyond 32 bits")
     return ".".join(map(str, numbers))
+
+
+def _first_two(number: int) -> tuple[int, int]:
+    """X.690 section 8.19.4: the first sub-identifier holds two."""
+    return divmod(number, 40) if number < 80 else (2, number - 80)
+
+
+_FIRST_TWO = [f"{first}.{second}" for first, second in map(_first_two, range(128))]
 
 
 def write(tag: int, octets: bytes) -> bytes:

@@ -14,12 +14,14 @@ from typing import NamedTuple, Protocol
 from muttd.event import Varbind
 from muttd.wire import ber
 from muttd.wire.ber import BerError
-from muttd.wire.snmp_values import Value, read_value
+from muttd.wire.snmp_values import COUNTER32, COUNTER64, TIME_TICKS, Value, read_value
 
 MAX_VARBINDS = 1024
 """More than any notification of a known MIB holds; it keeps one datagram's event below a few hundred kilobytes."""
 MAX_REMEMBERED_OCTETS = 96
 """Longer bindings are texts, which seldom come again."""
+PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
+"""Types whose values do not come again."""
 
 TRAP_COMMUNITY = "1.3.6.1.6.3.18.1.4"
 """snmpTrapCommunity: a proxy's copy of the community (RFC 3584 section 3.1 (4)); its value is a secret."""
@@ -62,12 +64,18 @@ class Names(Protocol):
     def instance(self, oid: str) -> Label | None: ...
 
 
-class Binding(NamedTuple):
-    """A variable binding as it was read. `varbind` and `word` (`name=value`) are None where its name could not be."""
+Binding = tuple[Varbind | None, str, str | None]
+"""A variable binding as it was read (None where its name cannot be), `name=value`, and what is wrong with it."""
 
-    varbind: Varbind | None
-    word: str | None
-    fault: str | None
+
+class Named(NamedTuple):
+    """An object identifier as text, with its label taken apart."""
+
+    oid: str
+    name: str | None
+    short: str
+    show: Callable[[Value | bytes], str | None] | None
+    secret: bool
 
 
 class Bindings:
@@ -77,79 +85,94 @@ class Bindings:
         self._names = names
         self._capacity = capacity
         self._known: dict[bytes, Binding] = {}
-        self._labels: dict[bytes, tuple[str, Label | None]] = {}
+        self._named: dict[bytes, Named] = {}
 
-    def read_list(self, data: bytes, position: int, end: int, defects: list[str]) -> tuple[list[Varbind], list[str]]:
-        """The bindings of the list at `position`, in order, and each as `name=value`."""
+    def read_all(self, data: bytes, position: int, end: int, defects: list[str]) -> tuple[list[Varbind], list[str]]:
+        """The bindings that fill `position` to `end`, in order, and each as `name=value`."""
         varbinds: list[Varbind] = []
         words: list[str] = []
-        try:
-            position, end = ber.enter(data, position, end, ber.SEQUENCE, what="variable bindings", defects=defects)
-            number = 0
-            while position < end:
-                number += 1
-                if number > MAX_VARBINDS:
-                    defects.append(f"more than {MAX_VARBINDS} variable bindings: the others are only in raw")
-                    break
-                start = position
-                position += 2
-                if position <= end and data[start + 1] < 0x80:
-                    position += data[start + 1]
-                else:
+        number = 0
+        while position < end:
+            number += 1
+            if number > MAX_VARBINDS:
+                defects.append(f"more than {MAX_VARBINDS} variable bindings: the others are only in raw")
+                break
+            start = position
+            position += 2
+            if position <= end and data[start + 1] < 0x80:
+                position += data[start + 1]
+            else:
+                try:
                     _, _, position = ber.announced(data, start, end)
-                if position > end:
-                    defects.append(f"variable binding {number} is cut off")
-                    position = end
-                octets = data[start:position]
-                varbind, word, fault = self._known.get(octets) or self._read(octets)
-                if fault is not None:
-                    defects.append(f"variable binding {number}: {fault}")
-                if varbind is not None and word is not None:
-                    varbinds.append(varbind)
-                    words.append(word)
-        except BerError as fault:
-            defects.append(f"{fault}: the rest is only in raw")
+                except BerError as fault:
+                    defects.append(f"variable binding {number}: {fault}: the rest is only in raw")
+                    break
+            if position > end:
+                defects.append(f"variable binding {number} is cut off")
+                position = end
+            octets = data[start:position]
+            varbind, word, flaw = self._known.get(octets) or self._read(octets)
+            if flaw is not None:
+                defects.append(f"variable binding {number}: {flaw}")
+            if varbind is not None:
+                varbinds.append(varbind)
+                words.append(word)
         return varbinds, words
 
     def _read(self, octets: bytes) -> Binding:
-        binding = self._binding(octets)
-        if len(octets) <= MAX_REMEMBERED_OCTETS:
-            if len(self._known) >= self._capacity:
-                self._known.clear()
-            self._known[octets] = binding
-        return binding
-
-    def _binding(self, octets: bytes) -> Binding:
+        """One binding, from its tag on."""
+        length = len(octets)
         try:
-            tag, start, stop = ber.announced(octets, 0, len(octets))
-            if tag != ber.SEQUENCE:
-                raise BerError(f"tag 0x{tag:02x} in place of 0x30")  # noqa: TRY301 # one handler for all that ends here
-            name, position = ber.content(octets, start, min(stop, len(octets)), ber.OBJECT_IDENTIFIER, "name")
-            oid, label = self._labels.get(name) or self._label(name)
+            # Where all lengths have one octet and fit, they are read in line: this is what a new binding costs.
+            if (
+                length > 5
+                and octets[0] == ber.SEQUENCE
+                and octets[1] == length - 2
+                and octets[2] == ber.OBJECT_IDENTIFIER
+            ):
+                position = 4 + octets[3]
+                name = octets[4:position]
+            else:
+                tag, start, stop = ber.announced(octets, 0, length)
+                if tag != ber.SEQUENCE:
+                    return None, "", f"tag 0x{tag:02x} in place of 0x30"
+                name, position = ber.content(octets, start, min(stop, length), ber.OBJECT_IDENTIFIER, "name")
+            named = self._named.get(name) or self._name(name)
         except BerError as fault:
-            return Binding(None, None, str(fault))
-        known, short, show = (label.name, label.short, label.show) if label else (None, oid, None)
-        if oid.startswith(TRAP_COMMUNITY):
-            return Binding(Varbind(oid, "OctetString", MASK, known), f"{short}={MASK}", None)
+            return None, "", str(fault)
+        if named.secret:
+            return Varbind(named.oid, "OctetString", MASK, named.name), f"{named.short}={MASK}", None
+        return self._value(octets, position, named)
+
+    def _value(self, octets: bytes, position: int, named: Named) -> Binding:
+        oid, name, short, show, _ = named
         try:
             tag, start, stop = ber.element(octets, position, len(octets))
             content = octets[start:stop]
             kind, value = read_value[tag](content)
         except (BerError, KeyError) as error:
-            fault = str(error) if isinstance(error, BerError) else f"tag 0x{tag:02x} is no SNMP type"
-            return Binding(Varbind(oid, "Unknown", octets[position:].hex(":"), known), f"{short}=?", fault)
+            flaw = str(error) if isinstance(error, BerError) else f"tag 0x{tag:02x} is no SNMP type"
+            return Varbind(oid, "Unknown", octets[position:].hex(":"), name), f"{short}=?", flaw
         display = show(content if tag == ber.OCTET_STRING else value) if show else None
         word = f"{short}={display or (kind if value is None else value)}"
         spare = len(octets) - stop
-        return Binding(
-            Varbind(oid, kind, value, known, display), word, f"{spare} octets behind the value" if spare else None
-        )
+        binding = Varbind(oid, kind, value, name, display), word, f"{spare} octets behind the value" if spare else None
+        if tag not in PASSING and len(octets) <= MAX_REMEMBERED_OCTETS:
+            if len(self._known) >= self._capacity:
+                self._known.clear()
+            self._known[octets] = binding
+        return binding
 
-    def _label(self, name: bytes) -> tuple[str, Label | None]:
-        """The dotted text of an object identifier's octets and its label. Raises BerError where they are none."""
-        oid = ber.oid(name)
-        labelled = oid, self._names.instance(oid) if self._names else None
-        if len(self._labels) >= self._capacity:
-            self._labels.clear()
-        self._labels[name] = labelled
-        return labelled
+    def _name(self, octets: bytes) -> Named:
+        """An object identifier's octets as text and with its label. Raises BerError where they are none."""
+        oid = ber.oid(octets)
+        label = self._names.instance(oid) if self._names else None
+        secret = oid.startswith(TRAP_COMMUNITY)
+        if label:
+            named = Named(oid, label.name, label.short, label.show, secret)
+        else:
+            named = Named(oid, None, oid, None, secret)
+        if len(self._named) >= self._capacity:
+            self._named.clear()
+        self._named[octets] = named
+        return named

@@ -79,7 +79,7 @@ def _trap_v2(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
     request_id, position = ber.number(data, start, stop, "request-id")
     _, position = ber.number(data, position, stop, "error-status")
     _, position = ber.number(data, position, stop, "error-index")
-    varbinds, words = bindings.read_list(data, position, stop, defects)
+    varbinds, words = _read_list(data, position, stop, bindings, defects)
     uptime, trap_oid, leading = _headers(varbinds, defects)
     enterprise = agent_address = None
     for varbind in varbinds[-3:]:  # RFC 3584 section 3.1 (4): the three that a proxy appends
@@ -110,7 +110,7 @@ def _trap_v1(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
     specific, position = ber.number(data, position, stop, "specific-trap")
     octets, position = ber.content(data, position, stop, TIME_TICKS, "time-stamp")
     uptime = unsigned(octets, 32)
-    varbinds, words = bindings.read_list(data, position, stop, defects)
+    varbinds, words = _read_list(data, position, stop, bindings, defects)
     return Notification(
         pdu="trap",
         trap_oid=_translated(enterprise, generic, specific, defects),
@@ -122,6 +122,18 @@ def _trap_v1(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
         specific_trap=specific,
         agent_address=agent_address,
     )
+
+
+def _read_list(
+    data: bytes, position: int, stop: int, bindings: Bindings, defects: list[str]
+) -> tuple[list[Varbind], list[str]]:
+    """The variable bindings of a PDU; none where there is no list of them."""
+    try:
+        position, stop = ber.enter(data, position, stop, ber.SEQUENCE, what="variable bindings", defects=defects)
+    except BerError as fault:
+        defects.append(str(fault))
+        return [], []
+    return bindings.read_all(data, position, stop, defects)
 
 
 def _translated(enterprise: str, generic: int, specific: int, defects: list[str]) -> str | None:

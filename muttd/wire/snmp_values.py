@@ -21,6 +21,7 @@ COUNTER32 = 0x41
 GAUGE32 = 0x42
 TIME_TICKS = 0x43
 OPAQUE = 0x44
+COUNTER64 = 0x46
 
 
 def text_or_hex(octets: bytes) -> str:
@@ -136,7 +137,7 @@ read_value: dict[int, Callable[[bytes], TypedValue]] = {
     TIME_TICKS: _time_ticks,
     OPAQUE: _opaque,
     0x45: _octet_string,  # NsapAddress, RFC 1442
-    0x46: _counter64,
+    COUNTER64: _counter64,
     0x47: _gauge32,  # UInteger32, RFC 1442
     0x80: _valueless("noSuchObject"),
     0x81: _valueless("noSuchInstance"),
