@@ -125,10 +125,11 @@ class Bindings:
         try:
             # Where all lengths have one octet and fit, they are read in line: this is what a new binding costs.
             if (
-                length > 5
+                5 < length < 0x82
                 and octets[0] == ber.SEQUENCE
                 and octets[1] == length - 2
                 and octets[2] == ber.OBJECT_IDENTIFIER
+                and octets[3] < length - 5
             ):
                 position = 4 + octets[3]
                 name = octets[4:position]
