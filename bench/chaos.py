@@ -155,7 +155,7 @@ heartbeat_interval = 1
         self.happened["stop postgres"] += 1
 
     def upset_moog(self) -> None:
-        behaviour = self.random.choice(
+        behaviour: dict[str, Any] = self.random.choice(
             [{"status": 500}, {"status": 429}, {"body": "html"}, {"delay": 2.0}, {"status": 503}]
         )
         with suppress(OSError):

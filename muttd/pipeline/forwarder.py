@@ -23,7 +23,7 @@ from muttd.event import Alert, decode_alert, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline import payload
 from muttd.pipeline.moog import Moog, Target, check
-from muttd.pipeline.outage import pause
+from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.budget import Circuit
 from muttd.pipeline.queue.lanes import FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries
 from muttd.pipeline.queue.lists import Worker
@@ -45,8 +45,6 @@ _LOOK_AGAIN = 1.0
 """Seconds after which the lanes are looked at again without a cause: other forwarders fill and free them too."""
 _NO_ROOM_PAUSE = 0.02
 """Seconds until sorting is tried again while the lanes are full."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-"""Seconds between two tries while Redis is away."""
 _UNREADABLE_KEPT = 65536
 """Characters kept of an element of the alert list that is no alert."""
 
@@ -87,7 +85,7 @@ class Forwarder:
         self._settling = asyncio.Lock()  # one connection for all that ends: the pool is smaller than the concurrency
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
-        self._redis_away = False
+        self._outage = Outage("alerts wait")
         self._held_back = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -253,19 +251,18 @@ class Forwarder:
             endings, self._endings = self._endings, []
             if not endings:  # they went along
                 return
-            pause = _FIRST_PAUSE
             give_up = time.monotonic() + self._target.timeout + LEASE_MARGIN
             while True:
                 try:
                     gone = await self._lanes.settle(*endings)
                 except FAULTS as error:
-                    self._say_away(error)
+                    seconds = self._outage.failed(f"Redis is away ({error})")
                     if time.monotonic() > give_up:
                         log.warning("%d deliveries could not be noted; they will be repeated", len(endings))
                         return
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, _LONGEST_PAUSE)
+                    await asyncio.sleep(seconds)
                 else:
+                    self._outage.over()
                     self._metrics.dlq_overflow.inc(sum(count for count in gone if count > 0))
                     return
 
@@ -278,24 +275,14 @@ class Forwarder:
                 await pause(stop, interval)
 
     async def _again_while_away(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]]) -> None:
-        pause = _FIRST_PAUSE
         while not stop.is_set():
             try:
                 await step()
             except FAULTS as error:
-                self._say_away(error)
-                await pause(stop, pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                await pause(stop, self._outage.failed(f"Redis is away ({error})"))
             else:
-                if self._redis_away:
-                    log.warning("Redis answers again")
-                    self._redis_away = False
+                self._outage.over()
                 return
-
-    def _say_away(self, error: Exception) -> None:
-        if not self._redis_away:
-            log.warning("Redis is away (%s); alerts wait", error)
-            self._redis_away = True
 
 
 def _place(item: bytes) -> "str | DeadLetter":
