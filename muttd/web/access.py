@@ -11,12 +11,14 @@ import hmac
 import logging
 import math
 import time
-from typing import Final, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from muttd.pipeline.queue.sessions import ABSOLUTE, Session, Sessions
+from muttd.store.config import Actor
 from muttd.web.problems import Handler, ProblemError
 from muttd.web.throttle import Throttle
 
@@ -31,6 +33,8 @@ ROUTE_ROLES: Final = web.AppKey("route_roles", dict[tuple[str, str], Role | None
 
 _KEY_LIMIT: Final = 512
 """Characters of a key that is looked at."""
+_REASON_LIMIT: Final = 500
+"""Characters kept of why something was changed."""
 _SAFE_METHODS: Final = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -168,3 +172,11 @@ def check_same_origin(request: web.Request) -> None:
         foreign = origin is not None and urlsplit(origin).netloc != request.host
     if foreign:
         raise ProblemError(403, "Another site asked for this.")
+
+
+def actor(request: web.Request, values: Mapping[str, Any] | None = None) -> Actor:
+    """Who changes something, for the record; the reason stands in `values`."""
+    reason = (values or {}).get("reason")
+    return Actor(
+        request[PRINCIPAL].name, request.remote or "", reason[:_REASON_LIMIT] if isinstance(reason, str) else None
+    )

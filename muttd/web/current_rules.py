@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 
+from muttd.event import Event
 from muttd.rules import Rule, RuleSet
 from muttd.store import RuleTables, Store
 
@@ -47,3 +48,20 @@ class CurrentRules:
         await self._store.listen_for_rule_changes(
             self.forget, lambda reason: log.warning("rule changes are not seen: %s", reason)
         )
+
+
+def told(ruleset: RuleSet, event: Event) -> dict[str, object]:
+    """What `ruleset` makes of `event`: the decision and how it comes about, in the API's form."""
+    decision, explanation = ruleset.decide(event), ruleset.explain(event)
+    rule = decision.rule
+    return {
+        "decision": {
+            "rule": None if rule is None else {"id": rule.id, "name": rule.name},
+            "handling": decision.handling,
+            "team": decision.team,
+            "environment": decision.environment,
+            "forwarded": decision.forwarded,
+        },
+        "matched": explanation.matched,
+        "missed": explanation.missed,
+    }

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from muttd.event import Event, decode
+from muttd.event import decode
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.lanes import Fact
-from muttd.rules import FORWARDED, Explanation
+from muttd.rules import FORWARDED
 from muttd.store import AuditEntry, Store
 from muttd.web.answers import answer
-from muttd.web.current_rules import CurrentRules
+from muttd.web.current_rules import CurrentRules, told
 from muttd.web.filters import cursor, search
 from muttd.web.problems import ProblemError
 
@@ -46,31 +46,13 @@ class EventsApi:
             event = decode(bytes(entry.event))
         except msgspec.DecodeError:
             raise ProblemError(409, "This event was stored by another version and cannot be read any more.") from None
-        return answer(await explained(self._rules, event))
+        return answer(told(await self._rules.get(), event))
 
     async def _entry(self, request: web.Request) -> AuditEntry:
         entry = await self._store.get_event(request.match_info["id"])
         if entry is None:
             raise ProblemError(404, "There is no such event in the audit log (any more).")
         return entry
-
-
-async def explained(rules: CurrentRules, event: Event) -> dict[str, object]:
-    """What the rules in force make of `event`: the decision and how it comes about."""
-    ruleset = await rules.get()
-    decision = ruleset.decide(event)
-    explanation: Explanation = ruleset.explain(event)
-    return {
-        "decision": {
-            "rule": decision.rule and {"id": decision.rule.id, "name": decision.rule.name},
-            "handling": decision.handling,
-            "team": decision.team,
-            "environment": decision.environment,
-            "forwarded": decision.forwarded,
-        },
-        "matched": explanation.matched,
-        "missed": explanation.missed,
-    }
 
 
 def _row(entry: AuditEntry, facts: Mapping[str, Fact]) -> dict[str, Any]:

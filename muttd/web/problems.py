@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC
 from http import HTTPStatus
 
 import orjson
 from aiohttp import web
 
 from muttd.errors import MuttError, UnavailableError
+from muttd.store.config import AlreadyThereError, ChangedMeanwhileError, NotThereError
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,16 @@ def unavailable(error: UnavailableError) -> ProblemError:
     return ProblemError(503, detail, headers={"Retry-After": _RETRY_AFTER})
 
 
+def _conflict(error: AlreadyThereError | NotThereError | ChangedMeanwhileError) -> ProblemError:
+    if isinstance(error, NotThereError):
+        return ProblemError(404, "It is not there (any more).")
+    if isinstance(error, AlreadyThereError):
+        return ProblemError(409, "There is one with this name already.")
+    who = error.by or "somebody, not through the API,"
+    when = f" at {error.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if error.at else ""
+    return ProblemError(412, f"It is not what you have seen: {who} changed it{when}. Look at it again.")
+
+
 @web.middleware
 async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Whatever a handler raises becomes an answer; a fault of ours is logged with its traceback."""
@@ -71,6 +83,8 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     except UnavailableError as error:
         log.warning("%s %s: %s", request.method, request.path, error)
         return unavailable(error).response()
+    except (AlreadyThereError, NotThereError, ChangedMeanwhileError) as error:
+        return _conflict(error).response()
     except MuttError as error:
         log.warning("%s %s: %s", request.method, request.path, error)
         return ProblemError(422, "The database refused a value; the log says which.").response()

@@ -7,16 +7,21 @@ from typing import Final
 
 from aiohttp import web
 
+from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
 from muttd.web.access import ROUTE_ROLES, Access, Role
+from muttd.web.changes import ChangesApi
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
 from muttd.web.events import EventsApi
+from muttd.web.hosts import HostsApi
 from muttd.web.pages import VIEWS, Pages, protect
 from muttd.web.problems import as_problems
 from muttd.web.pulse import Pulse
+from muttd.web.rules import RulesApi
+from muttd.web.trials import TrialsApi
 
 _BODY_LIMIT: Final = 262_144
 """Bytes of a request's body: a rule at its largest has some 10,000."""
@@ -45,6 +50,8 @@ def web_application(
     pages = Pages(access)
     dashboard = DashboardApi(pulse)
     events = EventsApi(store, board, rules)
+    rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store)
+    trials = TrialsApi(store, rules, event_ids())
 
     routes: list[_Route] = [
         *(("GET", path, None, pages.view) for path in VIEWS),
@@ -57,16 +64,32 @@ def web_application(
         ("GET", "/api/v1/audit-logs", "viewer", events.page),
         ("GET", "/api/v1/events/{id}", "viewer", events.one),
         ("GET", "/api/v1/events/{id}/explain", "viewer", events.explain),
+        ("GET", "/api/v1/rules", "viewer", rule_table.listed),
+        ("POST", "/api/v1/rules", "editor", rule_table.create),
+        ("POST", "/api/v1/rules/test", "viewer", trials.rules),
+        ("GET", "/api/v1/rules/{id}", "viewer", rule_table.one),
+        ("PUT", "/api/v1/rules/{id}", "editor", rule_table.change),
+        ("DELETE", "/api/v1/rules/{id}", "editor", rule_table.delete),
+        ("POST", "/api/v1/test-regex", "viewer", trials.regex),
+        ("POST", "/api/v1/cache/reload", "editor", rule_table.reload),
+        ("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts),
+        ("POST", "/api/v1/dev-hosts", "editor", hosts.add_host),
+        ("DELETE", "/api/v1/dev-hosts/{hostname:.+}", "editor", hosts.delete_host),
+        ("GET", "/api/v1/teams", "viewer", hosts.teams),
+        ("POST", "/api/v1/teams", "editor", hosts.add_team),
+        ("PUT", "/api/v1/teams/{hostname:.+}", "editor", hosts.change_team),
+        ("DELETE", "/api/v1/teams/{hostname:.+}", "editor", hosts.delete_team),
+        ("GET", "/api/v1/changes", "viewer", changes.page),
+        ("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert),
     ]
     application = web.Application(middlewares=[as_problems, access.guard], client_max_size=_BODY_LIMIT)
-    for method, path, _, endpoint in routes:
-        if method == "GET":
-            application.router.add_get(path, endpoint)  # takes HEAD too
-        else:
-            application.router.add_route(method, path, endpoint)
     # What runtime.observe adds has no secrets, and probes have no key.
-    open_to_all: dict[tuple[str, str], Role | None] = {("GET", "/health"): None, ("GET", "/metrics"): None}
-    application[ROUTE_ROLES] = open_to_all | {(method, path): role for method, path, role, _ in routes}
+    needed: dict[tuple[str, str], Role | None] = {("GET", "/health"): None, ("GET", "/metrics"): None}
+    for method, path, role, endpoint in routes:
+        added = application.router.add_route(method, path, endpoint)
+        assert added.resource is not None
+        needed[method, added.resource.canonical] = role
+    application[ROUTE_ROLES] = needed
     application.on_response_prepare.append(protect)
     application.cleanup_ctx.append(_running(pulse.run, rules.watch))
     return application
@@ -75,7 +98,7 @@ def web_application(
 def _running(*tasks: Callable[[], Awaitable[None]]) -> Callable[[web.Application], AsyncIterator[None]]:
     """`tasks` run while the application does. One that ends by a fault of ours is logged and started again."""
 
-    async def context(_: web.Application) -> AsyncIterator[None]:
+    async def context(_application: web.Application) -> AsyncIterator[None]:
         running = {asyncio.create_task(_for_ever(task)) for task in tasks}
         yield
         while running:  # asyncio.wait_for of Python 3.11 may swallow a cancellation that comes with a result

@@ -1,0 +1,280 @@
+"""The configuration that people change: rules, development hosts, teams; and the record of every change.
+
+Promises: a change and its record are one transaction. A change that was meant for an older version of a row is refused.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+import msgspec
+import orjson
+
+from muttd.errors import MuttError
+from muttd.rules import Rule
+from muttd.store.connection import Store
+
+_ROWS_LIMIT: Final = 20_000
+"""Rows of one table that are listed: ten times what anybody has."""
+_CHANGES_LIMIT: Final = 500
+
+
+class AlreadyThereError(MuttError):
+    """A row with this key exists."""
+
+
+class NotThereError(MuttError):
+    """No row has this key (any more)."""
+
+
+class ChangedMeanwhileError(MuttError):
+    """The row is not what the caller thought it was. `by` and `at` say who changed it last, where that is known."""
+
+    def __init__(self, by: str | None, at: datetime | None) -> None:
+        super().__init__(f"changed meanwhile by {by or 'somebody'}")
+        self.by = by
+        self.at = at
+
+
+class Actor(NamedTuple):
+    """Who changes something."""
+
+    name: str
+    address: str
+    reason: str | None = None
+
+
+class Row(NamedTuple):
+    """One row as JSON values, and what tells this version of it from others."""
+
+    content: dict[str, Any]
+    version: str
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of config_audit."""
+
+    id: int
+    changed_at: datetime
+    actor: str
+    address: str
+    subject: str
+    subject_id: str
+    action: str
+    reason: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class Table(NamedTuple):
+    """What is special about one table. All names are ours: they stand in SQL text."""
+
+    name: str
+    key: str
+    key_type: str
+    subject: str
+    columns: tuple[str, ...]
+    order: str
+
+
+RULES: Final = Table(
+    "alert_rules",
+    "id",
+    "bigint",
+    "rule",
+    tuple(name for name in Rule.__struct_fields__ if name != "id"),
+    "priority, id",
+)
+DEVELOPMENT_HOSTS: Final = Table(
+    "development_hosts", "hostname", "text", "development_host", ("hostname", "note"), "hostname"
+)
+TEAMS: Final = Table(
+    "device_teams", "hostname", "text", "team", ("hostname", "team_assignment", "note"), "team_assignment, hostname"
+)
+TABLES: Final[Mapping[str, Table]] = {table.subject: table for table in (RULES, DEVELOPMENT_HOSTS, TEAMS)}
+
+
+class Config:
+    """One table for people. Keys are text here, also those of rules.
+
+    Besides UnavailableError, a method raises RefusedRowsError for a value that PostgreSQL cannot hold.
+    """
+
+    def __init__(self, store: Store, table: Table) -> None:
+        self._store = store
+        self._table = table
+
+    async def rows(self) -> list[Row]:
+        """All rows, in the table's order."""
+        async with self._store.connection() as connection:
+            found = await connection.fetch(
+                f"SELECT to_jsonb(row)::text FROM {self._table.name} row "  # noqa: S608  # our names
+                f"ORDER BY {self._table.order} LIMIT {_ROWS_LIMIT}"
+            )
+        return [_row(one[0]) for one in found]
+
+    async def get(self, key: str) -> Row:
+        """The row of `key`. Raises NotThereError."""
+        async with self._store.connection() as connection:
+            return await self._find(connection, key)
+
+    async def create(self, values: Mapping[str, object], actor: Actor) -> Row:
+        """A new row. `values`: all columns, and the key where it is given. Raises AlreadyThereError."""
+        async with self._changing() as connection:
+            row = await self._insert(connection, values)
+            await self._record(connection, "create", actor, None, row)
+            return row
+
+    async def update(self, key: str, values: Mapping[str, object], actor: Actor, version: str | None = None) -> Row:
+        """The row of `key` with `values` in the place of what they name.
+
+        `version` is the one that the caller has seen, None for any. Raises NotThereError, ChangedMeanwhileError, and
+        AlreadyThereError where the key itself is changed into one that exists.
+        """
+        async with self._changing() as connection:
+            before = await self._find(connection, key, version)
+            row = await self._replace(connection, key, {**before.content, **values})
+            if row != before:
+                await self._record(connection, "update", actor, before, row)
+            return row
+
+    async def delete(self, key: str, actor: Actor, version: str | None = None) -> Row:
+        """Deletes the row of `key`; what it was. Raises as `update`."""
+        async with self._changing() as connection:
+            before = await self._find(connection, key, version)
+            await connection.execute(f"DELETE FROM {self._table.name} WHERE {self._where()}", key)  # noqa: S608  # our names
+            await self._record(connection, "delete", actor, before, None)
+            return before
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[asyncpg.Connection]:
+        async with self._store.connection() as connection:
+            try:
+                async with connection.transaction():
+                    yield connection
+            except asyncpg.UniqueViolationError:
+                raise AlreadyThereError("a row with this key exists") from None
+
+    def _where(self) -> str:
+        return f"{self._table.key} = $1::text::{self._table.key_type}"
+
+    async def _find(self, connection: asyncpg.Connection, key: str, version: str | None = None) -> Row:
+        text = await connection.fetchval(
+            f"SELECT to_jsonb(row)::text FROM {self._table.name} row WHERE {self._where()} FOR UPDATE",  # noqa: S608  # our names
+            key,
+        )
+        if text is None:
+            raise NotThereError(f"{self._table.subject} {key} is not there")
+        row = _row(text)
+        if version is not None and version != row.version:
+            last = await connection.fetchrow(
+                "SELECT actor, changed_at FROM config_audit WHERE subject = $1 AND subject_id = $2 "
+                "ORDER BY id DESC LIMIT 1",
+                *(self._table.subject, key),
+            )
+            raise ChangedMeanwhileError(last and last["actor"], last and last["changed_at"])
+        return row
+
+    async def _insert(self, connection: asyncpg.Connection, values: Mapping[str, object]) -> Row:
+        columns = ", ".join(name for name in dict.fromkeys((self._table.key, *self._table.columns)) if name in values)
+        text = await connection.fetchval(
+            f"INSERT INTO {self._table.name} AS row ({columns}) "  # noqa: S608  # our names, values are parameters
+            f"SELECT {columns} FROM jsonb_populate_record(NULL::{self._table.name}, $1::text::jsonb) "
+            "RETURNING to_jsonb(row)::text",
+            orjson.dumps(values).decode(),
+        )
+        return _row(text)
+
+    async def _replace(self, connection: asyncpg.Connection, key: str, values: Mapping[str, object]) -> Row:
+        columns = ", ".join(self._table.columns)
+        text = await connection.fetchval(
+            f"UPDATE {self._table.name} AS row SET ({columns}) = "  # noqa: S608  # our names, values are parameters
+            f"(SELECT {columns} FROM jsonb_populate_record(NULL::{self._table.name}, $2::text::jsonb)) "
+            f"WHERE {self._where()} RETURNING to_jsonb(row)::text",
+            key,
+            orjson.dumps(values).decode(),
+        )
+        return _row(text)
+
+    async def _record(
+        self, connection: asyncpg.Connection, action: str, actor: Actor, before: Row | None, after: Row | None
+    ) -> None:
+        shown = after or before
+        assert shown is not None
+        await _add(
+            connection,
+            (self._table.subject, str(shown.content[self._table.key]), action),
+            actor,
+            before and before.content,
+            after and after.content,
+        )
+
+
+async def record(store: Store, about: tuple[str, str, str], actor: Actor, after: Mapping[str, object]) -> None:
+    """Records a change of something that is not in PostgreSQL; `about`: subject, its id, action."""
+    async with store.connection() as connection:
+        await _add(connection, about, actor, None, dict(after))
+
+
+async def _add(
+    connection: asyncpg.Connection,
+    about: tuple[str, str, str],
+    actor: Actor,
+    before: dict[str, Any] | None,
+    after: dict[str, Any] | None,
+) -> None:
+    await connection.execute(
+        "INSERT INTO config_audit (actor, address, reason, subject, subject_id, action, before, after) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7::text::jsonb, $8::text::jsonb)",
+        *(actor.name, actor.address, actor.reason, *about),
+        None if before is None else orjson.dumps(before).decode(),
+        None if after is None else orjson.dumps(after).decode(),
+    )
+
+
+async def changes(
+    store: Store,
+    *,
+    subject: str | None = None,
+    subject_id: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Change]:
+    """The newest changes first, those before change `before`; of one subject where it is given."""
+    async with store.connection() as connection:
+        found = await connection.fetch(
+            f"SELECT {_CHANGE_COLUMNS} FROM config_audit WHERE ($1::text IS NULL OR subject = $1) "  # noqa: S608  # our names
+            "AND ($2::text IS NULL OR subject_id = $2) AND ($3::bigint IS NULL OR id < $3) ORDER BY id DESC LIMIT $4",
+            *(subject, subject_id, before, max(1, min(limit, _CHANGES_LIMIT))),
+        )
+    return [_change(one) for one in found]
+
+
+async def change(store: Store, number: int) -> Change:
+    """One change. Raises NotThereError."""
+    async with store.connection() as connection:
+        found = await connection.fetchrow(f"SELECT {_CHANGE_COLUMNS} FROM config_audit WHERE id = $1", number)  # noqa: S608  # our names
+    if found is None:
+        raise NotThereError(f"change {number} is not there")
+    return _change(found)
+
+
+_CHANGE_COLUMNS: Final = ", ".join(Change.__struct_fields__)
+
+
+def _change(found: asyncpg.Record) -> Change:
+    rows = {name: orjson.loads(found[name]) if found[name] else None for name in ("before", "after")}
+    return Change(**{**found, **rows})
+
+
+def _row(text: str) -> Row:
+    return Row(orjson.loads(text), hashlib.sha256(text.encode()).hexdigest()[:16])
+
+
+async def announce(store: Store) -> None:
+    """Makes all alerters load the rules again, as if one had changed."""
+    async with store.connection() as connection:
+        await connection.execute("SELECT pg_notify('mutt_rules', 'reload')")
