@@ -111,12 +111,10 @@ DECLARE
     first date := date_trunc('month', month)::date;
     partition text := 'event_audit_log_' || to_char(first, 'YYYY_MM');
 BEGIN
-    IF to_regclass(partition) IS NOT NULL THEN
-        RETURN NULL;
-    END IF;
-    -- Two at once: the second waits here and then finds it made.
+    -- Two at once: the second waits here. It must then ask pg_class: to_regclass would answer from before the wait.
     PERFORM pg_advisory_xact_lock(hashtext('mutt create_monthly_partition'));
-    IF to_regclass(partition) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_class WHERE relname = partition AND relnamespace =
+                   (SELECT relnamespace FROM pg_class WHERE oid = 'event_audit_log'::regclass)) THEN
         RETURN NULL;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE event_audit_log INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)',

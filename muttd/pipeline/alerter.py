@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ from muttd.event import Alert, encode, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
-from muttd.pipeline.deciding import Decided, decide_batch
+from muttd.pipeline.deciding import AsRecorded, Decided, decide_batch
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.lists import Batch, Worker
@@ -199,8 +200,12 @@ class Alerter:
 
     async def _decide(self, batch: Batch, rules: RuleSet) -> tuple[Outcome, Decided]:
         now = datetime.now(UTC)
-        decided = decide_batch(batch.items, rules, self._kinds, now, audit_unmatched=self._audit_unmatched)
+        decide = partial(decide_batch, batch.items, kinds=self._kinds, now=now, audit_unmatched=self._audit_unmatched)
+        decided = decide(rules=rules)
         written = await self._trail.write(batch.id, decided.rows)
+        if written is not None and not written.new:
+            recorded = await self._trail.recorded(decided.rows)
+            decided = decide(rules=AsRecorded(recorded, rules))
         if written is None:
             waiting, waiting_rows = deferred(batch.id, decided.rows), len(decided.rows)
         else:

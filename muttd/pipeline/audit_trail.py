@@ -17,7 +17,7 @@ from muttd.pipeline.deciding import dead_letter
 from muttd.pipeline.outage import Outage
 from muttd.pipeline.queue.lists import Batch, Worker
 from muttd.pipeline.queue.outcomes import FAULTS, Outcomes
-from muttd.store import AuditRow, Store, Written
+from muttd.store import AuditRow, Recorded, Store, Written
 
 _WRITE_LIMIT = 5.0
 """Seconds for the transaction of one batch: a checkpoint on a slow disk included."""
@@ -78,6 +78,13 @@ class AuditTrail:
         except (UnavailableError, TimeoutError) as error:
             self._fail(error)
             return None
+
+    async def recorded(self, rows: Sequence[AuditRow]) -> dict[str, Recorded]:
+        """What was decided about these events when their batch was written; nothing where PostgreSQL just went away."""
+        with contextlib.suppress(UnavailableError, TimeoutError):
+            async with asyncio.timeout(_WRITE_LIMIT):
+                return await self._store.recorded([row[3] for row in rows])
+        return {}
 
     async def drain(self) -> None:
         """Writes what waits in the backlog whenever PostgreSQL is there, until it is cancelled."""

@@ -1,18 +1,19 @@
 """A batch of list elements in, everything that it leads to out. Pure but for what it remembers to be faster."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from muttd.event import Alert, Event, decode, encode
 from muttd.pipeline.queue.outcomes import About, Unhandled
 from muttd.pipeline.unhandled import Kinds, subject, template
-from muttd.rules import Decision, RuleSet
-from muttd.store import AuditRow
+from muttd.rules import FORWARDED, Decision, Rule, RuleSet
+from muttd.store import AuditRow, Recorded
 
 _DEVICE_BEHIND = timedelta(days=7)
 """A relay may hold events back for some days; a clock that is further behind is wrong."""
@@ -83,8 +84,45 @@ def dead_letter(item: bytes, reason: str, now: datetime) -> bytes:
     )
 
 
+class Decides(Protocol):
+    """A RuleSet, or the memory of one."""
+
+    def decide(self, event: Event) -> Decision:
+        """What is done with the event."""
+
+
+class AsRecorded:
+    """Decides as the audit log says it was decided before; what is not in it, by the rules of today.
+
+    For a batch that was written down and then lost its alerter: its alerts must say what its audit rows say, also
+    where the rules have changed since.
+    """
+
+    def __init__(self, recorded: Mapping[str, Recorded], rules: RuleSet) -> None:
+        self._recorded = recorded
+        self._rules = rules
+
+    def decide(self, event: Event) -> Decision:
+        """What is done with the event."""
+        found = self._recorded.get(event.id)
+        if found is None:
+            return self._rules.decide(event)
+        rule = None
+        if found.rule_id is not None:
+            today = next((rule for rule in self._rules.rules if rule.id == found.rule_id), None)
+            rule = Rule(
+                id=found.rule_id,
+                name=found.rule_name,
+                match_type="contains",
+                prod_handling=found.handling,
+                dev_handling=found.handling,
+                moog_severity=None if today is None else today.moog_severity,
+            )
+        return Decision(rule, found.handling, found.team, found.environment, found.handling in FORWARDED)
+
+
 def decide_batch(
-    items: Sequence[bytes], rules: RuleSet, kinds: Kinds, now: datetime, *, audit_unmatched: bool
+    items: Sequence[bytes], rules: Decides, kinds: Kinds, now: datetime, *, audit_unmatched: bool
 ) -> Decided:
     """Decides every element; one that cannot be decided becomes a dead letter and leaves the others alone."""
     decided = Decided()

@@ -1,6 +1,6 @@
 """The one room that speaks PostgreSQL: every SQL statement outside `sql/` is here, and asyncpg nowhere else."""
 
-from muttd.store.audit import AuditRow, Written
+from muttd.store.audit import AuditRow, Recorded, Written
 from muttd.store.connection import Store
 from muttd.store.migrate import load_sample, migrate
 from muttd.store.rules import RuleTables
@@ -9,6 +9,7 @@ from muttd.store.search import AuditEntry, Search
 __all__ = [
     "AuditEntry",
     "AuditRow",
+    "Recorded",
     "RuleTables",
     "Search",
     "Store",

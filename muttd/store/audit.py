@@ -7,6 +7,7 @@ from typing import NamedTuple
 import asyncpg
 import msgspec
 
+from muttd.event import Environment
 from muttd.store.faults import RefusedRowsError, translated
 
 AuditRow = tuple[
@@ -41,6 +42,26 @@ class Written(NamedTuple):
     """False where an earlier call had written them already."""
     refused: list[tuple[int, str]]
     """Position in the batch and reason, of rows that PostgreSQL refused. Remembered with the batch."""
+
+
+class Recorded(NamedTuple):
+    """What the audit log says was decided about an event."""
+
+    rule_id: int | None
+    rule_name: str | None
+    handling: str
+    team: str
+    environment: Environment
+
+
+async def recorded(connection: asyncpg.Connection, event_ids: Sequence[str]) -> dict[str, Recorded]:
+    """See Store.recorded."""
+    rows = await connection.fetch(
+        "SELECT event_id::text, rule_id, rule_name, handling, team, environment FROM event_audit_log "
+        "WHERE event_id = ANY ($1::text[]::uuid[])",
+        list(event_ids),
+    )
+    return {row[0]: Recorded(*row[1:]) for row in rows}
 
 
 async def write(connection: asyncpg.Connection, batch_id: str, rows: Sequence[AuditRow]) -> Written:

@@ -44,7 +44,7 @@ class Store:
         )
 
     async def open(self) -> None:
-        """Prepares the pool, with `min_size` connections where PostgreSQL is there. Waits for nobody: it may be away."""
+        """Prepares the pool, with `min_size` connections where PostgreSQL is there: it may be away."""
         await self._pool
         with contextlib.suppress(UnavailableError):
             async with contextlib.AsyncExitStack() as connections:
@@ -83,6 +83,11 @@ class Store:
         """
         async with self.connection() as connection:
             return await audit.write(connection, batch_id, rows)
+
+    async def recorded(self, event_ids: Sequence[str]) -> dict[str, audit.Recorded]:
+        """What the audit log says was decided about these events, by id; nothing about those that are not in it."""
+        async with self.connection() as connection:
+            return await audit.recorded(connection, event_ids)
 
     async def forget_batches(self, days: float) -> int:
         """Forgets batch ids older than `days`: call it when nothing of that age can come back. How many."""

@@ -27,9 +27,9 @@ class RuleTables(msgspec.Struct, frozen=True):
 async def load(connection: asyncpg.Connection) -> RuleTables:
     """All three tables, inactive rules left out."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        rules = await connection.fetch(f"SELECT {_COLUMNS} FROM alert_rules WHERE is_active")  # noqa: S608  # our column names
-        hosts = await connection.fetch("SELECT hostname FROM development_hosts")
-        teams = await connection.fetch("SELECT hostname, team_assignment FROM device_teams")
+        rules = await connection.fetch(f"SELECT {_COLUMNS} FROM alert_rules WHERE is_active ORDER BY id")  # noqa: S608  # our column names
+        hosts = await connection.fetch("SELECT hostname FROM development_hosts ORDER BY 1")
+        teams = await connection.fetch("SELECT hostname, team_assignment FROM device_teams ORDER BY 1")
     return RuleTables(
         rules=[Rule(**{**row, "negated": tuple(row["negated"])}) for row in rules],
         development_hosts=[row["hostname"] for row in hosts],
