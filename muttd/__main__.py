@@ -142,7 +142,7 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
 
 def _daemon(options: argparse.Namespace) -> None:
     if options.check_config:
-        from muttd.roles.listen import trap_reader
+        from muttd.roles.readers import trap_reader
 
         trap_reader(*_settings(options))  # raises what only it can know: SNMPv3 users, MIB files
         print("configuration OK")

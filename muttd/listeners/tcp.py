@@ -1,16 +1,21 @@
-"""TCP syslog: connections, their limits, and back-pressure by not reading.
+"""TCP and TLS syslog: connections, their limits, and back-pressure by not reading.
 
-Framing itself is the caller's: a connection gets a framer of its own and knows only `feed` and `close`.
+What comes on a connection passes a PROXY header (from balancers that are trusted), TLS, and framing. The last is the
+caller's: a connection gets a framer of its own and knows only `feed` and `close`.
 """
 
 import asyncio
+import contextlib
+import os
 import socket
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from muttd.listeners.tls import Refusal, TlsStream
 from muttd.listeners.udp import cannot_bind
+from muttd.wire import proxy
 
 Frames = list[tuple[bytes, tuple[str, ...]]]
 """Messages, each with what the framing had to repair."""
@@ -27,11 +32,18 @@ class Framer(Protocol):
 Take = Callable[[bytes, str, float, tuple[str, ...]], None]
 """What is done with a message: its octets, the peer's address, seconds since 1970, defects of its framing."""
 
+Refuse = Callable[[str, str, str], None]
+"""What is told of a connection we end: a word for the metric, the peer's address, a detail for a person or nothing."""
+
 _BACKLOG = 1024
 _ROOM_CHECK = 0.02
 """Seconds between looks whether there is room again for connections that wait."""
-_IDLE_CHECKS = 8
-"""Looks for idle connections per idle time."""
+_OPENING_LIMIT = 10.0
+"""Seconds a peer has for PROXY header and TLS handshake."""
+_LOOKS = 8
+"""Looks for connections that have run out of time, per time allowed."""
+_CHUNK = 262_144
+"""Octets read at once at the end."""
 
 
 def bind(address: tuple[str, int]) -> socket.socket:
@@ -63,23 +75,30 @@ class TcpListener:
         fault: Callable[[], None],
         room: Callable[[], bool],
         allowed: Callable[[str], bool],
-        refuse: Callable[[str], None],
+        refuse: Refuse,
         idle_timeout: float,
         max_connections: int,
         max_connections_per_peer: int,
+        balancer: Callable[[str], bool] | None = None,
+        make_tls: Callable[[], TlsStream] | None = None,
+        opening_limit: float = _OPENING_LIMIT,
     ) -> None:
-        """`room()` is false while no more can be held; `idle_timeout` in seconds.
+        """`room()` is false while no more can be held; `idle_timeout` and `opening_limit` in seconds.
 
-        `fault` is called inside `except` where `take` raised.
+        `fault` is called inside `except` where `take` raised. A peer that is a `balancer` must open with a PROXY
+        header, and is believed. With `make_tls`, every connection gets a TLS session made by it.
         """
         self.socket = opened
         self.make_framer = make_framer
+        self.make_tls = make_tls
         self.take = take
         self.fault = fault
         self.room = room
+        self.refuse = refuse
+        self.is_balancer = balancer or (lambda _: False)
         self._allowed = allowed
-        self._refuse = refuse
         self._idle_timeout = idle_timeout
+        self._opening_limit = opening_limit
         self._max_connections = max_connections
         self._max_per_peer = max_connections_per_peer
         self._connections: set[_Connection] = set()
@@ -102,10 +121,10 @@ class TcpListener:
         """Begins to accept, on the running loop."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), sock=self.socket, backlog=_BACKLOG)
-        self._tasks = [loop.create_task(self._resume_when_room()), loop.create_task(self._close_idle())]
+        self._tasks = [loop.create_task(self._resume_when_room()), loop.create_task(self._close_late())]
 
     async def stop(self) -> None:
-        """Closes the port, then the connections; what they had begun is taken as it stands."""
+        """Closes the port, then the connections; what they had sent is taken as it stands."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -115,26 +134,29 @@ class TcpListener:
             connection.finish()
 
     def admit(self, connection: "_Connection") -> bool:
-        """Whether a new connection may stay."""
-        reason = None
-        if not self._allowed(connection.peer):
-            reason = "source"
-        elif len(self._connections) >= self._max_connections:
-            reason = "connections"
-        elif self._per_peer[connection.peer] >= self._max_per_peer:
-            reason = "connections_per_peer"
-        if reason:
-            self._refuse(reason)
+        """Whether there is place for a new connection."""
+        if len(self._connections) >= self._max_connections:
+            self.refuse("connections", connection.peer, "")
             return False
         self._connections.add(connection)
+        return True
+
+    def admit_peer(self, connection: "_Connection") -> bool:
+        """Whether a connection may stay now that we know for whom it speaks."""
+        if not self._allowed(connection.peer):
+            self.refuse("source", connection.peer, "")
+            return False
+        if self._per_peer[connection.peer] >= self._max_per_peer:
+            self.refuse("connections_per_peer", connection.peer, "")
+            return False
         self._per_peer[connection.peer] += 1
         return True
 
     def forget(self, connection: "_Connection") -> None:
         """A connection is closed."""
-        if connection in self._connections:
-            self._connections.discard(connection)
-            self._waiting.discard(connection)
+        self._connections.discard(connection)
+        self._waiting.discard(connection)
+        if connection.admitted:
             self._per_peer[connection.peer] -= 1
             if not self._per_peer[connection.peer]:
                 del self._per_peer[connection.peer]
@@ -150,12 +172,18 @@ class TcpListener:
             while self._waiting and self.room():
                 self._waiting.pop().transport.resume_reading()
 
-    async def _close_idle(self) -> None:
+    async def _close_late(self) -> None:
+        """Ends connections that are idle, and those that do not get through their opening."""
         while True:
-            await asyncio.sleep(self._idle_timeout / _IDLE_CHECKS)
-            before = time.monotonic() - self._idle_timeout
-            for connection in [one for one in self._connections if one.last_heard < before]:
-                if connection not in self._waiting:
+            await asyncio.sleep(min(self._idle_timeout, self._opening_limit) / _LOOKS)
+            now = time.monotonic()
+            for connection in list(self._connections):
+                if connection.ended:
+                    connection.transport.abort()  # it does not read our farewell
+                elif not connection.open:
+                    if connection.since < now - self._opening_limit:
+                        connection.give_up(Refusal("slow_opening", f"not open after {self._opening_limit:g} s"))
+                elif connection.last_heard < now - self._idle_timeout and connection not in self._waiting:
                     connection.finish()
 
 
@@ -163,34 +191,127 @@ class _Connection(asyncio.Protocol):
     def __init__(self, listener: TcpListener) -> None:
         self._listener = listener
         self._framer = listener.make_framer()
-        self._admitted = False
+        self._tls: TlsStream | None = None
+        self._header: bytearray | None = None  # what came of a PROXY header that is still to be read
         self.transport: Any = None
         self.peer = ""
-        self.last_heard = time.monotonic()
+        self.admitted = False
+        """Counted under its peer."""
+        self.ended = False
+        """Told to close; what still comes is not looked at."""
+        self.since = self.last_heard = time.monotonic()
+
+    @property
+    def open(self) -> bool:
+        """Past header and handshake."""
+        return self.admitted and (self._tls is None or self._tls.established)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if peer else ""
-        self._admitted = bool(peer) and self._listener.admit(self)
-        if not self._admitted:
-            self.transport.abort()
+        if not peer or not self._listener.admit(self):
+            self._abort()
+        elif self._listener.is_balancer(self.peer):
+            self._header = bytearray()
+        else:
+            self._enter()
 
     def data_received(self, data: bytes) -> None:
         self.last_heard = time.monotonic()
-        self._take(self._framer.feed(data))
-        if not self._listener.room():
+        self._pass_on(data)
+        if not self.ended and not self._listener.room():
             self._listener.wait_for_room(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        if self._admitted:
+        if not self.ended and not self.open and self.last_heard > self.since:  # a mere probe of the port says nothing
+            self._listener.refuse("unfinished_opening", self.peer, "the peer went before it was open")
+        if self.admitted:
             self._take(self._framer.close())
-            self._listener.forget(self)
+        self.ended = True
+        self._listener.forget(self)
+
+    def give_up(self, refusal: Refusal) -> None:
+        """Ends a connection that cannot serve, and says why."""
+        self._listener.refuse(refusal.reason, self.peer, refusal.detail)
+        self.ended = True
+        self.transport.close()
 
     def finish(self) -> None:
-        """Takes what has begun, and closes."""
-        self._take(self._framer.close())
-        self.transport.close()
+        """Takes what the peer has sent, as it stands, and closes."""
+        if self.ended:
+            self.transport.abort()
+            return
+        self._drain()
+        self._close()
+
+    def _close(self) -> None:
+        if not self.ended:
+            self.ended = True
+            if self.admitted:
+                self._take(self._framer.close())
+            if self._tls is not None:
+                self._tls.close()
+                self.transport.write(self._tls.to_send())
+            self.transport.close()
+
+    def _drain(self) -> None:
+        """What the kernel holds of this connection would be lost with it; the sender has no other copy."""
+        self.transport.pause_reading()
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):  # BlockingIOError: that was all; the rest: the peer is gone
+            while not self.ended and self._listener.room() and (data := os.read(descriptor, _CHUNK)):
+                self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> None:
+        """Through header, TLS and framing, as far as `data` reaches."""
+        if self.ended:
+            return
+        if self._header is not None:
+            data = self._read_header(data)
+        if self._tls is not None and data:
+            data = self._decrypt(self._tls, data)
+        if data:
+            self._take(self._framer.feed(data))
+        if self._tls is not None and not self.ended:
+            if self._tls.refusal:
+                self.give_up(self._tls.refusal)
+            elif self._tls.ended:
+                self._close()  # it waits for our close_notify
+
+    def _read_header(self, data: bytes) -> bytes:
+        """What follows the PROXY header; nothing where it is not complete or not right."""
+        assert self._header is not None
+        self._header += data
+        try:
+            header = proxy.read(self._header)
+        except ValueError as error:
+            self.give_up(Refusal("proxy_header", str(error)))
+            return b""
+        if header is None:
+            return b""
+        rest = bytes(self._header[header.length :])
+        self._header = None
+        self.peer = header.source or self.peer
+        return rest if self._enter() else b""
+
+    def _enter(self) -> bool:
+        self.admitted = self._listener.admit_peer(self)
+        if not self.admitted:
+            self._abort()
+        elif self._listener.make_tls is not None:
+            self._tls = self._listener.make_tls()
+        return self.admitted
+
+    def _decrypt(self, tls: TlsStream, data: bytes) -> bytes:
+        text = tls.feed(data)
+        if answer := tls.to_send():
+            self.transport.write(answer)
+        return text
+
+    def _abort(self) -> None:
+        self.ended = True
+        self.transport.abort()
 
     def _take(self, frames: Frames) -> None:
         now = time.time()

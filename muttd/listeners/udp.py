@@ -40,16 +40,21 @@ def bind(address: tuple[str, int], receive_buffer: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        try:
-            made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)  # passes rmem_max with CAP_NET_ADMIN
-        except PermissionError:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        ask_for_buffer(made, receive_buffer)
         made.bind(address)
     except OSError as error:
         made.close()
         raise cannot_bind("UDP", address, error) from None
     made.setblocking(False)
     return made
+
+
+def ask_for_buffer(opened: socket.socket, receive_buffer: int) -> None:
+    """Asks the kernel for so many bytes; `granted_buffer` tells what came of it."""
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)  # passes rmem_max with CAP_NET_ADMIN
+    except PermissionError:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
 
 
 def cannot_bind(protocol: str, address: tuple[str, int], error: OSError) -> MuttError:

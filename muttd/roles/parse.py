@@ -14,7 +14,7 @@ import msgspec
 from muttd.errors import MuttError
 from muttd.event import encode
 from muttd.pipeline.event_ids import event_ids
-from muttd.roles.listen import syslog_reader, trap_reader
+from muttd.roles.readers import syslog_reader, trap_reader
 from muttd.settings import Settings
 from muttd.vault import Secrets
 

@@ -90,6 +90,17 @@ def name(text: str) -> str:
     return text
 
 
+def name_pattern(text: str) -> str:
+    """A host name whose leftmost label may be *, or an address."""
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        pass
+    if text != "*" and not _HOST_NAME.fullmatch(text.removeprefix("*.")):
+        raise ValueError("expected a host name, as log-1.example.org or *.example.org, or an address")
+    return text
+
+
 def url(text: str) -> str:
     """An absolute http or https address, or nothing."""
     if text:
@@ -115,6 +126,7 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "zone": zone,
     "charset": charset,
     "name": name,
+    "name_pattern": name_pattern,
     "authentication": authentication,
     "url": url,
 }

@@ -71,6 +71,40 @@ class Syslog:
     tcp_max_connections_per_peer: int = _key(
         100, "Connections of one address, so that one device cannot take them all.", low=1
     )
+    tls: tuple[str, ...] = _key(
+        (),
+        'Addresses to accept TLS connections on (RFC 5425), as ["0.0.0.0:6514", "[::]:6514"]. [] turns TLS off.',
+        form="address",
+    )
+    tls_cert: str = _key(
+        "", "PEM file with the certificate chain of this host. SIGHUP reads all three files again; connections stay."
+    )
+    tls_key: str = _key("", "PEM file with its key, not encrypted; empty: it stands in tls_cert.")
+    tls_ca: str = _key("", "PEM file with the CA certificates that clients' certificates are held to.")
+    tls_client_certificate: str = _key(
+        "no",
+        "Whether clients need a certificate. no: anybody who gets through `allow` may send.",
+        choices=("no", "optional", "required"),
+    )
+    tls_permitted_names: tuple[str, ...] = _key(
+        (),
+        "DNS names or addresses (subjectAltName, else common name) of which a client's certificate must have one; * "
+        'stands for a whole leftmost label: ["*.net.example.org"]. [] takes every certificate of the CA.',
+        form="name_pattern",
+    )
+    proxy_protocol: tuple[str, ...] = _key(
+        (),
+        "Networks of balancers whose TCP and TLS connections open with a PROXY header (version 1 or 2). It is "
+        "believed: who can send from there can send in every name.",
+        form="network",
+    )
+    rate: float = _key(
+        0.0,
+        "Messages a second taken from one source on the average; what is above is left out, counted, and summed up in "
+        "one event a minute. 0: no limit.",
+        low=0,
+    )
+    burst: int = _key(1000, "Messages taken from one source at once after a pause, where there is a rate.", low=1)
     nul_trailer: bool = _key(False, "true: NUL also ends a message on TCP (some senders do, RFC 6587 section 3.4.2).")
     time_zone: str = _key(
         "UTC", "Zone of devices whose time has none: an IANA name or an offset such as +02:00.", form="zone"
@@ -93,6 +127,8 @@ class Snmp:
     receive_buffer: int = _key(
         8_388_608, "Bytes of kernel buffer asked for, per socket. See syslog.receive_buffer.", low=4096, high=1 << 30
     )
+    rate: float = _key(0.0, "Notifications a second taken from one source; see syslog.rate. 0: no limit.", low=0)
+    burst: int = _key(1000, "Notifications taken from one source at once after a pause; see syslog.burst.", low=1)
     engine_file: str = _key(
         "/var/lib/mutt/snmp-engine.json",
         "Our SNMPv3 engine id and how often it was started (RFC 3414 section 2.2), for informs to us. Made and kept by "
@@ -112,6 +148,11 @@ class Sources:
         "Host name of a source address or network, for messages that name none: "
         '{ "192.0.2.7" = "core-1", "10.9.0.0/16" = "branch" }.',
         form="name",
+    )
+    reverse_lookup: bool = _key(
+        False,
+        "true: ask the resolver for the names of addresses that no message and no entry of `names` names. Nothing "
+        "waits for it: the first events of an address bear the address.",
     )
 
 
@@ -281,7 +322,7 @@ class Moog:
     timeout: float = _key(10.0, "Seconds for one request.", env="MOOG_TIMEOUT", low=0.1, high=300)
     rate_limit: int = _key(
         50,
-        "Requests per rate_period, by all forwarders together. Alerts above it wait; none is dropped.",
+        "Alerts per rate_period, by all forwarders together. What is above it waits; none is dropped.",
         env="MOOG_RATE_LIMIT",
         low=1,
     )

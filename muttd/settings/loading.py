@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from muttd.errors import ConfigurationError
-from muttd.settings import forms
+from muttd.settings import certificates, forms
 from muttd.settings.keys import Settings
 
 _TABLE = re.compile(r"\s*\[\s*([\w.\"-]+)\s*\]")
@@ -205,6 +205,8 @@ def _check_together(settings: Settings, path: Path | None, lines: Mapping[tuple[
         file = getattr(getattr(settings, table), key)
         if file and not Path(file).is_file():
             fault(table, key, f"{file}: no such file")
+    for key, text in certificates.faults(settings.syslog):
+        fault("syslog", key, text)
     ports: dict[int, str] = {}
     for field in dataclasses.fields(settings.http):
         if field.name.startswith("port_"):

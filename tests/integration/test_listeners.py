@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,36 +14,9 @@ from hypothesis import strategies as st
 from muttd.errors import MuttError
 from muttd.listeners import tcp, udp
 from muttd.listeners.sources import Allowed
-from muttd.wire.framing import Framer
+from tests.listening import Taken, close, connect, listening
 
 Eventually = Callable[..., Awaitable[Any]]
-
-
-class Taken(list[bytes]):
-    """What a listener handed on, and where from."""
-
-    def __init__(self) -> None:
-        self.peers: set[str] = set()
-        self.faults = 0
-        self.refused: Counter[str] = Counter()
-
-    def datagram(self, data: bytes, peer: udp.Peer, received: float, answer: udp.Answer) -> None:
-        if data == b"fault":
-            raise ZeroDivisionError
-        self.append(data)
-        self.peers.add(peer[0])
-        if data.startswith(b"echo"):
-            answer(data.upper(), peer)
-
-    def frame(self, data: bytes, address: str, received: float, defects: tuple[str, ...]) -> None:
-        self.append(data)
-        self.peers.add(address)
-
-    def fault(self) -> None:
-        self.faults += 1
-
-    def refuse(self, reason: str) -> None:
-        self.refused[reason] += 1
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -104,35 +76,6 @@ async def test_a_port_in_use_is_one_clear_line() -> None:
     port = held.getsockname()[1]
     with held, pytest.raises(MuttError, match=rf"TCP 127.0.0.1:{port}: in use by another program"):
         tcp.bind(("127.0.0.1", port))
-
-
-@contextlib.asynccontextmanager
-async def listening(taken: Taken, **changes: Any) -> AsyncIterator[tcp.TcpListener]:
-    options: dict[str, Any] = {
-        "make_framer": lambda: Framer(1000),
-        "take": taken.frame,
-        "fault": taken.fault,
-        "room": lambda: True,
-        "allowed": Allowed([]),
-        "refuse": taken.refuse,
-        "idle_timeout": 60,
-        "max_connections": 100,
-        "max_connections_per_peer": 100,
-    }
-    listener = tcp.TcpListener(tcp.bind(("127.0.0.1", 0)), **{**options, **changes})
-    await listener.start()
-    yield listener
-    await listener.stop()
-
-
-async def connect(listener: tcp.TcpListener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    return await asyncio.open_connection("127.0.0.1", listener.port)
-
-
-async def close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
 
 
 async def test_both_framings_on_one_connection_and_the_last_line_without_its_end(eventually: Eventually) -> None:
@@ -225,3 +168,68 @@ def test_allowed_is_what_the_networks_hold(addresses: list[str]) -> None:
     assert allowed("2001:db8::1%eth0")
     assert not allowed("fe80::1%eth0")
     assert Allowed([])("anything")
+
+
+V1 = b"PROXY TCP4 198.51.100.7 192.0.2.1 40000 514\r\n"
+BALANCER = Allowed([ip_network("127.0.0.0/8")])
+
+
+async def test_a_balancer_is_believed_and_others_are_not(eventually: Eventually) -> None:
+    taken = Taken()
+    allowed = Allowed([ip_network("198.51.100.0/24")])
+    async with listening(taken, balancer=BALANCER, allowed=allowed) as listener:
+        _, writer = await connect(listener)
+        for octet in V1:  # however it is cut
+            writer.write(bytes([octet]))
+            await writer.drain()
+        writer.write(b"<13>a\n")
+        await eventually(lambda: taken == [b"<13>a"])
+        assert taken.peers == {"198.51.100.7"}
+        reader, other = await connect(listener)
+        other.write(V1.replace(b"198.51", b"203.0") + b"<13>b\n")
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert taken.refused == {"source": 1}
+        await close(other)
+        await close(writer)
+    async with listening(taken) as listener:
+        _, writer = await connect(listener)
+        writer.write(V1)
+        await eventually(lambda: len(taken) == 2)
+        assert taken[1] == V1.strip()  # text of a stranger like any other
+        await close(writer)
+
+
+@pytest.mark.parametrize("opening", [b"<13>no header\n", b"PROXY TCP4 x y 1 2\r\n", b"PROXY " + b"x" * 200])
+async def test_a_balancer_without_its_header_is_cut_off(opening: bytes) -> None:
+    taken = Taken()
+    async with listening(taken, balancer=BALANCER) as listener:
+        reader, writer = await connect(listener)
+        writer.write(opening)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b""
+        assert taken == []
+        assert taken.refused == {"proxy_header": 1}
+        await close(writer)
+
+
+async def test_a_balancer_that_says_nothing_is_not_waited_for() -> None:
+    taken = Taken()
+    async with listening(taken, balancer=BALANCER, opening_limit=0.2) as listener:
+        reader, writer = await connect(listener)
+        writer.write(V1[:20])
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert taken.refused == {"slow_opening": 1}
+        await close(writer)
+
+
+async def test_stopping_takes_what_a_connection_has_sent(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken) as listener:
+        with socket.create_connection(("127.0.0.1", listener.port)) as client:
+            client.sendall(b"<13>first\n")
+            await eventually(lambda: taken)
+            for number in range(1000):
+                client.sendall(b"<13>%d\n" % number)
+            await listener.stop()  # the loop has not looked since
+    assert taken == [b"<13>first", *(b"<13>%d" % number for number in range(1000))]

@@ -1,0 +1,58 @@
+"""Sockets that outlive the process: those systemd opened for us and keeps while we restart (sd_listen_fds(3)).
+
+Descriptors come in an order that differs between boots, so they are told apart by the FileDescriptorName of their
+unit and by their type.
+"""
+
+import os
+import socket
+from collections.abc import MutableMapping
+
+from muttd.errors import MuttError
+
+_FIRST = 3
+"""SD_LISTEN_FDS_START."""
+
+
+class Inherited:
+    """Opened sockets by name, each given out once."""
+
+    def __init__(self, sockets: list[tuple[str, socket.socket]]) -> None:
+        self._sockets = sockets
+
+    def take(self, name: str, kind: socket.SocketKind) -> list[socket.socket]:
+        """The sockets called `name` that are of `kind` and speak IP."""
+        taken = [
+            (own, opened)
+            for own, opened in self._sockets
+            if own == name and opened.type == kind and opened.family in {socket.AF_INET, socket.AF_INET6}
+        ]
+        self._sockets = [one for one in self._sockets if one not in taken]
+        return [opened for _, opened in taken]
+
+    def left(self) -> list[str]:
+        """What nobody took, to show."""
+        return [f"{name} ({opened.family.name}, {opened.type.name})" for name, opened in self._sockets]
+
+
+def inherit(environment: MutableMapping[str, str]) -> Inherited:
+    """What systemd handed to this process; none without systemd. Raises MuttError for a descriptor that is no socket.
+
+    The variables are taken out of `environment`: no child may think them its own.
+    """
+    process, count, names = (environment.pop(f"LISTEN_{word}", "") for word in ("PID", "FDS", "FDNAMES"))
+    if process != str(os.getpid()) or not count.isdecimal():
+        return Inherited([])
+    named = names.split(":") if names else []
+    sockets = []
+    for number in range(int(count)):
+        try:
+            opened = socket.socket(fileno=_FIRST + number)
+        except OSError as error:
+            raise MuttError(
+                f"LISTEN_FDS={count}, but descriptor {_FIRST + number} is no socket: {error.strerror}"
+            ) from None
+        opened.set_inheritable(False)
+        opened.setblocking(False)
+        sockets.append((named[number] if number < len(named) else "unknown", opened))
+    return Inherited(sockets)

@@ -1,0 +1,97 @@
+"""Host names of addresses by reverse lookup (DNS, /etc/hosts), which nobody waits for.
+
+An address is answered from memory. One that is not there, or too old, is looked up by threads of our own: daemons,
+since a resolver that hangs must not hold up the end of the process. Until then the answer is None, or the old name.
+"""
+
+import queue
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
+"""What may stand in a host name; who owns an address may answer anything."""
+_THREADS = 4
+_WAITING = 1000
+"""Addresses that wait for a thread; further ones are asked for at their next message."""
+
+
+class _Known(NamedTuple):
+    name: str | None
+    until: float
+
+
+def resolve(address: str) -> str | None:
+    """What the system's resolver answers; None where it knows none. May take many seconds."""
+    try:
+        return socket.gethostbyaddr(address)[0]
+    except OSError:
+        return None
+
+
+class HostNames:
+    """`names(address)`: the name known now."""
+
+    def __init__(
+        self,
+        look_up: Callable[[str], str | None] = resolve,
+        *,
+        addresses: int = 50_000,
+        keep: float = 3600.0,
+        keep_unknown: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`addresses` are remembered (some 200 bytes each; above it memory starts afresh), names for `keep` seconds,
+        that there is none for `keep_unknown`.
+        """
+        self._look_up = look_up
+        self._addresses = addresses
+        self._keep = keep
+        self._keep_unknown = keep_unknown
+        self._clock = clock
+        self._known: dict[str, _Known] = {}
+        self._wanted: queue.Queue[str] = queue.Queue(_WAITING)
+        self._under_way: set[str] = set()
+        for number in range(_THREADS):
+            threading.Thread(target=self._work, name=f"resolver-{number}", daemon=True).start()
+
+    def __call__(self, address: str) -> str | None:
+        """At once; asks for the address where it is not known."""
+        known = self._known.get(address)
+        if known is None or known.until < self._clock():
+            self._ask(address)
+        return known.name if known else None
+
+    def __len__(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._known)
+
+    @property
+    def asking(self) -> int:
+        """How many addresses are being looked up, or wait for it."""
+        return len(self._under_way)
+
+    def _ask(self, address: str) -> None:
+        if address not in self._under_way:
+            self._under_way.add(address)  # first: a thread may be done before put returns
+            try:
+                self._wanted.put_nowait(address)
+            except queue.Full:
+                self._under_way.discard(address)
+
+    def _work(self) -> None:
+        while True:
+            address = self._wanted.get()
+            name = self._look_up(address)
+            if name is not None:
+                name = name.removesuffix(".").lower()
+                if not _NAME.fullmatch(name):
+                    name = None
+            until = self._clock() + (self._keep_unknown if name is None else self._keep)
+            if len(self._known) >= self._addresses:
+                self._known.clear()
+            self._known[address] = _Known(name, until)
+            self._under_way.discard(address)

@@ -1,0 +1,57 @@
+"""A rate limit per source: one device that floods must not take the place of the others.
+
+Token buckets by address. The surplus is counted by source, for one report a minute. Both tables hold a bounded number
+of sources; those beyond share one bucket and one count under OTHERS, so that forged addresses cannot fill memory.
+"""
+
+from collections import Counter
+
+SOURCES = 50_000
+"""Buckets, some 250 bytes each. Those that are full again say nothing and are forgotten at the report."""
+REPORTED = 1000
+"""Sources whose surplus is counted by name between two reports."""
+OTHERS = "others"
+
+
+class RateLimit:
+    """`limit(address, now)`: whether the source may have one more message taken."""
+
+    def __init__(self, rate: float, burst: float, *, sources: int = SOURCES, reported: int = REPORTED) -> None:
+        """`rate` messages a second, and `burst` (1 or more) at once after a pause."""
+        self._rate = rate
+        self._burst = burst
+        self._sources = sources
+        self._reported = reported
+        self._buckets: dict[str, tuple[float, float]] = {}  # address → tokens left, and when that was so
+        self._surplus: Counter[str] = Counter()
+
+    def __call__(self, address: str, now: float) -> bool:
+        """`now` in seconds of any clock; one that steps back gives nobody tokens."""
+        bucket = self._buckets.get(address)
+        if bucket is None:
+            if len(self._buckets) >= self._sources:
+                address = OTHERS
+            bucket = self._buckets.get(address, (self._burst, now))
+        tokens, before = bucket
+        tokens = min(self._burst, tokens + max(0.0, now - before) * self._rate)
+        if tokens < 1:
+            self._buckets[address] = (tokens, now)
+            self._count(address)
+            return False
+        self._buckets[address] = (tokens - 1, now)
+        return True
+
+    def _count(self, address: str) -> None:
+        if address not in self._surplus and len(self._surplus) >= self._reported:
+            address = OTHERS
+        self._surplus[address] += 1
+
+    def report(self, now: float) -> Counter[str]:
+        """The surplus by source since the last report. Forgets the sources whose buckets are full again."""
+        surplus, self._surplus = self._surplus, Counter()
+        self._buckets = {
+            address: (tokens, before)
+            for address, (tokens, before) in self._buckets.items()
+            if tokens + (now - before) * self._rate < self._burst
+        }
+        return surplus

@@ -1,0 +1,53 @@
+"""The readers of wire/ as the settings and secrets describe them."""
+
+import time
+from ipaddress import ip_network
+from pathlib import Path
+
+from muttd.listeners import engine_file
+from muttd.mib import index as mib
+from muttd.settings import Settings, forms
+from muttd.vault import Secrets
+from muttd.wire.snmp import TrapReader
+from muttd.wire.snmp_security import Engine
+from muttd.wire.syslog import SyslogReader
+from muttd.wire.usm import User
+
+
+def syslog_reader(settings: Settings) -> SyslogReader:
+    """The reader that the settings describe."""
+    given = settings.syslog
+    return SyslogReader(
+        zone=forms.zone(given.time_zone),
+        zones=[(ip_network(network), forms.zone(zone)) for network, zone in given.time_zones.items()],
+        charset=given.charset,
+        charsets=[(ip_network(network), charset) for network, charset in given.charsets.items()],
+        names=_names(settings),
+        max_length=given.max_message,
+    )
+
+
+def trap_reader(settings: Settings, secrets: Secrets, engine: Engine | None = None) -> TrapReader:
+    """The reader that the settings and secrets describe. Raises ConfigurationError for a user that cannot work.
+
+    `engine` is ours; without it no SNMPv3 inform is taken.
+    """
+    return TrapReader(
+        communities=[community.encode() for community in secrets.communities],
+        users=[User(**user) for user in secrets.snmp_users],
+        engine=engine,
+        names=mib.load([Path(file) for file in settings.snmp.mib_files]) if mib.SHIPPED.exists() else None,
+        host_names=_names(settings),
+    )
+
+
+def our_engine(settings: Settings, secrets: Secrets) -> Engine | None:
+    """Our SNMPv3 engine, started once more; None where nobody could talk to it."""
+    if not secrets.snmp_users or not settings.snmp.udp:
+        return None
+    identity = engine_file.start(Path(settings.snmp.engine_file))
+    return Engine(identity.id, identity.boots, time.time())
+
+
+def _names(settings: Settings) -> list[tuple[forms.Network, str]]:
+    return [(ip_network(network), name) for network, name in settings.sources.names.items()]

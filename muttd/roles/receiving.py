@@ -1,0 +1,309 @@
+"""All listeners of a process, each with its reader, its limits and its lane to the ingest list."""
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from ipaddress import ip_network
+
+from muttd.errors import MuttError
+from muttd.event import encode
+from muttd.listeners import https, tcp, udp
+from muttd.listeners.names import HostNames
+from muttd.listeners.rates import RateLimit
+from muttd.listeners.sources import Allowed
+from muttd.listeners.tls import TlsStream
+from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.intake import Intake, Lane
+from muttd.pipeline.queue.board import Board, TallyReport
+from muttd.pipeline.spool import Spool
+from muttd.roles import sockets, taking
+from muttd.roles.own_events import surplus_event
+from muttd.roles.readers import our_engine, syslog_reader, trap_reader
+from muttd.runtime import Runtime
+from muttd.settings.certificates import CertificateError, server_context
+from muttd.wire import relay
+from muttd.wire.framing import Framer
+
+log = logging.getLogger(__name__)
+
+_SETTLE_LIMIT = 10.0
+"""Seconds a relay waits for its 200; then it is told 503, and sends again."""
+_LOG_PAUSE = 10.0
+"""Seconds between log lines of one kind that peers can cause; all are counted."""
+_LOOK_AT_KERNEL = 5.0
+"""Seconds between looks at what the kernel dropped."""
+_REPORT_SURPLUS = 60.0
+"""Seconds between events on what the rate limits left out."""
+
+
+class Receiving:
+    """The listeners: bound, started, reported on and stopped together."""
+
+    def __init__(self, runtime: Runtime, intake: Intake, spool: Spool | None) -> None:
+        self._runtime = runtime
+        self._spool = spool
+        self._intake = intake
+        self._new_id = event_ids()
+        self._read_syslog = syslog_reader(runtime.settings)
+        self._read_trap = trap_reader(runtime.settings, runtime.secrets, our_engine(runtime.settings, runtime.secrets))
+        self._name_of = HostNames() if runtime.settings.sources.reverse_lookup else None
+        self._limits: dict[str, tuple[RateLimit, float]] = {}
+        self._udp: list[tuple[str, udp.UdpListener]] = []
+        self._tcp: list[tuple[str, tcp.TcpListener]] = []
+        self._tls: ssl.SSLContext | None = None
+        self._next_line: dict[str, float] = {}
+        self._kernel_drops: Counter[str] = Counter()
+        runtime.before_scrape.append(self._refresh)
+        runtime.reloads.append(self._renew_certificates)
+
+    def bind(self) -> None:
+        """Opens every port, or raises MuttError for the first that cannot be had."""
+        syslog, snmp = self._runtime.settings.syslog, self._runtime.settings.snmp
+        opened = sockets.Sockets()
+        name_of, new_id = self._name_of, self._new_id
+        limit = self._limit("syslog", syslog.rate, syslog.burst)
+
+        for one in opened.datagrams(sockets.SYSLOG, syslog.udp, syslog.receive_buffer):
+            lane = self._lane("syslog_udp")
+            refused = taking.refusal(_allowed(syslog.allow), limit)
+            take = taking.syslog_datagram(self._read_syslog, new_id, lane, refused, name_of)
+            self._add_udp(lane, one, syslog.receive_buffer, take)
+        for one in opened.datagrams(sockets.SNMP, snmp.udp, snmp.receive_buffer):
+            lane = self._lane("snmp_udp")
+            refused = taking.refusal(_allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
+            take = taking.trap_datagram(self._read_trap, new_id, lane, refused, name_of)
+            self._add_udp(lane, one, snmp.receive_buffer, take)
+
+        refused = taking.refusal(None, limit)  # who may send is asked once, when a connection is made
+        for one in opened.streams(sockets.SYSLOG, syslog.tcp):
+            lane = self._lane("syslog_tcp")
+            self._add_tcp(
+                lane, one, taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tcp"), None
+            )
+        for one in opened.streams(sockets.SYSLOG_TLS, syslog.tls):
+            lane = self._lane("syslog_tls")
+            if self._tls is None:
+                self._tls = self._load_certificates()
+            take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tls")
+            self._add_tcp(lane, one, take_frame, self._tls_stream)
+
+        opened.complain_of_rest()
+        if not self._udp and not self._tcp:
+            log.warning("no syslog or SNMP address is configured: only relays can send")
+
+    async def start(self) -> None:
+        """Begins to read."""
+        for _, datagrams in self._udp:
+            datagrams.start()
+        for _, streams in self._tcp:
+            await streams.start()
+
+    async def stop(self) -> None:
+        """Closes the ports, after taking what the kernel still holds."""
+        for _, streams in self._tcp:
+            await streams.stop()
+        for _, datagrams in self._udp:
+            datagrams.stop()
+        self._report_surplus()
+
+    def addresses(self) -> list[str]:
+        """What is bound, to show."""
+        bound = [(name, one.socket) for name, one in self._udp] + [(name, one.socket) for name, one in self._tcp]
+        return [
+            *(f"{name} {sockets.address_of(opened)}" for name, opened in bound),
+            f"http port {self._runtime.settings.http.port_ingest}",
+        ]
+
+    def relays(self) -> https.HttpsListener:
+        """The HTTP side, which has no port of its own."""
+        lane = self._lane("relay")
+        requests = self._runtime.metrics.ingest_requests
+
+        async def accept(body: bytes, peer: str, correlation_id: str | None) -> https.Outcome:
+            if not self._intake.room():
+                return https.Outcome(None, [])
+            events, faults = relay.read(
+                body,
+                source_ip=peer,
+                received=time.time(),
+                new_id=self._new_id,
+                read_syslog=self._read_syslog.read,
+                correlation_id=correlation_id,
+            )
+            lane.tally.received += len(events) + len(faults)
+            lane.tally.rejected["unreadable"] += len(faults)
+            for event in events:
+                taking.keep(event, lane)
+            try:
+                async with asyncio.timeout(_SETTLE_LIMIT):
+                    safe = await lane.settled()
+            except TimeoutError:
+                safe = False
+            return https.Outcome(len(events) if safe else None, faults)
+
+        return https.HttpsListener(
+            accept=accept,
+            key=self._runtime.secrets.get("INGEST_API_KEY"),
+            max_body=self._runtime.settings.http.max_body,
+            count=lambda status: requests.labels(status).inc(),
+        )
+
+    # What it tells of itself.
+
+    async def report(self, board: Board) -> None:
+        """Puts the ledger on the board that the page reads, once a second, until cancelled."""
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        tallies = self._runtime.metrics.tallies
+        await TallyReport(board, tallies, name=name, kernel_drops=lambda: self._kernel_drops, status=self._status).run()
+
+    def _status(self) -> dict[str, object]:
+        spool = self._spool
+        return {
+            "trouble": self._intake.trouble or "",
+            "waiting": self._intake.waiting,
+            "spooled": spool.events if spool else 0,
+            "oldest_unsent": spool.oldest if spool else None,
+        }
+
+    async def watch_kernel(self) -> None:
+        """Says at once when the kernel drops datagrams for us."""
+        while True:
+            self._refresh()
+            await asyncio.sleep(_LOOK_AT_KERNEL)
+
+    async def watch_surplus(self) -> None:
+        """Makes an event a minute of what a rate limit left out, until cancelled."""
+        while self._limits:
+            await asyncio.sleep(_REPORT_SURPLUS)
+            self._report_surplus()
+
+    def _report_surplus(self) -> None:
+        """Makes an event of what each rate limit left out since the last one."""
+        lane, now = self._lane("muttd"), time.time()
+        for name, (limit, rate) in self._limits.items():
+            if surplus := limit.report(now):
+                host = socket.gethostname()
+                event = surplus_event(surplus, listener=name, rate=rate, host=host, now=now, event_id=self._new_id())
+                lane.tally.received += 1
+                lane.put(encode(event))
+
+    def _refresh(self) -> None:
+        """Brings the metrics of sockets and spool up to date."""
+        metrics = self._runtime.metrics
+        if (spool := self._spool) is not None:
+            metrics.spool_bytes.set(spool.bytes)
+            metrics.oldest_unsent.set(time.time() - spool.oldest if spool.oldest else 0)
+        for name, datagrams in self._udp:
+            dropped = datagrams.new_kernel_drops()
+            self._kernel_drops[name] += dropped
+            metrics.kernel_drops.labels(name).inc(dropped)
+            if dropped:
+                log.warning(
+                    "the kernel dropped %d datagrams of %s: its receive buffer (%d bytes) was full",
+                    *(dropped, name, udp.granted_buffer(datagrams.socket)),
+                )
+        open_by_name: Counter[str] = Counter()
+        for name, streams in self._tcp:
+            open_by_name[name] += streams.connections
+        for name, count in open_by_name.items():
+            metrics.connections.labels(name).set(count)
+
+    # How a listener is put together.
+
+    def _lane(self, listener: str) -> Lane:
+        return self._intake.lane(listener, self._runtime.metrics.tally(listener))
+
+    def _limit(self, name: str, rate: float, burst: int) -> RateLimit | None:
+        if not rate:
+            return None
+        if name not in self._limits:
+            self._limits[name] = (RateLimit(rate, burst), rate)
+        return self._limits[name][0]
+
+    def _add_udp(self, lane: Lane, opened: socket.socket, receive_buffer: int, take: udp.Take) -> None:
+        name, granted = lane.name, udp.granted_buffer(opened)
+        self._runtime.metrics.receive_buffer.labels(name).set(granted)
+        if granted < receive_buffer:
+            log.warning(
+                "%s %s: the kernel granted %d of %d bytes of receive buffer; to have all: "
+                "sysctl -w net.core.rmem_max=%d",
+                *(name, sockets.address_of(opened), granted, receive_buffer, receive_buffer),
+            )
+        self._udp.append((name, udp.UdpListener(opened, take, self._fault_of(lane))))
+
+    def _add_tcp(
+        self, lane: Lane, opened: socket.socket, take: tcp.Take, make_tls: Callable[[], TlsStream] | None
+    ) -> None:
+        given = self._runtime.settings.syslog
+        listener = tcp.TcpListener(
+            opened,
+            make_framer=lambda: Framer(given.max_message, given.nul_trailer),
+            take=take,
+            fault=self._fault_of(lane),
+            room=self._intake.room,
+            allowed=_allowed(given.allow) or (lambda _: True),
+            refuse=self._refuse_of(lane),
+            idle_timeout=given.tcp_idle_timeout,
+            max_connections=given.tcp_max_connections,
+            max_connections_per_peer=given.tcp_max_connections_per_peer,
+            balancer=_allowed(given.proxy_protocol),
+            make_tls=make_tls,
+        )
+        self._tcp.append((lane.name, listener))
+
+    def _tls_stream(self) -> TlsStream:
+        assert self._tls is not None
+        return TlsStream(self._tls, self._runtime.settings.syslog.tls_permitted_names)
+
+    def _load_certificates(self) -> ssl.SSLContext:
+        given = self._runtime.settings.syslog
+        if not given.tls_cert:
+            raise MuttError("a socket for syslog over TLS is given, but syslog.tls_cert is not set")
+        try:
+            return server_context(given)
+        except CertificateError as error:
+            raise MuttError(f"syslog.{error.key}: {error}") from None
+
+    def _renew_certificates(self) -> None:
+        """For connections from now on. Files that cannot serve are no reason to stop: the old ones go on."""
+        if self._tls is not None:
+            try:
+                self._tls = self._load_certificates()
+                log.info("TLS certificates read again")
+            except MuttError as error:
+                log.error("TLS certificates stay as they were: %s", error)  # noqa: TRY400 (its line says all)
+
+    def _refuse_of(self, lane: Lane) -> tcp.Refuse:
+        def refuse(reason: str, peer: str, detail: str) -> None:
+            self._runtime.metrics.refused_connections.labels(lane.name, reason).inc()
+            if self._may_log(f"{lane.name} {reason}"):
+                log.warning("%s: connection of %s refused: %s%s", lane.name, peer, reason, detail and f" ({detail})")
+
+        return refuse
+
+    def _fault_of(self, lane: Lane) -> Callable[[], None]:
+        """What a listener calls, inside `except`, for a fault of ours: the next message must not suffer from it."""
+
+        def fault() -> None:
+            lane.tally.dropped["fault"] += 1
+            if self._may_log("fault"):
+                log.exception("%s: a message met a fault of mutt and is lost", lane.name)  # noqa: LOG004 (called inside except)
+
+        return fault
+
+    def _may_log(self, kind: str) -> bool:
+        """Whether it is time for another line of this kind. There are as many kinds as there are words in our code."""
+        now = time.monotonic()
+        due = now >= self._next_line.get(kind, 0.0)
+        if due:
+            self._next_line[kind] = now + _LOG_PAUSE
+        return due
+
+
+def _allowed(networks: tuple[str, ...]) -> Allowed | None:
+    return Allowed([ip_network(network) for network in networks]) if networks else None

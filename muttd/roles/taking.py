@@ -1,0 +1,107 @@
+"""What is done with one datagram or frame: judged, read, counted, put on its lane.
+
+These closures run for every event: what they need is bound once, and there is nothing in them that most events do not
+need.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from muttd.event import Event, encode
+from muttd.listeners import tcp, udp
+from muttd.listeners.sources import Allowed
+from muttd.pipeline.intake import Lane
+from muttd.wire.snmp import TrapReader
+from muttd.wire.syslog import SyslogReader
+
+Refused = Callable[[str, float], str | None]
+"""Whether a source (address, seconds since 1970) may send now: None, or the reason why not."""
+
+NameOf = Callable[[str], str | None]
+"""The host name of an address, as far as known."""
+
+NewId = Callable[[], str]
+
+
+def refusal(allowed: Allowed | None, within_rate: Callable[[str, float], bool] | None) -> Refused | None:
+    """The judgement of both; None where there is nothing to judge by."""
+    if allowed is None and within_rate is None:
+        return None
+
+    def refused(address: str, now: float) -> str | None:
+        if allowed is not None and not allowed(address):
+            return "source"
+        if within_rate is not None and not within_rate(address, now):
+            return "rate"
+        return None
+
+    return refused
+
+
+def syslog_datagram(
+    reader: SyslogReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None
+) -> udp.Take:
+    """For the UDP listener of syslog."""
+    read, tally = reader.read, lane.tally
+
+    def take(data: bytes, peer: udp.Peer, received: float, _: udp.Answer) -> None:
+        tally.received += 1
+        address = peer[0]
+        if refused is not None and (reason := refused(address, received)):
+            tally.rejected[reason] += 1
+        elif not data:
+            tally.rejected["empty"] += 1
+        else:
+            keep(read(data, address, "udp", received, new_id()), lane, name_of)
+
+    return take
+
+
+def syslog_frame(
+    reader: SyslogReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None, *, transport: str
+) -> tcp.Take:
+    """For the TCP and TLS listeners; `transport` is what their events say."""
+    read, tally = reader.read, lane.tally
+
+    def take(data: bytes, address: str, received: float, defects: tuple[str, ...]) -> None:
+        tally.received += 1
+        if refused is not None and (reason := refused(address, received)):
+            tally.rejected[reason] += 1
+        else:
+            keep(read(data, address, transport, received, new_id(), defects), lane, name_of)
+
+    return take
+
+
+def trap_datagram(
+    reader: TrapReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None
+) -> udp.Take:
+    """For the listener of SNMP notifications."""
+    read, tally = reader.read, lane.tally
+
+    def take(data: bytes, peer: udp.Peer, received: float, answer: udp.Answer) -> None:
+        tally.received += 1
+        address = peer[0]
+        if refused is not None and (reason := refused(address, received)):
+            tally.rejected[reason] += 1
+            return
+        event, reply, unread = read(data, address, received, new_id())
+        if event is None:
+            tally.rejected[unread.reason if unread else "empty"] += 1
+            if reply is not None:
+                answer(reply, peer)
+        elif keep(event, lane, name_of) and reply is not None:
+            # An INFORM is answered when its event is safe, and not before (RFC 3416 section 4.2.7).
+            lane.settled().add_done_callback(lambda safe: answer(reply, peer) if safe.result() else None)
+
+    return take
+
+
+def keep(event: Event, lane: Lane, name_of: NameOf | None = None) -> bool:
+    """Puts the event on its lane, under the name of its source where it has but the address. False: no room."""
+    if event.defects:
+        lane.tally.defective += 1
+    if name_of is not None and event.hostname == event.source_ip and (name := name_of(event.source_ip)):
+        event = msgspec.structs.replace(event, hostname=name)
+    return lane.put(encode(event))
