@@ -136,9 +136,11 @@ class Config:
         """
         async with self._changing() as connection:
             before = await self._find(connection, key, version)
-            row = await self._replace(connection, key, {**before.content, **values})
-            if row != before:
-                await self._record(connection, "update", actor, before, row)
+            wanted = {name: values.get(name, before.content[name]) for name in self._table.columns}
+            if all(before.content[name] == value for name, value in wanted.items()):
+                return before  # nothing to change, to announce or to record
+            row = await self._replace(connection, key, wanted)
+            await self._record(connection, "update", actor, before, row)
             return row
 
     async def delete(self, key: str, actor: Actor, version: str | None = None) -> Row:

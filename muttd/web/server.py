@@ -17,11 +17,14 @@ from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
 from muttd.web.events import EventsApi
 from muttd.web.hosts import HostsApi
+from muttd.web.letters import LettersApi
 from muttd.web.pages import VIEWS, Pages, protect
 from muttd.web.problems import as_problems
 from muttd.web.pulse import Pulse
 from muttd.web.rules import RulesApi
+from muttd.web.status import StatusApi
 from muttd.web.trials import TrialsApi
+from muttd.web.unhandled import UnhandledApi
 
 _BODY_LIMIT: Final = 262_144
 """Bytes of a request's body: a rule at its largest has some 10,000."""
@@ -51,6 +54,7 @@ def web_application(
     dashboard = DashboardApi(pulse)
     events = EventsApi(store, board, rules)
     rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store)
+    letters = LettersApi(store, board)
     trials = TrialsApi(store, rules, event_ids())
 
     routes: list[_Route] = [
@@ -79,6 +83,11 @@ def web_application(
         ("POST", "/api/v1/teams", "editor", hosts.add_team),
         ("PUT", "/api/v1/teams/{hostname:.+}", "editor", hosts.change_team),
         ("DELETE", "/api/v1/teams/{hostname:.+}", "editor", hosts.delete_team),
+        ("GET", "/api/v1/dlq", "viewer", letters.listed),
+        ("POST", "/api/v1/dlq/replay", "operator", letters.replay),
+        ("POST", "/api/v1/dlq/drop", "operator", letters.drop),
+        ("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed),
+        ("GET", "/api/v1/status", "viewer", StatusApi(store, board).status),
         ("GET", "/api/v1/changes", "viewer", changes.page),
         ("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert),
     ]

@@ -27,7 +27,8 @@ from muttd.errors import UnavailableError
 from muttd.metrics import Tally
 from muttd.pipeline.queue.budget import CircuitState, circuit_state
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
-from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS
+from muttd.pipeline.queue.letters import Letters
+from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, Outcomes, WorkItem
 from muttd.pipeline.queue.outcomes import DEAD_LETTERS as UNREADABLE
 
 Resolution = Literal["1m", "1h", "24h"]
@@ -97,6 +98,9 @@ class Board:
         self._prefix = prefix
         self._ingest_list = ingest_list
         self._alert_list = alert_list
+        self._outcomes = Outcomes(redis, alert_list=alert_list)
+        self.letters = Letters(redis, source=alert_list)
+        """The dead letters: use it within `translated`."""
 
     def _key(self, resolution: Resolution, stamp: int) -> str:
         return f"{self._prefix}:{resolution}:{stamp}"
@@ -109,7 +113,7 @@ class Board:
         if not deltas:
             return
         at = int(time.time() if now is None else now)
-        with _translated():
+        with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 for resolution, length in SECONDS.items():
                     key = self._key(resolution, at // length * length)
@@ -120,7 +124,7 @@ class Board:
 
     async def now(self) -> float:
         """Redis's clock, in seconds since 1970."""
-        with _translated():
+        with translated():
             seconds, micros = await self._redis.time()
         return float(seconds) + float(micros) / 1e6
 
@@ -132,7 +136,7 @@ class Board:
 
     async def moments(self, resolution: Resolution, stamps: Sequence[int]) -> list[Moment]:
         """The counters that began at `stamps`, empty where there are none."""
-        with _translated():
+        with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for stamp in stamps:
                     pipeline.hgetall(self._key(resolution, stamp))
@@ -144,7 +148,7 @@ class Board:
 
     async def depths(self) -> Depths:
         """How much waits where, in one look."""
-        with _translated():
+        with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for name in (self._ingest_list, self._alert_list, STAGING):
                     pipeline.llen(name)
@@ -160,24 +164,24 @@ class Board:
 
     async def oldest(self) -> bytes | None:
         """The event that has waited longest on the ingest list, JSON."""
-        with _translated():
+        with translated():
             found = await self._redis.lindex(self._ingest_list, -1)
         return found.encode() if isinstance(found, str) else found
 
     async def circuit(self) -> CircuitState:
         """Whether alerts flow to Moog."""
-        with _translated():
+        with translated():
             return await circuit_state(self._redis)
 
     async def deliveries(self, event_ids: Sequence[str]) -> dict[str, Fact]:
         """What is known about the delivery of events; those of which nothing is known are left out."""
-        with _translated():
+        with translated():
             return await delivery_facts(self._redis, event_ids)
 
     async def heartbeats(self) -> list[HeartbeatState]:
         """Every worker with a heartbeat, by role and name."""
         found: set[bytes] = set()
-        with _translated():
+        with translated():
             cursor = 0
             for _ in range(_SCAN_LIMIT // 1000):
                 cursor, keys = await self._redis.scan(cursor, match="mutt:heartbeat:*", count=1000)
@@ -200,12 +204,17 @@ class Board:
     async def beat(self, role: str, name: str, status: Mapping[str, object], ttl: float) -> None:
         """The heartbeat of a process that reserves nothing: it is shown for `ttl` seconds."""
         key = f"mutt:heartbeat:{role.replace(':', '_')}:{name.replace(':', '_')}"
-        with _translated():
+        with translated():
             await self._redis.set(key, msgspec.json.encode(status), px=int(ttl * 1000))
+
+    async def unhandled(self, limit: int) -> list[WorkItem]:
+        """Kinds of events that no rule matches, the newest first, `limit` at most."""
+        with translated():
+            return await self._outcomes.work_list(limit)
 
     async def ping(self) -> None:
         """Raises UnavailableError where Redis does not answer."""
-        with _translated():
+        with translated():
             await self._redis.ping()
 
 
@@ -266,7 +275,8 @@ class TallyReport:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Raises UnavailableError for whatever Redis raises."""
     try:
         yield
     except (RedisError, OSError) as error:
