@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     _sink_options(command("sink", "a stand-in for Moog: accepts the webhook and prints one line an alert", _sink))
     _parse_options(command("parse", "show what mutt makes of datagrams, one JSON event a line", _parse))
     _dlq_options(command("dlq", "look at the dead letters, send them again, or drop them", _dlq))
+    _mib_options(command("mib", "names for SNMP object identifiers, from vendors' MIB files", _mib))
     return parser
 
 
@@ -120,6 +121,17 @@ def _dlq_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="TIME", type=_moment, help=f"those {text}, RFC 3339")
     parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (100)")
     parser.add_argument("--rate", metavar="N", type=float, default=5.0, help="replay at most N a second (5)")
+
+
+def _mib_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    text = "make one index file from folders of MIB files"
+    compiling = actions.add_parser("compile", help=text, description=text[0].upper() + text[1:] + ".")
+    compiling.add_argument("folders", nargs="+", metavar="DIR", type=Path)
+    compiling.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("mib.json"), help="(mib.json)")
+    text = "say what is known of an OID or a name"
+    lookup = actions.add_parser("lookup", help=text, description=text[0].upper() + text[1:] + ".")
+    lookup.add_argument("text", metavar="OID|NAME")
 
 
 def _moment(text: str) -> datetime:
@@ -217,6 +229,15 @@ def _dlq(options: argparse.Namespace) -> None:
             dlq.replayed(settings, secrets, choice, options.rate, print)
         case _:
             dlq.dropped(settings, secrets, choice, print)
+
+
+def _mib(options: argparse.Namespace) -> None:
+    from muttd.roles import mibs
+
+    if options.action == "compile":
+        mibs.compiled(options.folders, options.output, print)
+    else:
+        mibs.looked_up(_settings(options)[0], options.text, print)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def trap_reader(settings: Settings, secrets: Secrets, engine: Engine | None = No
         communities=[community.encode() for community in secrets.communities],
         users=[User(**user) for user in secrets.snmp_users],
         engine=engine,
-        names=mib.load([Path(file) for file in settings.snmp.mib_files]) if mib.SHIPPED.exists() else None,
+        names=mib.load([Path(file) for file in settings.snmp.mib_files]),
         host_names=_names(settings),
     )
 

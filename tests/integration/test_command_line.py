@@ -39,7 +39,7 @@ def muttd(
 def test_version_and_help() -> None:
     assert muttd("--version").stdout == f"muttd {__version__}\n"
     text = muttd("--help").stdout
-    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse", "dlq"):
+    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse", "dlq", "mib"):
         assert re.search(rf"(?m)^    {command} +\S", text), command
         assert muttd(command, "--help").returncode == 0
 
@@ -157,3 +157,37 @@ def test_dead_letters_by_hand(valkey: Valkey, tmp_path: Path) -> None:
     away = muttd("dlq", "list", environment={"REDIS_HOST": "/nonexistent"})
     assert away.returncode == 1
     assert re.fullmatch(r"muttd: Redis at /nonexistent: .*\n", away.stderr)
+
+
+def test_names_of_oids() -> None:
+    lines = muttd("mib", "lookup", "1.3.6.1.6.3.1.1.5.3").stdout.splitlines()
+    assert lines[0] == "IF-MIB::linkDown"
+    assert muttd("mib", "lookup", "linkDown").stdout.splitlines() == lines
+    unknown = muttd("mib", "lookup", "no-such-name")
+    assert (unknown.returncode, unknown.stdout) == (1, "")
+    assert unknown.stderr.startswith("muttd: no-such-name: not known")
+
+
+def test_a_vendors_mib_gives_its_traps_names(tmp_path: Path) -> None:
+    folder = tmp_path / "mibs"
+    folder.mkdir()
+    (folder / "BEACON-MIB.txt").write_text(
+        """BEACON-MIB DEFINITIONS ::= BEGIN
+        IMPORTS enterprises, MODULE-IDENTITY, OBJECT-TYPE, NOTIFICATION-TYPE, Integer32 FROM SNMPv2-SMI;
+        beacon MODULE-IDENTITY LAST-UPDATED "202611230000Z" ORGANIZATION "x" CONTACT-INFO "x" DESCRIPTION "x"
+          ::= { enterprises 99999 }
+        beaconState OBJECT-TYPE SYNTAX INTEGER { lit(1), dark(2) } MAX-ACCESS read-only STATUS current DESCRIPTION "x"
+          ::= { beacon 1 }
+        beaconChanged NOTIFICATION-TYPE OBJECTS { beaconState } STATUS current DESCRIPTION "x" ::= { beacon 0 1 }
+        END"""
+    )
+    (folder / "broken.txt").write_text("BROKEN-MIB DEFINITIONS ::= BEGIN garbage ::= END")
+    index = tmp_path / "beacon.json"
+    done = muttd("mib", "compile", str(folder), "-o", str(index))
+    assert done.returncode == 0, done.stderr
+    assert f"{folder / 'broken.txt'}:1" in done.stdout
+    file = tmp_path / "muttd.conf"
+    file.write_text(f'[snmp]\nmib_files = ["{index}"]\n')
+    assert muttd("-c", str(file), "mib", "lookup", "1.3.6.1.4.1.99999.0.1").stdout.startswith(
+        "BEACON-MIB::beaconChanged"
+    )
