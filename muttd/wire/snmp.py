@@ -38,7 +38,7 @@ _TRAP_COMMUNITY = ber.write_oid(TRAP_COMMUNITY + ".0")
 
 
 class Arrival(NamedTuple):
-    """A datagram and what is known about it besides its octets."""
+    """A datagram and what is known about it besides its octets. `source_ip` is normalised."""
 
     data: bytes
     source_ip: str
@@ -80,7 +80,7 @@ class TrapReader:
 
     def read(self, data: bytes, source_ip: str, received: float, event_id: str) -> Reading:
         """One datagram. `received` is seconds since 1970."""
-        arrival = Arrival(data, source_ip, received, event_id)
+        arrival = Arrival(data, self._sources(source_ip).address, received, event_id)
         defects: list[str] = []
         try:
             start, end = ber.enter(data, 0, len(data), ber.SEQUENCE, what="message", defects=defects)
@@ -256,6 +256,9 @@ def _notification_tag(data: bytes, position: int, end: int) -> int:
 def _without_trap_community(data: bytes) -> bytes:
     """The datagram with every value of snmpTrapCommunity.0 overwritten."""
     found = data.find(_TRAP_COMMUNITY)
+    if found < 0:
+        return data
+    masked = bytearray(data)
     while found >= 0:
         position = found + len(_TRAP_COMMUNITY)
         try:
@@ -263,6 +266,6 @@ def _without_trap_community(data: bytes) -> bytes:
         except BerError:
             start, stop = position, len(data)
         stop = min(stop, len(data))
-        data = data[:start] + b"*" * (stop - start) + data[stop:]
+        masked[start:stop] = b"*" * (stop - start)
         found = data.find(_TRAP_COMMUNITY, position)
-    return data
+    return bytes(masked)

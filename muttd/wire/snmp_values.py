@@ -27,8 +27,8 @@ COUNTER64 = 0x46
 def text_or_hex(octets: bytes) -> str:
     """Printable UTF-8 as text; anything else as colon-separated hex, never as mojibake.
 
-    Tabs and line ends may stand behind the first character: an address such as 10.10.1.65 begins with them and is
-    not text. One NUL at the end is a C string's and is left out.
+    Tabs and line ends (LF, CR LF) may stand behind the first character: an address such as 10.10.1.65 begins with
+    them and is not text. One NUL at the end is a C string's and is left out.
     """
     try:
         text = octets.decode()
@@ -37,12 +37,12 @@ def text_or_hex(octets: bytes) -> str:
     if text.isprintable():
         return text
     text = text.removesuffix("\0")
-    if text and text[0].isprintable() and text.translate(_WITHOUT_LAYOUT).isprintable():
+    if text and text[0].isprintable() and text.replace("\r\n", "\n").translate(_WITHOUT_LAYOUT).isprintable():
         return text
     return octets.hex(":")
 
 
-_WITHOUT_LAYOUT = {ord(character): None for character in "\t\r\n"}
+_WITHOUT_LAYOUT = {ord(character): None for character in "\t\n"}
 
 
 def ip_address(octets: bytes) -> str:
