@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
+import orjson
 from aiohttp import web
 
 from muttd.rules import Rule, faults
@@ -105,7 +106,7 @@ def checked(values: Mapping[str, Any], number: int = 0) -> dict[str, Any]:
             name, _, reason = line.partition(": ")
             found.append(Fault(name, reason))
         if not found:
-            plain = msgspec.to_builtins(rule)
+            plain = orjson.loads(msgspec.json.encode(rule))
             return {name: plain[name] for name in COLUMNS}
     raise ProblemError(400, "The rule cannot be taken.", found)
 
