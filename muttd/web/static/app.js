@@ -4,9 +4,18 @@ import { get, whoami } from "/static/api.js";
 import { el, note, show } from "/static/dom.js";
 import { openEvent } from "/static/event_list.js";
 import * as dashboard from "/static/dashboard.js";
+import * as changes from "/static/changes.js";
+import * as delivery from "/static/delivery.js";
 import * as events from "/static/events.js";
+import * as hosts from "/static/hosts.js";
+import * as rules from "/static/rules.js";
+import * as status from "/static/status.js";
+import * as unhandled from "/static/unhandled.js";
 
-const VIEWS = { "/": dashboard, "/events": events };
+const VIEWS = {
+  "/": dashboard, "/events": events, "/rules": rules, "/hosts": hosts, "/unhandled": unhandled,
+  "/delivery": delivery, "/changes": changes, "/status": status,
+};
 const EVERY = 2000, EVERY_WITHOUT_ANSWER = 5000;
 
 const main = document.getElementById("main");

@@ -1,0 +1,52 @@
+// Changes: who changed what, as a difference, and a way back.
+
+import { get, may, post } from "/static/api.js";
+import { confirmed, el, empty, note, show } from "/static/dom.js";
+import { time } from "/static/words.js";
+
+export const title = "Changes";
+
+const SUBJECTS = { rule: "Rule", development_host: "Development host", team: "Team", dead_letters: "Dead letters" };
+const UNTOLD = new Set(["created_at", "updated_at"]);
+
+export function draw(main) {
+  const body = el("tbody"), place = el("div");
+  const further = el("button", { type: "button", hidden: true, on: { click: () => page() } }, "Older changes");
+  let next = null;
+  async function page(anew = false) {
+    try {
+      const found = await get("/api/v1/changes", { before: anew ? null : next });
+      if (anew) body.replaceChildren();
+      body.append(...found.items.map(row));
+      next = found.next;
+      further.hidden = next === null;
+      show(place, body.children.length ? el("div", { class: "scroll" }, el("table", {},
+        el("thead", {}, el("tr", {}, ["When", "Who", "What", "Difference", "Why"].map((name) => el("th", { scope: "col" }, name)), el("th", {}, el("span", { class: "sr" }, "Actions")))), body))
+        : empty("Nothing was changed yet.", el("p", {}, "Every change of rules, hosts, teams and dead letters is kept here, and can be taken back.")));
+    } catch (error) { note(error.message, true); }
+  }
+
+  const row = (change) => el("tr", {}, el("td", { class: "nowrap" }, time(change.changed_at)), el("td", {}, change.actor, el("div", { class: "quiet" }, change.address)),
+    el("td", {}, `${SUBJECTS[change.subject] ?? change.subject} ${change.subject_id} `, el("span", { class: "tag kept" }, change.action)),
+    el("td", {}, difference(change)), el("td", { class: "message" }, change.reason ?? ""),
+    el("td", {}, may("editor") && change.subject !== "dead_letters" ? el("button", { type: "button", on: { click: () => revert(change) } }, "Take back") : null));
+
+  async function revert(change) {
+    if (!await confirmed(`Make ${change.subject} ${change.subject_id} what it was before this change?`, "Take it back")) return;
+    try {
+      await post(`/api/v1/changes/${change.id}/revert`, {});
+      note("Taken back.");
+      page(true);
+    } catch (error) { note(error.message, true); }
+  }
+
+  show(main, el("section", { class: "panel" }, el("div", { class: "heading" }, el("h1", {}, "Changes")), place, el("div", { class: "body actions" }, further)));
+  page(true);
+}
+
+function difference({ before, after }) {
+  const names = [...new Set([...Object.keys(before ?? {}), ...Object.keys(after ?? {})])].filter((name) => !UNTOLD.has(name));
+  const told = (value) => (value === null || value === undefined ? "nothing" : Array.isArray(value) ? value.join(", ") || "nothing" : String(value));
+  const changed = names.filter((name) => told(before?.[name]) !== told(after?.[name]));
+  return el("ul", { class: "diff" }, changed.map((name) => el("li", {}, `${name}: `, before ? el("del", {}, told(before[name])) : null, before && after ? " → " : null, after ? el("ins", {}, told(after[name])) : null)));
+}

@@ -1,0 +1,25 @@
+// Unhandled: kinds of events that no rule matches, each with a rule to begin with.
+
+import { get, may } from "/static/api.js";
+import { el, empty, show } from "/static/dom.js";
+import { edit } from "/static/rules.js";
+import { severity, whole } from "/static/words.js";
+
+export const title = "Unhandled";
+
+export function draw(main) {
+  const place = el("div");
+  async function load() {
+    try {
+      const { items } = await get("/api/v1/unhandled");
+      show(place, items.length ? el("div", { class: "scroll" }, el("table", {},
+        el("thead", {}, el("tr", {}, ["Host", "Severity", "Kind of message"].map((name) => el("th", { scope: "col" }, name)), ["In this window", "In all"].map((name) => el("th", { scope: "col", class: "number" }, name)), el("th", {}, el("span", { class: "sr" }, "Actions")))),
+        el("tbody", {}, items.map((item) => el("tr", {}, el("th", { scope: "row" }, item.host), el("td", {}, severity(item.sample.syslog_severity)),
+          el("td", { class: "message" }, item.template, el("div", { class: "quiet" }, "as in: ", item.sample.message)), el("td", { class: "number" }, whole(item.count)), el("td", { class: "number" }, whole(item.total)),
+          el("td", {}, may("editor") ? el("button", { type: "button", on: { click: () => edit({ ...item.draft, sample: item.sample }, load) } }, "Draft a rule") : null))))))
+        : empty("Every event of late was matched by a rule.", el("p", {}, "Kinds of events that no rule matches would be here, with a drafted rule each.")));
+    } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
+  }
+  show(main, el("section", { class: "panel" }, el("div", { class: "heading" }, el("h1", {}, "Unhandled"), el("p", { class: "quiet" }, "Events of one host and one kind of message; # stands for what differs.")), place));
+  load();
+}
