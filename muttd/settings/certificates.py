@@ -69,7 +69,7 @@ def _load(key: str, what: str, load: Callable[[], None]) -> None:
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise CertificateError("tls_key", f"{what}: key and certificate do not belong together") from None
-        raise CertificateError(key, f"{what}: not what TLS can use: {error.reason or error}") from None
+        raise CertificateError(key, f"{what}: not what TLS can use: {error.reason or 'nothing in PEM form'}") from None
     except ValueError as error:
         raise CertificateError("tls_key", str(error)) from None
 
