@@ -187,6 +187,22 @@ def test_any_damage_is_answered(changes: list[tuple[int, int]], cut: int) -> Non
     check(bytes(data[: len(data) - cut]))
 
 
+REMEMBERING, FORGETFUL = TrapReader(names=NAMES), TrapReader(names=NAMES, max_bindings=1)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SEED) - 1), st.integers(0, 255)), max_size=3))
+@settings(deadline=None, max_examples=200)
+def test_what_is_remembered_changes_nothing(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(SEED)
+    for position, octet in changes:
+        data[position] = octet
+    readings = []
+    for reader in (REMEMBERING, FORGETFUL, REMEMBERING):
+        readings.append(reader.read(bytes(data), "192.0.2.7", 100.0, "id"))
+        reader.settle("id", safe=False)  # else the second is a retransmission
+    assert readings[0] == readings[1] == readings[2]
+
+
 def test_a_binding_more_than_the_cap_is_only_in_raw() -> None:
     bindings = [("1.3.6.1.2.1.1.3.0", TimeTicks(5)), ("1.3.6.1.6.3.1.1.4.1.0", ObjectIdentifier("1.3.6.1.6.3.1.1.5.3"))]
     event = event_of(v2c(V2.SNMPv2TrapPDU, b"public", 1, bindings + [("1.3.6.1.1", Null(""))] * 1100))
