@@ -140,6 +140,7 @@ class Framer:
             text = text[:-1]
         if text.endswith(b"\r"):
             text = text[:-1]
+        text = text.lstrip(b"\0")  # of the trailer before, where it was LF NUL
         return [(text, notes)] if text.strip(_EMPTY) else []
 
 

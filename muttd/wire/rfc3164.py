@@ -17,8 +17,12 @@ _FACILITIES = (
     *(f"local{number}" for number in range(8)),
 )
 _SPELLINGS = [*_LEVELS, *(level.upper() for level in _LEVELS)]
-_LEVEL = re.compile(rf"(?:(?P<facility>{'|'.join(_FACILITIES)})\.)?(?:{'|'.join(_SPELLINGS)})\s")
-"""A level, alone or behind its facility, that some senders write before the host name or the tag (F5, SONiC, CMS)."""
+_LEVEL = re.compile(
+    rf"(?:<(?P<bracketed>{'|'.join(_FACILITIES)})\.(?:{'|'.join(_SPELLINGS)})>"
+    rf"|(?:(?P<facility>{'|'.join(_FACILITIES)})(?:\|security)?[.:])?(?:{'|'.join(_SPELLINGS)}))\s"
+)
+"""A level, alone or behind its facility, that some senders write before the host name or the tag: `notice` (F5, SONiC),
+`user.info` (CMS), `<local0.info>` (NetScaler), `auth|security:info` (AIX)."""
 NO_HOSTS = frozenset(
     prefix + level
     for prefix in ("", *(f"{facility}." for facility in _FACILITIES))
@@ -32,14 +36,19 @@ _BODY = re.compile(r"[\[{<\"'|%]|(?:CEF|LEEF): ?\d|-- ")
 """What no host name and no tag opens with."""
 
 _TAG = re.compile(
-    r"(?P<app>[A-Za-z0-9_/(.#@*+-][\w./()#@*+$&!~-]{0,127}+(?::[A-Za-z][\w./-]{0,63}(?=[:\[]))?)"
+    r"(?=[\d().#@*+$&!~-]{0,127}(?:[^\W\d]|/))"  # not 4711: or 10.1.1.1: alone, no program has such a name
+    r"(?P<app>[A-Za-z0-9_/(.#@*+-][\w./()#@*+$&!~-]{0,127}+"
+    r"(?:(?:::[A-Za-z]\w{0,63}+){1,4}|:[A-Za-z][\w./-]{0,63}(?=[:\[]))?)"  # Perl::Module: · host:server:
     r"(?:"
-    r"\ ?\[(?P<pid>[^\s\[\]]{0,128})\](?:\ ?:|(?<=\d\])(?=\s))"  # app[7]: text · app[7] text · app [7]: text
+    r"\[(?P<pid>[^\s\[\]]{0,128})\](?:\ ?:|(?<=\d\])(?=\s))"  # app[7]: text · app[7] text
+    r"|\ \[(?P<apart>\d{1,10})\]:"  # app [7]: text
     r"|\ ?:(?=\s|$)"  # app: text · app : text
-    r"|(?<=[a-z0-9]{2}):(?=[A-Za-z\[\"'])(?!\S{1,200}:\S)"  # app:text
+    r"|(?<=[A-Za-z0-9]{2}):(?=[A-Za-z\[\"'])(?:(?=(?:CEF|LEEF):\d)|(?!\S{1,200}:\S))"  # app:text
     r")"
 )
 _HOST = re.compile(r"(?=[\w.:%@~-]*\w)[\w.:%@~-]{1,255}+(?<!:)|\[[0-9A-Fa-f:.]{3,45}\]")
+_CHAIN = re.compile(r"[\w.:-]{1,255}/[\w.:-]{1,255}")
+"""Relay and host, as syslog-ng's chain-hostnames() writes them; a host name only before a tag with process id."""
 _COLON_ADDRESS = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}): ", re.ASCII)
 """With a colon a first word is the tag, but an address is the name of no program."""
 _INNER_PRI = re.compile(r"(?:<(\d{1,3})>)? ?")
@@ -70,6 +79,8 @@ class Reader:
             return reading  # the first column of a table, not a header
         reading.message = text[_end(_GAP.match(text, stamp.end)) :]
         self._take_host(reading)
+        if rfc5424.take_fields(reading):
+            return reading
         if reading.hostname:
             self._take_inner_header(reading, clock, received)
         _take_tag(reading)
@@ -99,8 +110,8 @@ class Reader:
             reading.found(**origin.findings)
             return
         level = _LEVEL.match(rest)
-        if level and (level["facility"] or _is_tag(rest[level.end() :])):
-            reading.found(level=level[0].strip())
+        if level and (level["bracketed"] or level["facility"] or _is_tag(rest[level.end() :])):
+            reading.found(level=level[0].strip("<> \t\n"))
             rest = reading.message = rest[level.end() :]
         if _BODY.match(rest) and not rest.startswith("["):
             return
@@ -113,10 +124,13 @@ class Reader:
         if word == "-" and _is_tag(after[1:]):
             reading.message = after[1:]
             return
+        if _CHAIN.fullmatch(word) and (tag := _TAG.match(after[1:])) and tag["pid"]:
+            reading.hostname, reading.message = word, after[1:]
+            return
         if not _is_host(word) or (_is_tag(rest) and not _ADDRESS.fullmatch(word)):
             return
         reading.hostname = word.strip("[]")
-        reading.message = after[_end(_GAP.match(after)) :] if after[:2] == " :" else after[1:].lstrip(" ")
+        reading.message = after[_end(_GAP.match(after)) :] if after[:3] == " : " else after[1:].lstrip(" ")
 
     def _take_inner_header(self, reading: Reading, clock: Clock, received: float) -> None:
         """A collector put its own header before the device's: keep the device's time and name as findings."""
@@ -150,15 +164,15 @@ def _take_tag(reading: Reading) -> bool:
     tag = _TAG.match(rest)
     if not tag or _BODY.match(rest) or reading.app_name:
         return False
-    reading.app_name, reading.proc_id = tag["app"], tag["pid"] or None
+    reading.app_name, reading.proc_id = tag["app"], tag["pid"] or tag["apart"]
     reading.message = rest[tag.end() :].removeprefix(" ")
     return True
 
 
 def _is_tag(rest: str) -> bool:
-    """Whether a tag opens `rest`. `gw1 : %…` is none: Cisco ASA writes its host name so."""
+    """Whether a tag opens `rest`, for sure: `gw1 : %…` (Cisco ASA) and `lb1 [61]: …` open with a host name."""
     tag = _TAG.match(rest)
-    return bool(tag) and not (tag and tag["pid"] is None and tag[0].endswith(" :"))
+    return tag is not None and tag["apart"] is None and (tag["pid"] is not None or not tag[0].endswith(" :"))
 
 
 def _is_host(word: str) -> bool:

@@ -15,14 +15,18 @@ BOM = "\ufeff"
 
 _VERSION = re.compile(r"(\d{1,3}) +(?=\d{4}[-/]|- )", re.ASCII)
 _HOST = re.compile(r" +(\S+)(?: +|$)", re.ASCII)
-_FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?: |$)|\[)?)", re.ASCII)
+_FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?=\s|$)|\[)?)", re.ASCII)
 _PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
 _PROCESS = re.compile(r"-|\d{1,10}", re.ASCII)
+_LOGPLEX = re.compile(r"(?:app|heroku) \S+ - ")
+"""Heroku's router of logs leaves out the structured data."""
+_SURE_FIELDS = re.compile(r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} \[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]", re.ASCII)
+"""Program, process, message id and an element: `RT_FLOW - RT_FLOW_SESSION_CLOSE [junos@2636.1.1.1.2.39 …]`."""
 _LIMITS = (("app name", 48), ("process id", 128), ("message id", 32))  # section 6, in characters
 
 _NAME = r'[^\s=\]"]+'
 _ELEMENT = re.compile(rf"\[ ?({_NAME})", re.ASCII)
-_PARAM = re.compile(rf' *+({_NAME})=(?: ?"((?:[^"\\]|\\.)*+)"|([^\s\]"]*+)(?=[\s\]]))', re.DOTALL | re.ASCII)
+_PARAM = re.compile(rf' ++({_NAME})=(?: ?"((?:[^"\\]|\\.)*+)"|([^\s\]"]++)(?=[\s\]]))', re.DOTALL | re.ASCII)
 _ELEMENT_END = re.compile(r" ?\]")
 _ESCAPE = re.compile(r'\\(["\\\]])')
 
@@ -60,15 +64,16 @@ def _after_host(reading: Reading, text: str, start: int) -> Reading:
     if not fields or _PAYLOAD.match(text, start):
         return _payload(reading, text[start:])
     # Without structured data, three words could be any text: only a process id says that they are fields.
-    if not fields["data"] and (fields[1].endswith(":") or not _PROCESS.fullmatch(fields[2])):
+    sure = fields["data"] or _LOGPLEX.match(text, start)
+    if not sure and (fields[1].endswith(":") or not _PROCESS.fullmatch(fields[2])):
         return _payload(reading, text[start:])
     reading.app_name, reading.proc_id, reading.msg_id = (_value(fields[number]) for number in (1, 2, 3))
     for (name, limit), number in zip(_LIMITS, (1, 2, 3), strict=True):
         if len(fields[number]) > limit:
             reading.defects.append(f"{name} longer than {limit} characters")
     start = fields.end()
-    if fields["data"] and fields["data"] != "[":
-        reading.message = text[start + 2 :].removeprefix(BOM)
+    if fields["data"] == NIL:
+        reading.message = text[start + 1 :].removeprefix(" ").removeprefix(BOM)
         return reading
     read = structured_data(text, start)
     if read:
@@ -78,6 +83,14 @@ def _after_host(reading: Reading, text: str, start: int) -> Reading:
         reading.defects.append("structured data missing or broken")
     reading.message = text[start:].removeprefix(" ").removeprefix(BOM)
     return reading
+
+
+def take_fields(reading: Reading) -> bool:
+    """Move the fields after the host name out of a message with another header, where it surely has them."""
+    if not _SURE_FIELDS.match(reading.message):
+        return False
+    _after_host(reading, reading.message, 0)
+    return True
 
 
 def _payload(reading: Reading, rest: str) -> Reading:

@@ -20,14 +20,15 @@ ZONES = {
     **dict.fromkeys(("UTC", "GMT", "UCT", "WET"), 0.0),
     **dict.fromkeys(("BST", "CET", "MET", "MEZ", "WEST", "WAT"), 1.0),
     **dict.fromkeys(("CEST", "MEST", "MESZ", "EET", "SAST", "CAT"), 2.0),
-    **dict.fromkeys(("EEST", "MSK", "EAT", "TRT"), 3.0),
+    **dict.fromkeys(("EEST", "MSK", "EAT", "TRT", "IDT"), 3.0),
     "GST": 4.0,
     "PKT": 5.0,
     "IST": 5.5,
     "NPT": 5.75,
+    "BDT": 6.0,
     "ICT": 7.0,
     "WIB": 7.0,
-    **dict.fromkeys(("AWST", "HKT", "SGT", "MYT", "PHT"), 8.0),
+    **dict.fromkeys(("AWST", "HKT", "SGT", "MYT", "PHT", "WITA"), 8.0),
     "JST": 9.0,
     "KST": 9.0,
     "ACST": 9.5,
@@ -38,9 +39,14 @@ ZONES = {
     "NZDT": 13.0,
     "NDT": -2.5,
     "NST": -3.5,
+    "BRST": -2.0,
     "BRT": -3.0,
     "ART": -3.0,
+    "CLST": -3.0,
     "CLT": -4.0,
+    "VET": -4.0,
+    "COT": -5.0,
+    "PET": -5.0,
     "AST": -4.0,
     "ADT": -3.0,
     "EDT": -4.0,
@@ -60,6 +66,7 @@ ZONES = {
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = f"(?P<month>(?i:{'|'.join(_MONTHS)}))[A-Za-z]{{0,6}}"
 _YEAR = r"(?P<year>(?:19|20)\d\d)"
+_WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? "
 _DAY = r"(?P<day>\d{1,2})"
 _CLOCK = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12})(?:\.\d{1,3})?(?!\d))?"
@@ -67,31 +74,34 @@ _CLOCK = (
 )
 _ZONE = (
     r"(?:(?P<utc>[Zz]| Z)(?![\w-])"
-    r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])"
+    r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])(?: DST(?= ))?"
     r"| (?:TZ|UTC|GMT)(?P<hours>[+-]\d)(?=[ :])"
     rf"| ?(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:,\]]|$)"
-    r"| (?P<unknown>[A-Z]{2,5})(?=: *(?:%|$)))?"
+    # Behind whole seconds, a word with colon may as well be the host name.
+    r"|(?(fraction) (?P<unknown>[A-Z]{2,5})(?=: *(?:%|$))|(?!)))?"
 )
 _MONTH_FIRST = re.compile(
     # Oct  3 04:05:06 · Mar 06 2026 12:53:10 · Mar 5 2026 04:07:09+08:00 · Mar 05 04:07:09 2026 · Tue Mar  3 04:05:06
-    rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? )?{_MONTH} +{_DAY}(?:,? {_YEAR})?,? +{_CLOCK}{_ZONE}"
+    rf"(?:{_WEEKDAY})?{_MONTH} +{_DAY}(?:,? {_YEAR})?,? +{_CLOCK}{_ZONE}"
     r"(?: (?P<late_year>(?:19|20)\d\d)(?=\s|: |$))?",
     re.ASCII,
 )
 _DIGIT_FIRST = (
-    # 2026-03-05T04:07:09.612+02:00 · 2026-03-05 04:07:09,612 +0000 · 2026/03/05 04:07:09 · 2026-03-05T04:07Z
+    # 2026-03-05T04:07:09.612+02:00 · 2026-03-05 04:07:09,612 +0000 · 2026/03/05 04:07:09 · 2026-03-05T04:07Z ·
+    # 2026:03:05-04:07:09 (Sophos UTM) · 2026/03/05:04:07:09 GMT (NetScaler)
     re.compile(
-        rf"(?P<year>\d{{4}})(?P<dash>[-/])(?P<digits>\d{{1,2}})(?P=dash){_DAY}(?:[Tt]| {{1,2}}|[-_/](?=\d\d:))"
+        rf"(?P<year>\d{{4}})(?P<dash>[-/:])(?P<digits>\d{{1,2}})(?P=dash){_DAY}(?:[Tt]| {{1,2}}|[-_/:](?=\d\d:))"
         rf"(?:{_CLOCK}|(?P<hour_only>\d\d):(?P<minute_only>\d\d)(?=[Z+-])){_ZONE}(?![\d:])",
         re.ASCII,
     ),
     # 2026 Mar 06 09:22:34 CET
     re.compile(rf"{_YEAR} {_MONTH} +{_DAY} +{_CLOCK}{_ZONE}", re.ASCII),
-    # 5 Mar 2026 04:07:09 · 05-Mar-2026 04:07:09 · 05/Mar/2026:04:07:09 +0000
-    re.compile(rf"{_DAY}(?P<dash>[-/ ]){_MONTH}(?P=dash){_YEAR}[ :]{_CLOCK}{_ZONE}", re.ASCII),
+    # 5 Mar 2026 04:07:09 · 05-Mar-2026 04:07:09 · 05/Mar/2026:04:07:09 +0000 · Thu, 05 Mar 2026 04:07:09 +0100
+    re.compile(rf"(?:{_WEEKDAY})?{_DAY}(?P<dash>[-/ ]){_MONTH}(?P=dash){_YEAR}[ :]{_CLOCK}{_ZONE}", re.ASCII),
     # 03/05/2026:04:07:09 GMT
     re.compile(rf"(?P<first>\d\d)/(?P<digits>\d\d)/{_YEAR}[: ]{_CLOCK}{_ZONE}", re.ASCII),
 )
+_DAY_FIRST = _DIGIT_FIRST[2]
 _EPOCH = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\s|$)", re.ASCII)
 # The two spellings that most messages use, where no zone, year or half of the day follows.
 _COMMON = re.compile(
@@ -131,7 +141,7 @@ class Clock:
             if common and known and known[1] - received <= AHEAD:
                 fraction = common[2] or ""
                 return Stamp(known[0][:19] + fraction + known[0][19:], common.end())
-            match = _MONTH_FIRST.match(text, position)
+            match = _MONTH_FIRST.match(text, position) or _DAY_FIRST.match(text, position)
             return self._stamp(match, received) if match else None
         if opening.isdigit():
             common = _COMMON_ISO.match(text, position)

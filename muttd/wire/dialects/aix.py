@@ -1,10 +1,10 @@
-"""AIX syslogd relaying: `TIME Message forwarded from HOST: tag: text`."""
+"""AIX syslogd relaying: `TIME Message forwarded from HOST: tag: text`, older ones `TIME From HOST: tag: text`."""
 
 import re
 
 from muttd.wire.dialects import Origin, Place
 
-_FORWARDED = re.compile(r"(?:Message )?forwarded from ([\w.:-]{1,255}?):\s")
+_FORWARDED = re.compile(r"(?:(?:Message )?forwarded f|F)rom ([\w.:-]{1,255}?):\s")
 
 
 def read_forwarded(rest: str) -> Origin | None:
@@ -13,4 +13,4 @@ def read_forwarded(rest: str) -> Origin | None:
     return Origin(forwarded[1], rest[forwarded.end() :], {"forwarded": "yes"}) if forwarded else None
 
 
-ORIGINS = (Place(r"(?:Message )?forwarded from ", read_forwarded),)
+ORIGINS = (Place(r"(?:(?:Message )?forwarded f|F)rom ", read_forwarded),)

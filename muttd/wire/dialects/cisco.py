@@ -3,7 +3,7 @@
 What stands before the mnemonic comes in any choice and nearly any order, as `logging origin-id`, `service
 sequence-numbers`, `service timestamps` and the relays between say:
 
-    [sequence:] [host:] [counter:] [*task:] [node:][*.]TIME[ ZONE]: [host] [program[pid]:] %MNEMONIC: text
+    [sequence:] [host:] [counter:] [*task:] [node:][*.]TIME[ ZONE]: [host] [program[pid]:] [%MNEMONIC:] text
 
 so the header is read part by part. The mnemonic opens the message, because rules match on it. `*` or `.` before the
 time says that the clock is not synchronised (IOS: never set, or lost its source).
@@ -16,7 +16,8 @@ from muttd.wire.interfaces import interface_in
 from muttd.wire.reading import Reading
 from muttd.wire.timestamps import AHEAD, Clock, Stamp
 
-_MNEMONIC = re.compile(r"%(?P<mnemonic>[A-Z][\w-]{0,60}?-[0-7]-[\w-]{1,80})(?=\s|:|$)")
+_UNIT = r"(?:%[A-Z]\w{0,30}-[A-Z]:\w{1,20} )?"  # Dell Force10: %STKUNIT0-M:CP %IFMGR-5-OSTATE_UP
+_MNEMONIC = re.compile(rf"{_UNIT}[%#](?P<mnemonic>[A-Z][\w-]{{0,60}}?-\d-[\w-]{{1,80}})(?=\s|:|$)")
 _HEADER_LIMIT = 250
 """Characters before the mnemonic; a longer header is none."""
 
@@ -32,8 +33,14 @@ _GAP = re.compile(r"[\s:]+")
 _SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.A-Z])")
 _UPTIME = re.compile(r"(?:\d{1,4}:\d\d:\d\d(?:\.\d+)?|\d+[ywdhm]\d+[wdhms]|\d+ \d+)(?=:)")
 _NODE = re.compile(r"(?:[A-Z]{1,3}/)?\d{1,3}/[A-Z0-9]{1,4}(?:/[A-Z0-9]{1,8}){0,2}(?=:)")
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_BEFORE_TIME = re.compile(rf"[\s:]+(?:\d{{1,12}}: )?[*.]?(?:\d{{4}} )?{_MONTH} ")
+_UNNAMED = re.compile(
+    r"(?:(?P<sequence>\d{1,12}): )?(?:(?P<host>[A-Za-z][\w.-]{0,254}|[\w.:]{3,39}?): )?(?:(?P<counter>\d{1,12}): )?"
+    rf"(?:\*(?P<task>[A-Za-z]\w*): )?(?:(?P<node>{_NODE.pattern}):)?(?P<mark>[*.])?(?=(?:\d{{4}} )?{_MONTH} )"
+)
 _TASK = re.compile(r"\*[A-Za-z]\w*(?=: )")
-_PROGRAM = re.compile(r"([A-Za-z_][\w./()@-]{0,63})(?:\[(\w{1,20})\](?: ?:|(?= ))| ?:)")
+_PROGRAM = re.compile(r"([A-Za-z_][\w./()@-]{0,63})(?:\[(\w{1,20})\](?: ?:|(?= ))|:)")
 _HOST = re.compile(r"(?=[\w:.-]*[\w])[\w][\w./:-]{0,254}?(?= ?: | ?:$| |$)")
 
 
@@ -60,7 +67,7 @@ def _read_parts(text: str, clock: Clock, received: float) -> Reading | None:
     position, times = _after_gap(header, 0), 0
     while 0 <= position < len(header):
         program = None if _NODE.match(header, position) else _PROGRAM.match(header, position)
-        if program and (program[2] or reading.hostname):
+        if program and (program[2] or (reading.hostname and not _BEFORE_TIME.match(header, program.end(1)))):
             reading.app_name, reading.proc_id = program[1], program[2]
             reading.message = text[program.end() :].removeprefix(" ")
             return reading
@@ -105,9 +112,32 @@ def _part(header: str, start: int, reading: Reading) -> int:
         reading.found(task=part[0][1:])
     elif (part := _HOST.match(header, start)) and not reading.hostname:
         reading.hostname = part[0]
+    elif part and "origin" not in found and (_BEFORE_TIME.match(header, part.end()) or header[part.end() :] == " : "):
+        reading.found(origin=part[0])
     else:
         return -1
     return part.end()
+
+
+def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
+    """A header that is IOS's or IOS-XR's though no mnemonic follows, as in debug output; None where it might not be."""
+    opening = _UNNAMED.match(text)
+    if not opening or not (opening["sequence"] or opening["task"] or opening["node"] or opening["mark"]):
+        return None
+    stamp = clock.read(text, opening.end(), received)
+    if not stamp or not text.startswith((":", " :"), stamp.end):
+        return None
+    reading = Reading(text[_after_gap(text, stamp.end) :], hostname=opening["host"])
+    _take_time(reading, stamp, 1)
+    found = opening.groupdict()
+    reading.found(**{name: found[name] for name in ("sequence", "counter", "task", "node")})
+    if opening["mark"]:
+        reading.found(clock="unsynchronised")
+    program = _PROGRAM.match(reading.message)
+    if program and program[2]:
+        reading.app_name, reading.proc_id = program[1], program[2]
+        reading.message = reading.message[program.end() :].removeprefix(" ")
+    return reading
 
 
 def read_mnemonic(reading: Reading) -> None:
@@ -121,5 +151,8 @@ def read_mnemonic(reading: Reading) -> None:
         reading.found(mnemonic=mnemonic["mnemonic"], interface=interface_in(reading.message, mnemonic.end()))
 
 
-HEADERS = (Header(r"[^%]{0,250}%[A-Z]", read_header),)
-BODIES = (Body(r"(?:\d{1,12}: )?%[A-Z]", read_mnemonic),)
+HEADERS = (
+    Header(r"[^%]{0,250}%[A-Z]", read_header),
+    Header(r"[\w.:-]{1,80}: [*.\w]|[*.][A-Z]|[A-Z]{1,3}/\d", read_unnamed),
+)
+BODIES = (Body(r"(?:\d{1,12}: )?[%#][A-Z]", read_mnemonic),)

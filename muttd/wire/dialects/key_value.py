@@ -1,4 +1,5 @@
-"""Firewalls that write key=value and no header: Fortinet (date= time= devname= tz=), SonicWall (id=firewall time=).
+"""Firewalls that write key=value and no header: Fortinet (date= time= devname= tz=), SonicWall (id=firewall time=),
+Sophos (device_name= timestamp=).
 
 The text is the message, whole; the time and, where it is a name, the host are read from it too.
 """
@@ -14,7 +15,7 @@ SEARCHED = 1000
 
 _DATE = re.compile(r'\bdate="?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
 _ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d:?\d\d)')
-_TIME = re.compile(r'\btime="(?=\d{4}-\d\d-\d\d \d\d:)')
+_TIME = re.compile(r'\btime(?:stamp)?="(?=\d{4}-\d\d-\d\d[T ]\d\d:)')
 _NAME = re.compile(r'\bdev(?:ice_)?name="?([\w.-]{1,255})')
 
 
@@ -36,6 +37,8 @@ def read_pairs(text: str, clock: Clock, received: float) -> Reading:
     return reading
 
 
-HEADERS = (
-    Header(r'(?:date|id|logver|timestamp|devname|device|time)="?[\w.:-]+"?[ ,]\S{0,60}?=|id=firewall\b', read_pairs),
+_OPENING = (
+    r'(?:date|id|logver|timestamp|devname|device|device_name|time)="?[\w.:-]+"?[ ,]\S{0,60}?='
+    r"|id=firewall\b"
 )
+HEADERS = (Header(_OPENING, read_pairs),)

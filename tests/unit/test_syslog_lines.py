@@ -1,0 +1,50 @@
+"""Every line under tests/datagrams/syslog/lines/ is read as the line below it says.
+
+A message (⇥ ⏎ ␍ ␀ ⌂ stand for TAB, LF, CR, NUL, BOM), then `=> host | app | process id | message id | time | opening of
+the message`; `-` is an absent field, `*` the sender's address or the receive time. The text must reach to its very end.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from muttd.wire.syslog import SyslogReader
+
+FILES = sorted((Path(__file__).parent.parent / "datagrams" / "syslog" / "lines").glob("*.txt"))
+RECEIVED = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+SENDER = "192.0.2.7"
+SPELLED = str.maketrans({"⇥": "\t", "⏎": "\n", "␍": "\r", "␀": "\0", "⌂": "\ufeff"})
+
+
+def pairs(path: Path) -> list[tuple[str, list[str]]]:
+    lines = [line for line in path.read_text("utf-8").split("\n") if line and not line.startswith("# ")]
+    assert len(lines) % 2 == 0
+    return [
+        (message, [field.strip(" ") for field in expected.removeprefix("=>").split(" |", 5)])
+        for message, expected in zip(lines[::2], lines[1::2], strict=True)
+    ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_lines(path: Path) -> None:
+    reader = SyslogReader()
+    wrong = []
+    for line, expected in pairs(path):
+        text = line.translate(SPELLED)
+        event = reader.read(text.encode(), SENDER, "udp", RECEIVED, "id")
+        read = [
+            "*" if event.hostname == SENDER else event.hostname,
+            event.app_name or "-",
+            event.proc_id or "-",
+            event.msg_id or "-",
+            "*" if event.timestamp == event.received_at else event.timestamp,
+        ]
+        opens = event.message.lstrip(" ").startswith(expected[5]) and bool(expected[5]) == bool(event.message)
+        if read != expected[:5] or not opens or not text.rstrip("\0\r\n ").endswith(event.message.rstrip(" ")):
+            wrong.append((line, expected, read, event.message))
+    assert not wrong
+
+
+def test_there_are_lines() -> None:
+    assert sum(len(pairs(path)) for path in FILES) >= 400
