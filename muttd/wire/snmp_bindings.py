@@ -147,18 +147,23 @@ class Bindings:
 
     def _value(self, octets: bytes, position: int, named: Named) -> Binding:
         oid, name, short, show, _ = named
+        length = len(octets)
+        start = position + 2
         try:
-            tag, start, stop = ber.element(octets, position, len(octets))
+            if start <= length and octets[position + 1] == length - start < 0x80:
+                tag, stop = octets[position], length
+            else:
+                tag, start, stop = ber.element(octets, position, length)
             content = octets[start:stop]
             kind, value = read_value[tag](content)
         except (BerError, KeyError) as error:
-            flaw = str(error) if isinstance(error, BerError) else f"tag 0x{tag:02x} is no SNMP type"
-            return Varbind(oid, "Unknown", octets[position:].hex(":"), name), f"{short}=?", flaw
+            fault = str(error) if isinstance(error, BerError) else f"tag 0x{tag:02x} is no SNMP type"
+            return Varbind(oid, "Unknown", octets[position:].hex(":"), name), f"{short}=?", fault
         display = show(content if tag == ber.OCTET_STRING else value) if show else None
         word = f"{short}={display or (kind if value is None else value)}"
-        spare = len(octets) - stop
-        binding = Varbind(oid, kind, value, name, display), word, f"{spare} octets behind the value" if spare else None
-        if tag not in PASSING and len(octets) <= MAX_REMEMBERED_OCTETS:
+        flaw = f"{length - stop} octets behind the value" if length > stop else None
+        binding = Varbind(oid, kind, value, name, display), word, flaw
+        if tag not in PASSING and length <= MAX_REMEMBERED_OCTETS:
             if len(self._known) >= self._capacity:
                 self._known.clear()
             self._known[octets] = binding
