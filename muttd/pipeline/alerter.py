@@ -117,7 +117,7 @@ class Alerter:
                 await self._beat()
                 return
             except FAULTS as error:
-                await pause(stop, self._redis_outage.failed(error))
+                await pause(stop, self._redis_outage.failed(f"Redis is away ({error})"))
 
     async def _beat(self) -> None:
         await self._worker.beat()
@@ -164,7 +164,7 @@ class Alerter:
                 return None
             return await self._worker.reserve(self._batch, _RESERVE_WAIT)
         except FAULTS as error:
-            await pause(stop, self._redis_outage.failed(error))
+            await pause(stop, self._redis_outage.failed(f"Redis is away ({error})"))
             return None
 
     async def _is_full(self) -> bool:
@@ -225,7 +225,7 @@ class Alerter:
                 committed = await self._outcomes.commit(self._worker, batch, outcome, time.time())
                 break
             except FAULTS as error:
-                await asyncio.sleep(self._redis_outage.failed(error))
+                await asyncio.sleep(self._redis_outage.failed(f"Redis is away ({error})"))
         self._redis_outage.over()
         if committed.done:
             self._count(committed, decided)

@@ -1,14 +1,12 @@
 """The rules in force, compiled when somebody asks what they make of an event, and again after they changed."""
 
 import asyncio
-import logging
 from collections.abc import Iterable
 
 from muttd.event import Event
+from muttd.pipeline.outage import Outage
 from muttd.rules import Rule, RuleSet
 from muttd.store import RuleTables, Store
-
-log = logging.getLogger(__name__)
 
 
 class CurrentRules:
@@ -19,6 +17,7 @@ class CurrentRules:
         self._default_team = default_team
         self._compiled: RuleSet | None = None
         self._lock = asyncio.Lock()
+        self._outage = Outage("the page may show what rules did before their last change")
 
     def forget(self) -> None:
         """The rules have changed: the next `get` loads them."""
@@ -43,11 +42,13 @@ class CurrentRules:
         )
         return ruleset
 
+    def _changed(self) -> None:  # called when listening begins again, too: something may have been missed
+        self._outage.over()
+        self.forget()
+
     async def watch(self) -> None:
         """Forgets the rules at every change, until it is cancelled."""
-        await self._store.listen_for_rule_changes(
-            self.forget, lambda reason: log.warning("rule changes are not seen: %s", reason)
-        )
+        await self._store.listen_for_rule_changes(self._changed, lambda reason: self._outage.failed(reason))
 
 
 def told(ruleset: RuleSet, event: Event) -> dict[str, object]:
