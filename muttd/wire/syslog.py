@@ -33,9 +33,10 @@ _PRIORITIES = {str(number): (number >> 3, number & 7) for number in range(192)}
 
 _ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d))"
 _PLAIN_3164 = re.compile(
-    rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d)|{_ISO}) "
+    rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)|{_ISO}) "
     r"(?:(-|(?!(?:19|20)\d\d |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
-    r"(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: ",
+    # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`
+    r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: |(?:: )?(?=%))",
     re.ASCII,
 ).match
 _PLAIN_5424 = re.compile(
@@ -46,7 +47,6 @@ _PLAIN_5424 = re.compile(
 _NO_PLAIN_HOSTS = rfc3164.NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
 """Words after a time that may belong to it or to what stands before the host."""
 _NEVER = ("", float("inf"))
-_PARAMS = re.compile(r'([^\s=]+)="([^"]*)"').findall
 
 
 class SyslogReader:
@@ -97,7 +97,7 @@ class SyslogReader:
         fields = _PLAIN_3164(text)
         if fields:
             pri, stamp, timestamp, hour, offset, host, app, process = fields.groups()
-            kind, plain = "-", host not in _NO_PLAIN_HOSTS
+            kind, plain = "-", host not in _NO_PLAIN_HOSTS and (app is not None or host != "-")
         elif fields := _PLAIN_5424(text):
             pri, timestamp, hour, offset, host, app, process, kind, elements = fields.groups()
             stamp, plain = None, True
@@ -222,9 +222,10 @@ def _structured_data(data: str) -> dict[str, dict[str, str]] | None:
     elements: dict[str, dict[str, str]] = {}
     for element in data[1:-1].split("]["):
         name, _, text = element.partition(" ")
-        params = _PARAMS(text)
         if name in elements:
             return None
+        # Neither name nor value holds a quote: _PLAIN_5424 saw to that.
+        params = [param.split('="', 1) for param in text[:-1].split('" ')] if text else []
         elements[name] = dict(params)
         if len(elements[name]) != len(params):
             return None

@@ -70,8 +70,9 @@ class Dialects:
         """The message by the first dialect that knows its layout."""
         first = self._any_header(text)
         if first:
-            for index in range((first.lastindex or 1) - 1, len(self._headers)):
-                if self._header_openings[index].match(text):
+            start = (first.lastindex or 1) - 1
+            for index in range(start, len(self._headers)):
+                if index == start or self._header_openings[index].match(text):
                     reading = self._headers[index].read(text, clock, received)
                     if reading:
                         return reading
@@ -81,8 +82,9 @@ class Dialects:
         """The host name that opens `rest`, by the first dialect that knows it."""
         first = self._any_place(rest)
         if first:
-            for index in range((first.lastindex or 1) - 1, len(self._places)):
-                if self._place_openings[index].match(rest):
+            start = (first.lastindex or 1) - 1
+            for index in range(start, len(self._places)):
+                if index == start or self._place_openings[index].match(rest):
                     origin = self._places[index].read(rest)
                     if origin:
                         return origin
