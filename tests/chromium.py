@@ -38,9 +38,10 @@ class Page:
                 self._answers.pop(content["id"]).set_result(content)
             elif content["method"] == "Runtime.exceptionThrown":
                 self.complaints.append(json.dumps(content["params"]["exceptionDetails"])[:500])
-            elif content["method"] == "Log.entryAdded" and content["params"]["entry"]["level"] == "error":
+            elif content["method"] == "Log.entryAdded":
                 entry = content["params"]["entry"]
-                self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
+                if entry["level"] == "error" and entry["source"] != "network":  # a refusal by the API is no fault
+                    self.complaints.append(f"{entry['text']} {entry.get('url', '')}")
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the protocol and its result."""

@@ -75,7 +75,8 @@ def _losses(standing: Standing) -> Iterable[Alarm]:
     if lost:
         total = sum(lost.values())
         what = "; ".join(f"{count:,} of {where}" for where, count in lost.most_common(3))
-        yield Alarm("critical", "loss", f"{total:,} events lost in the last {LOSS_MINUTES} minutes", f"{what}.", last)
+        title = f"{_many(total, 'event')} lost in the last {LOSS_MINUTES} minutes"
+        yield Alarm("critical", "loss", title, f"{what}.", last)
 
 
 def _circuit(circuit: CircuitState) -> Iterable[Alarm]:
@@ -111,20 +112,24 @@ def _queues(standing: Standing) -> Iterable[Alarm]:
         yield Alarm(
             "warning",
             "audit_backlog",
-            f"{depths.audit_backlog_rows:,} audit rows wait for PostgreSQL",
+            f"Audit rows wait for PostgreSQL: {depths.audit_backlog_rows:,}",
             "Alerts flow meanwhile; the rows follow by themselves when PostgreSQL is back.",
         )
     if depths.dead_letters:
         yield Alarm(
             "warning",
             "dead_letters",
-            f"{depths.dead_letters:,} alerts were given up",
+            f"{_many(depths.dead_letters, 'alert')} given up",
             "They are in the dead letters: look at their reasons, then replay or drop them.",
         )
     if depths.unreadable:
         yield Alarm(
             "warning",
             "unreadable",
-            f"{depths.unreadable:,} elements could not be taken by the alerters",
+            f"{_many(depths.unreadable, 'element')} that no alerter could take",
             "They are kept in the list mutt:dlq:alerter with their reasons.",
         )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

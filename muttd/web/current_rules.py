@@ -46,9 +46,15 @@ class CurrentRules:
         self._outage.over()
         self.forget()
 
+    def _listening_ended(self, reason: str) -> None:
+        self._outage.failed(reason)
+
+    def _lost(self, reason: str) -> None:
+        self._outage.failed(reason)
+
     async def watch(self) -> None:
         """Forgets the rules at every change, until it is cancelled."""
-        await self._store.listen_for_rule_changes(self._changed, lambda reason: self._outage.failed(reason))
+        await self._store.listen_for_rule_changes(self._changed, self._listening_ended)
 
 
 def told(ruleset: RuleSet, event: Event) -> dict[str, object]:

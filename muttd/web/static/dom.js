@@ -80,6 +80,7 @@ export function dialog(title, body, { small = false, actions = [], closed = () =
   made.addEventListener("close", () => { made.remove(); closed(); });
   document.body.append(made);
   made.showModal();
+  made.querySelector(".body :is(input, select, textarea):not([disabled])")?.focus(); // not what deletes
   return made;
 }
 

@@ -87,7 +87,7 @@ export async function openEvent(id) {
   const address = new URL(location.href);
   address.searchParams.set("event", id);
   history.replaceState(history.state, "", address);
-  const place = el("div", { class: "body" }, el("p", { class: "quiet" }, "Loading…"));
+  const place = el("div", { class: "stack" }, el("p", { class: "quiet" }, "Loading…"));
   const explanation = el("div");
   const shown = dialog("Event", [place, explanation], { closed: () => {
     const back = new URL(location.href);
@@ -121,7 +121,7 @@ function inFull(row) {
   return [
     el("pre", { tabindex: "0", "aria-label": "Message" }, row.message || "(empty message)"),
     el("dl", { class: "facts" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()),
-    event.varbinds ? section("Variables", varbinds(event.varbinds)) : null,
+    event.varbinds?.length ? section("Variables", varbinds(event.varbinds)) : null,
     event.structured_data ? section("Structured data", pairs(event.structured_data)) : null,
     event.defects ? section("Repaired while reading", el("ul", {}, event.defects.map((defect) => el("li", {}, defect)))) : null,
     event.raw ? section("As it came", el("pre", { tabindex: "0", "aria-label": "Raw" }, event.raw)) : null,

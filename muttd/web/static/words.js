@@ -28,6 +28,7 @@ export function rate(number) {
 export function time(given, full = false) {
   if (given === null || given === undefined) return el("span", { class: "quiet" }, "–");
   const at = new Date(typeof given === "number" ? given * 1000 : given);
+  if (Number.isNaN(at.getTime())) return el("span", {}, String(given));
   const today = new Date().toDateString() === at.toDateString();
   const text = full ? FULL.format(at) : today ? CLOCK.format(at) : `${DAY.format(at)} ${CLOCK.format(at)}`;
   return el("time", { datetime: at.toISOString(), title: `${at.toISOString()} (UTC)` }, text);
