@@ -19,7 +19,8 @@ class Varbind(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One variable binding of a notification (RFC 3416 section 3), in the order it came.
 
     `type` is the SMI or exception name: Integer32, OctetString, ObjectIdentifier, IpAddress, Counter32, Gauge32,
-    TimeTicks, Opaque, Counter64, Float, Double, Null, noSuchObject, noSuchInstance, endOfMibView.
+    TimeTicks, Opaque, Counter64, Float, Double, Integer64, Unsigned64, Null, noSuchObject, noSuchInstance,
+    endOfMibView; Unknown for any other.
     `value` is a number for numeric types, dotted text without leading dot for OIDs, text or colon-separated hex for
     octet strings, None where the type has no value. `name` and `display` come from the MIB index where it knows them.
     """

@@ -60,10 +60,11 @@ def _syslog(settings: Settings, source_ip: str) -> Read:
 
 
 def _trap(settings: Settings, secrets: Secrets, source_ip: str) -> Read:
-    reader = trap_reader(settings, secrets)
+    reader = trap_reader(settings, secrets, time_window=None)  # captures are of any age
 
     def read(data: bytes, received: float, event_id: str) -> bytes:
         reading = reader.read(data, source_ip, received, event_id)
+        reader.settle(event_id, safe=False)  # a repeated line is a line of its own
         if reading.event is not None:
             return encode(reading.event)
         refused = reading.refused

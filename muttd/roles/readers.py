@@ -9,7 +9,7 @@ from muttd.mib import index as mib
 from muttd.settings import Settings, forms
 from muttd.vault import Secrets
 from muttd.wire.snmp import TrapReader
-from muttd.wire.snmp_security import Engine
+from muttd.wire.snmp_security import TIME_WINDOW, Engine
 from muttd.wire.syslog import SyslogReader
 from muttd.wire.usm import User
 
@@ -27,15 +27,18 @@ def syslog_reader(settings: Settings) -> SyslogReader:
     )
 
 
-def trap_reader(settings: Settings, secrets: Secrets, engine: Engine | None = None) -> TrapReader:
+def trap_reader(
+    settings: Settings, secrets: Secrets, engine: Engine | None = None, time_window: float | None = TIME_WINDOW
+) -> TrapReader:
     """The reader that the settings and secrets describe. Raises ConfigurationError for a user that cannot work.
 
-    `engine` is ours; without it no SNMPv3 inform is taken.
+    `engine` is ours; without it no SNMPv3 inform is taken. `time_window` None: messages of any age are taken.
     """
     return TrapReader(
         communities=[community.encode() for community in secrets.communities],
         users=[User(**user) for user in secrets.snmp_users],
         engine=engine,
+        time_window=time_window,
         names=mib.load([Path(file) for file in settings.snmp.mib_files]),
         host_names=_names(settings),
     )

@@ -12,6 +12,7 @@ from muttd.event import Event, encode
 from muttd.listeners import tcp, udp
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.intake import Lane
+from muttd.roles.refusals import Refusals
 from muttd.wire.snmp import TrapReader
 from muttd.wire.syslog import SyslogReader
 
@@ -78,7 +79,13 @@ def trap_datagram(
     reader: TrapReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None
 ) -> udp.Take:
     """For the listener of SNMP notifications."""
-    read, tally = reader.read, lane.tally
+    read, tally, explain = reader.read, lane.tally, Refusals().explain
+
+    def answered(event_id: str, safe: bool, answer: Callable[[], None]) -> None:
+        # An INFORM is answered when its event is safe, and not before (RFC 3416 section 4.2.7).
+        reader.settle(event_id, safe=safe)
+        if safe:
+            answer()
 
     def take(data: bytes, peer: udp.Peer, received: float, answer: udp.Answer) -> None:
         tally.received += 1
@@ -88,12 +95,20 @@ def trap_datagram(
             return
         event, reply, unread = read(data, address, received, new_id())
         if event is None:
-            tally.rejected[unread.reason if unread else "empty"] += 1
+            assert unread is not None
+            tally.rejected[unread.reason] += 1
+            explain(address, unread, received)
             if reply is not None:
                 answer(reply, peer)
-        elif keep(event, lane, name_of) and reply is not None:
-            # An INFORM is answered when its event is safe, and not before (RFC 3416 section 4.2.7).
-            lane.settled().add_done_callback(lambda safe: answer(reply, peer) if safe.result() else None)
+            return
+        kept = keep(event, lane, name_of)
+        if reply is not None:
+            if kept:
+                lane.settled().add_done_callback(
+                    lambda safe: answered(event.id, safe.result(), lambda: answer(reply, peer))
+                )
+            else:
+                reader.settle(event.id, safe=False)
 
     return take
 

@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.needs("logger", "snmptrap")
+pytestmark = pytest.mark.needs("logger", "snmptrap", "snmpinform")
 
 
 def free_ports(count: int) -> list[int]:
@@ -153,6 +153,9 @@ def test_what_devices_send_is_decided_written_down_and_delivered(short_directory
         index = ["1.3.6.1.2.1.2.2.1.1.7", "i", "7"]
         run(*trap, "-v1", mutt.places["trap_udp"], "1.3.6.1.4.1.9.1", host, "2", "0", "123", *index)
         run(*trap, "-v2c", mutt.places["trap_udp"], "", "1.3.6.1.6.3.1.1.5.3", *index)
+        secured = mutt.places["snmp_v3"].split()
+        run("snmptrap", "-v3", *secured, mutt.places["trap_udp"], "", "1.3.6.1.6.3.1.1.5.3", *index)
+        run("snmpinform", "-v3", *secured, mutt.places["trap_udp"], "", "1.3.6.1.6.3.1.1.5.4", *index)
         for text in ("by-udp", "by-tcp", "by-count"):
             rows = within(5, lambda text=text: mutt.audit(text), f"audit row {text}")  # type: ignore[misc]  # bound here
             assert len(rows) == 1
@@ -160,7 +163,11 @@ def test_what_devices_send_is_decided_written_down_and_delivered(short_directory
             alerts = within(5, lambda text=text: mutt.delivered(text), f"alert {text}")  # type: ignore[misc]  # bound here
             assert [alert["external_id"] for alert in alerts] == [rows[0]["event_id"]]
         rows = within(5, lambda: mutt.get("web", "/api/v1/audit-logs?kind=trap&limit=10")["items"], "trap rows")
-        within(5, lambda: len(mutt.get("web", "/api/v1/audit-logs?kind=trap&limit=10")["items"]) == 2, "both traps")
+        within(
+            5, lambda: len(mutt.get("web", "/api/v1/audit-logs?kind=trap&limit=10")["items"]) == 4, "all notifications"
+        )
+        rows = mutt.get("web", "/api/v1/audit-logs?kind=trap&limit=10")["items"]
+        assert sorted(row["message"].split()[0] for row in rows) == ["IF-MIB::linkDown"] * 3 + ["IF-MIB::linkUp"]
         assert "public" not in json.dumps(rows)
 
     # Started again it has kept its data.
