@@ -18,9 +18,19 @@ _HOST = re.compile(r" +(\S+)(?: +|$)", re.ASCII)
 _FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?=\s|$)|\[)?)", re.ASCII)
 _PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
 _PROCESS = re.compile(r"-|\d{1,10}", re.ASCII)
-_LOGPLEX = re.compile(r"(?:app|heroku) \S+ - ")
-"""Heroku's router of logs leaves out the structured data."""
-_SURE_FIELDS = re.compile(r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} \[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]", re.ASCII)
+_LIKELY_FIELDS = re.compile(
+    r"[A-Za-z_/][\w./@()+:-]*+(?<!:) +(?:(?:-|\d{1,10}) +-|- +[A-Z]\w*[A-Z\d_]\w*)(?: |$)"
+    r"|(?:app|heroku) \S+ - ",  # Heroku's Logplex
+    re.ASCII,
+)
+"""Program, process and message id where structured data is missing: without a NILVALUE they could be any three words."""
+_BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=)", re.ASCII)
+"""What was meant for an element, though it is none."""
+_SURE_FIELDS = re.compile(
+    r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} "
+    r"\[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]",
+    re.ASCII,
+)
 """Program, process, message id and an element: `RT_FLOW - RT_FLOW_SESSION_CLOSE [junos@2636.1.1.1.2.39 …]`."""
 _LIMITS = (("app name", 48), ("process id", 128), ("message id", 32))  # section 6, in characters
 
@@ -63,19 +73,17 @@ def _after_host(reading: Reading, text: str, start: int) -> Reading:
     fields = _FIELDS.match(text, start)
     if not fields or _PAYLOAD.match(text, start):
         return _payload(reading, text[start:])
-    # Without structured data, three words could be any text: only a process id says that they are fields.
-    sure = fields["data"] or _LOGPLEX.match(text, start)
-    if not sure and (fields[1].endswith(":") or not _PROCESS.fullmatch(fields[2])):
-        return _payload(reading, text[start:])
+    start = fields.end()
+    read = structured_data(text, start) if fields["data"] == "[" else None
+    if not read and not _are_meant(fields):
+        return _payload(reading, text[fields.start() :])
     reading.app_name, reading.proc_id, reading.msg_id = (_value(fields[number]) for number in (1, 2, 3))
     for (name, limit), number in zip(_LIMITS, (1, 2, 3), strict=True):
         if len(fields[number]) > limit:
             reading.defects.append(f"{name} longer than {limit} characters")
-    start = fields.end()
     if fields["data"] == NIL:
         reading.message = text[start + 1 :].removeprefix(" ").removeprefix(BOM)
         return reading
-    read = structured_data(text, start)
     if read:
         reading.structured_data, start, defects = read
         reading.defects += defects
@@ -83,6 +91,15 @@ def _after_host(reading: Reading, text: str, start: int) -> Reading:
         reading.defects.append("structured data missing or broken")
     reading.message = text[start:].removeprefix(" ").removeprefix(BOM)
     return reading
+
+
+def _are_meant(fields: re.Match[str]) -> bool:
+    """Whether three words without structured data behind them are the fields, not just any text."""
+    if fields["data"] is None:
+        return bool(_LIKELY_FIELDS.match(fields.string, fields.start()))
+    if fields["data"] == NIL:
+        return True
+    return bool(_PROCESS.fullmatch(fields[2]) or _BROKEN_DATA.match(fields.string, fields.end()))
 
 
 def take_fields(reading: Reading) -> bool:

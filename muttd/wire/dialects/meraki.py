@@ -1,4 +1,7 @@
-"""Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; the 1 is no RFC 5424."""
+"""Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; the 1 is no RFC 5424.
+
+A number where the host would stand is none: Squid writes its milliseconds there.
+"""
 
 import re
 
@@ -7,7 +10,7 @@ from muttd.wire.reading import Reading
 from muttd.wire.timestamps import Clock
 
 _VERSION = re.compile(r"(?:1 )?")
-_HOST = re.compile(r" +(?P<host>[\w.:-]{1,255})(?: |$)")
+_HOST = re.compile(r" +(?!\d+ )(?P<host>[\w.:-]{1,255})(?: |$)")
 
 
 def read_epoch(text: str, clock: Clock, received: float) -> Reading | None:
