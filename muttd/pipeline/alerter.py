@@ -88,6 +88,7 @@ class Alerter:
         self._backlog_rows = 0
         self._alerts = 0
         self._due = asyncio.Event()
+        self._look = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set; then finishes what was begun, within ten seconds."""
@@ -122,7 +123,12 @@ class Alerter:
     async def _beat(self) -> None:
         await self._worker.beat()
         await self._audit_worker.beat()
-        self._redis_outage.over()
+        self._redis_answers()
+
+    def _redis_answers(self) -> None:
+        if self._redis_outage.lasts:
+            self._redis_outage.over()
+            self._look.set()  # a connection that broke may have moved events to us without our hearing of it
 
     async def _keep_beating(self) -> None:
         while True:
@@ -162,7 +168,9 @@ class Alerter:
             if await self._is_full():
                 await pause(stop, _FULL_PAUSE)
                 return None
-            return await self._worker.reserve(self._batch, _RESERVE_WAIT)
+            batch = await self._worker.reserve(self._batch, _RESERVE_WAIT)
+            self._redis_answers()
+            return batch
         except FAULTS as error:
             await pause(stop, self._redis_outage.failed(f"Redis is away ({error})"))
             return None
@@ -226,7 +234,7 @@ class Alerter:
                 break
             except FAULTS as error:
                 await asyncio.sleep(self._redis_outage.failed(f"Redis is away ({error})"))
-        self._redis_outage.over()
+        self._redis_answers()
         if committed.done:
             self._count(committed, decided)
 
@@ -253,7 +261,8 @@ class Alerter:
                     log.warning("adopted batch %s with %d events", batch.id, len(batch.items))
                     self._metrics.adopted.labels("alerter").inc()
                     await self._settle(batch, nobody_before, asyncio.Event())
-            await pause(stop, self._heartbeat_interval)
+            await pause(self._look, self._heartbeat_interval)
+            self._look.clear()
 
     async def _announce(self) -> None:
         """Makes the meta-alerts of unhandled kinds that reached the threshold."""

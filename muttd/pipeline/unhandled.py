@@ -15,7 +15,8 @@ _REMEMBERED = 50_000
 _SAME_DIGITS = str.maketrans("123456789", "000000000")
 
 _PARTICULARS = re.compile(
-    r"\b(?:[0-9a-f]{2,4}[:.-]){2,}[0-9a-f]{1,4}\b"  # MAC and IPv6 addresses
+    r"\b(?=[a-f:]*[0-9])[0-9a-f]{1,4}(?:::?[0-9a-f]{1,4}){2,}\b(?:[.,][0-9]+)?"  # IPv6, MAC, time
+    r"|\b[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}\b|\b[0-9a-f]{2}(?:-[0-9a-f]{2}){5}\b"  # MAC, as others write it
     r"|\b0x[0-9a-f]+\b"
     r"|\b(?=[a-f]*[0-9])[0-9a-f]{6,}\b"  # hex, of which some digit shows that it is no word
     r"|[0-9]+(?:[.:,/-][0-9]+)*",  # numbers, times, dates, IPv4 addresses, interface numbers

@@ -1,6 +1,5 @@
 """PostgreSQL's errors, translated once: is it the rows' fault, or is the database away?"""
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -8,6 +7,12 @@ import asyncpg
 
 from muttd.errors import MuttError, UnavailableError
 
+_NO_CONNECTION = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # asyncpg's word where the server ended an idle connection in this very moment
+)
 _NO_SCHEMA = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema: the database has not been migrated."""
 
@@ -26,11 +31,16 @@ def translated() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         if _is_the_rows_fault(error):
-            raise RefusedRowsError(f"{error} (SQLSTATE {error.sqlstate})") from error
+            raise RefusedRowsError(_line(error)) from error
         hint = "; run `muttd migrate`" if error.sqlstate in _NO_SCHEMA or _lacks_partition(error) else ""
-        raise UnavailableError(f"PostgreSQL: {error} (SQLSTATE {error.sqlstate}){hint}") from error
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncpg.InterfaceError) as error:
+        raise UnavailableError(f"PostgreSQL: {_line(error)}{hint}") from error
+    except _NO_CONNECTION as error:
         raise UnavailableError(f"PostgreSQL cannot be reached: {error or type(error).__name__}") from error
+
+
+def _line(error: asyncpg.PostgresError) -> str:
+    # Without DETAIL, which shows the row: what devices said does not belong in our log.
+    return f"{error.args[0]} (SQLSTATE {error.sqlstate})"
 
 
 def _is_the_rows_fault(error: asyncpg.PostgresError) -> bool:
