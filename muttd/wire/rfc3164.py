@@ -37,7 +37,7 @@ _BODY = re.compile(r"[\[{<\"'|%]|(?:CEF|LEEF): ?\d|-- ")
 
 _TAG = re.compile(
     r"(?=[\d().#@*+$&!~-]{0,127}(?:[^\W\d]|/))"  # not 4711: or 10.1.1.1: alone, no program has such a name
-    r"(?P<app>[A-Za-z0-9_/(.#@*+-][\w./()#@*+$&!~-]{0,127}+"
+    r"(?P<app>[\w/(.#@*+-][\w./()#@*+$&!~-]{0,127}+"
     r"(?:(?:::[A-Za-z]\w{0,63}+){1,4}|:[A-Za-z][\w./-]{0,63}(?=[:\[]))?)"  # Perl::Module: · host:server:
     r"(?:"
     r"\[(?P<pid>[^\s\[\]]{0,128})\](?:\ ?:|(?<=\d\])(?=\s))"  # app[7]: text · app[7] text

@@ -19,11 +19,11 @@ _FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?=\s|$)|\[)?)", 
 _PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
 _PROCESS = re.compile(r"-|\d{1,10}", re.ASCII)
 _LIKELY_FIELDS = re.compile(
-    r"[A-Za-z_/][\w./@()+:-]*+(?<!:) +(?:(?:-|\d{1,10}) +-|- +[A-Z]\w*[A-Z\d_]\w*)(?: |$)"
+    r"[A-Za-z_/][\w./@()+:-]*+(?<!:) +(?:(?:-|\d{1,10}) +-|- +(?=[A-Z]\w{0,30}[A-Z\d_])\w{2,32}+)(?: |$)"
     r"|(?:app|heroku) \S+ - ",  # Heroku's Logplex
     re.ASCII,
 )
-"""Program, process and message id where structured data is missing: without a NILVALUE they could be any three words."""
+"""Program, process and message id where structured data is missing: without a NILVALUE they could be any words."""
 _BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=)", re.ASCII)
 """What was meant for an element, though it is none."""
 _SURE_FIELDS = re.compile(
