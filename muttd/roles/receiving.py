@@ -162,13 +162,14 @@ class Receiving:
         await TallyReport(board, tallies, name=name, kernel_drops=lambda: self._kernel_drops, status=self._status).run()
 
     def _status(self) -> dict[str, object]:
-        spool = self._spool
-        return {
-            "trouble": self._intake.trouble or "",
-            "waiting": self._intake.waiting,
-            "spooled": spool.events if spool else 0,
-            "oldest_unsent": spool.oldest if spool else None,
-        }
+        """What the page says of this process: only what is worth a word."""
+        spool, trouble = self._spool, self._intake.trouble
+        said: dict[str, object] = {"trouble": trouble.replace("_", " ")} if trouble else {"state": "receiving"}
+        if self._intake.waiting:
+            said["in memory"] = self._intake.waiting
+        if spool and spool.events:
+            said["on disk"] = spool.events
+        return said
 
     async def watch_kernel(self) -> None:
         """Says at once when the kernel drops datagrams for us."""
