@@ -47,6 +47,7 @@ _PLAIN_5424 = re.compile(
 _NO_PLAIN_HOSTS = rfc3164.NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
 """Words after a time that may belong to it or to what stands before the host."""
 _NEVER = ("", float("inf"))
+_PARAMS = re.compile(r'([^\s=]+)="([^"]*)"').findall
 
 
 class SyslogReader:
@@ -222,10 +223,9 @@ def _structured_data(data: str) -> dict[str, dict[str, str]] | None:
     elements: dict[str, dict[str, str]] = {}
     for element in data[1:-1].split("]["):
         name, _, text = element.partition(" ")
+        params = _PARAMS(text)
         if name in elements:
             return None
-        # Neither name nor value holds a quote: _PLAIN_5424 saw to that.
-        params = [param.split('="', 1) for param in text[:-1].split('" ')] if text else []
         elements[name] = dict(params)
         if len(elements[name]) != len(params):
             return None
