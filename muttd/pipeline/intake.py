@@ -18,8 +18,9 @@ from muttd.pipeline.spool import Spool
 
 log = logging.getLogger(__name__)
 
-_GATHER = 0.005
-"""Seconds between pushes that are not full: at 20,000 events/s it makes batches of 100 for 5 ms of delay."""
+_GATHER = 0.02
+"""Seconds between pushes that are not full. A push costs 0.12 ms whatever is in it: at 20,000 events/s batches of 400
+cost a third of what batches of 100 do, for 20 ms of delay."""
 _AGAIN_FIRST, _AGAIN_MOST = 0.05, 1.0
 """Seconds until a batch that nothing took is offered again: doubled from the first to the most."""
 _LOOK_AGAIN = 0.1

@@ -5,19 +5,26 @@ import ssl
 from collections.abc import Iterable
 from typing import Any
 
+import hiredis
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.typing import EncodableT
 
 
-class _Cancellable(AbstractConnection):
-    """A connection that sends without asyncio.wait_for.
+class _Ours(AbstractConnection):
+    """A connection that sends without asyncio.wait_for, and packs commands in C.
 
     On Python 3.11 wait_for loses a cancellation that comes while what it waits for ends (python/cpython#86296), and
-    then the task goes on for ever; it also makes a task for every command.
+    then the task goes on for ever; it also makes a task for every command. redis-py packs by hiredis only in its
+    synchronous connection; in a push of 400 events that saves a third.
     """
+
+    def pack_command(self, *args: EncodableT) -> list[bytes]:
+        name = args[0].split() if isinstance(args[0], str | bytes) else args[:1]  # "SCRIPT LOAD" is two arguments
+        return [hiredis.pack_command((*name, *args[1:]))]
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
         limit, self.socket_timeout = self.socket_timeout, None
@@ -31,15 +38,15 @@ class _Cancellable(AbstractConnection):
             self.socket_timeout = limit
 
 
-class _Tcp(_Cancellable, Connection):
+class _Tcp(_Ours, Connection):
     pass
 
 
-class _Tls(_Cancellable, SSLConnection):
+class _Tls(_Ours, SSLConnection):
     pass
 
 
-class _Unix(_Cancellable, UnixDomainSocketConnection):
+class _Unix(_Ours, UnixDomainSocketConnection):
     pass
 
 
