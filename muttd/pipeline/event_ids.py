@@ -13,11 +13,13 @@ def event_ids(clock: Callable[[], float] = time.time) -> Callable[[], str]:
     rand_a and the top of rand_b hold a monotonic counter (section 6.2, method 1) that starts at a random place every
     millisecond; 32 random bits of the process follow, so that two processes cannot meet.
     """
-    millisecond, head, counter, tail = -1, "", 0, ""
+    millisecond, head, counter, prefix, tail = -1, "", 0, "", ""
 
     def make() -> str:
-        nonlocal millisecond, head, counter, tail
+        nonlocal millisecond, head, counter, prefix, tail
         now = int(clock() * 1000)
+        counter += 1
+        low = counter & 0xFFFF
         if now > millisecond:  # a clock that steps back is waited out: ids stay in order
             millisecond = now
             text = f"{now:012x}"
@@ -25,8 +27,10 @@ def event_ids(clock: Callable[[], float] = time.time) -> Callable[[], str]:
             random = os.urandom(9)
             counter = int.from_bytes(random[:5], "big")  # 40 of 42 bits: no overflow in one millisecond
             tail = random[5:].hex()
-        counter += 1
-        low = counter & 0x3FFFFFFF  # 30 bits beside the variant: 14 in its group, 16 in the next
-        return f"{head}{counter >> 30:03x}-{0x8000 | low >> 16:04x}-{low & 0xFFFF:04x}{tail}"
+            low, prefix = counter & 0xFFFF, ""
+        if not low or not prefix:
+            high = counter >> 16  # 12 bits beside the version, 14 beside the variant
+            prefix = f"{head}{high >> 14:03x}-{0x8000 | high & 0x3FFF:04x}-"
+        return f"{prefix}{low:04x}{tail}"
 
     return make

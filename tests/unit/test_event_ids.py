@@ -27,3 +27,10 @@ def test_they_are_unique_and_sort_in_the_order_made_even_where_the_clock_steps_b
 def test_two_processes_do_not_meet() -> None:
     first, second = event_ids(lambda: 1.7e9), event_ids(lambda: 1.7e9)
     assert not {first() for _ in range(2000)} & {second() for _ in range(2000)}
+
+
+def test_more_than_65536_of_one_millisecond_stay_in_order() -> None:
+    make = event_ids(lambda: 1.7e9)
+    made = [make() for _ in range(140_000)]
+    assert made == sorted(set(made))
+    assert {uuid.UUID(text).version for text in made[::1000]} == {7}
