@@ -10,7 +10,6 @@ import contextlib
 import logging
 import time
 from datetime import UTC, datetime
-from functools import partial
 
 import msgspec
 
@@ -18,7 +17,7 @@ from muttd.event import Alert, encode, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
-from muttd.pipeline.deciding import AsRecorded, Decided, decide_batch
+from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.lists import Batch, Worker
@@ -31,6 +30,8 @@ log = logging.getLogger(__name__)
 
 _IN_FLIGHT = 3
 """Batches on their way at once: one is decided while PostgreSQL and Redis take the others."""
+_AT_A_TIME = 100
+"""Events decided before others have their turn: what they wait for would else wait for the whole batch, each time."""
 _RESERVE_WAIT = 1
 """Seconds to wait for an event: how long a stop may go unnoticed."""
 _STOP_LIMIT = 8.0
@@ -208,12 +209,11 @@ class Alerter:
 
     async def _decide(self, batch: Batch, rules: RuleSet) -> tuple[Outcome, Decided]:
         now = datetime.now(UTC)
-        decide = partial(decide_batch, batch.items, kinds=self._kinds, now=now, audit_unmatched=self._audit_unmatched)
-        decided = decide(rules=rules)
+        decided = await self._decided(batch, rules, now)
         written = await self._trail.write(batch.id, decided.rows)
         if written is not None and not written.new:
             recorded = await self._trail.recorded(decided.rows)
-            decided = decide(rules=AsRecorded(recorded, rules))
+            decided = await self._decided(batch, AsRecorded(recorded, rules), now)
         if written is None:
             waiting, waiting_rows = deferred(batch.id, decided.rows), len(decided.rows)
         else:
@@ -226,6 +226,13 @@ class Alerter:
         unhandled = decided.unhandled_kinds()
         counters = decided.counters()
         return Outcome(decided.alerts, decided.dead, waiting, waiting_rows, counters, unhandled), decided
+
+    async def _decided(self, batch: Batch, rules: Decides, now: datetime) -> Decided:
+        deciding = Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched)
+        for first in range(0, len(batch.items), _AT_A_TIME):
+            deciding.decide(batch.items[first : first + _AT_A_TIME])
+            await asyncio.sleep(0)
+        return deciding.decided
 
     async def _commit(self, batch: Batch, outcome: Outcome, decided: Decided) -> None:
         while True:

@@ -121,35 +121,43 @@ class AsRecorded:
         return Decision(rule, found.handling, found.team, found.environment, found.handling in FORWARDED)
 
 
-def decide_batch(
-    items: Sequence[bytes], rules: Decides, kinds: Kinds, now: datetime, *, audit_unmatched: bool
-) -> Decided:
-    """Decides every element; one that cannot be decided becomes a dead letter and leaves the others alone."""
-    decided = Decided()
-    decided_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    seen: list[tuple[str, int | None, str]] = []
-    unhandled: list[str] = []
-    for item in items:
-        try:
-            event = decode(item)
-            decision = rules.decide(event)
-            row = audit_row(event, decision, item, now)
-        except ValueError as error:
-            decided.dead.append(dead_letter(item, f"not an event: {error}", now))
-            continue
-        seen.append((decision.handling, event.syslog_severity, event.kind))
-        if decision.forwarded:
-            decided.alerts.append(encode(alert_for(event, decision, decided_at)))
-        if decision.rule is None:
-            kind = kinds.of(event)
-            unhandled.append(kind)
-            decided.samples[kind] = event, decision
-            if not audit_unmatched:
+class Deciding:
+    """Decides the elements of one batch, all at once or some at a time."""
+
+    def __init__(self, rules: Decides, kinds: Kinds, now: datetime, *, audit_unmatched: bool) -> None:
+        """`now` with a zone."""
+        self.decided = Decided()
+        self._rules = rules
+        self._kinds = kinds
+        self._now = now
+        self._decided_at = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._audit_unmatched = audit_unmatched
+
+    def decide(self, items: Sequence[bytes]) -> None:
+        """Adds what `items` lead to; one that cannot be decided becomes a dead letter and leaves the others alone."""
+        decided = self.decided
+        seen: list[tuple[str, int | None, str]] = []
+        unhandled: list[str] = []
+        for item in items:
+            try:
+                event = decode(item)
+                decision = self._rules.decide(event)
+                row = audit_row(event, decision, item, self._now)
+            except ValueError as error:
+                decided.dead.append(dead_letter(item, f"not an event: {error}", self._now))
                 continue
-        decided.rows.append(row)
-    decided.counts.update(seen)
-    decided.unhandled.update(unhandled)
-    return decided
+            seen.append((decision.handling, event.syslog_severity, event.kind))
+            if decision.forwarded:
+                decided.alerts.append(encode(alert_for(event, decision, self._decided_at)))
+            if decision.rule is None:
+                kind = self._kinds.of(event)
+                unhandled.append(kind)
+                decided.samples[kind] = event, decision
+                if not self._audit_unmatched:
+                    continue
+            decided.rows.append(row)
+        decided.counts.update(seen)
+        decided.unhandled.update(unhandled)
 
 
 def alert_for(event: Event, decision: Decision, decided_at: str) -> Alert:

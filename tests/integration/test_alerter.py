@@ -18,7 +18,7 @@ import pytest
 
 from muttd.embedded import Postgres, Valkey
 from muttd.event import Event, encode
-from muttd.pipeline.deciding import decide_batch
+from muttd.pipeline.deciding import Deciding
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, DEAD_LETTERS
 from muttd.pipeline.unhandled import Kinds
@@ -248,9 +248,10 @@ async def test_a_batch_that_was_written_and_then_lost_is_delivered_as_it_was_wri
             )
         ]
     )
-    decided = decide_batch(items, rules, Kinds(), datetime.now(UTC), audit_unmatched=True)
+    deciding = Deciding(rules, Kinds(), datetime.now(UTC), audit_unmatched=True)
+    deciding.decide(items)
     async with stored(tables) as store:
-        await store.write_audit("feed", decided.rows)
+        await store.write_audit("feed", deciding.decided.rows)
     await execute(tables, "UPDATE alert_rules SET match_string = 'quiet'")
     async with alerting(redis, tables) as process:
         await eventually(lambda: idle(redis))

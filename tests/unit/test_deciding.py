@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muttd.event import Event, decode_alert, encode
-from muttd.pipeline.deciding import AsRecorded, decide_batch
+from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding
 from muttd.pipeline.unhandled import Kinds, template
 from muttd.rules import Rule, RuleSet
 from muttd.store import Recorded
@@ -26,6 +26,16 @@ def event(message: str = "m", at: datetime = NOW, **changes: str) -> Event:
     return Event(id=f"id {message}", kind="syslog", source_ip="192.0.2.1", transport="udp", message=message, **fields)
 
 
+def decide(items: list[bytes], rules: Decides) -> Decided:
+    deciding = Deciding(rules, Kinds(), NOW, audit_unmatched=True)
+    for item in items:
+        deciding.decide([item])
+    whole = Deciding(rules, Kinds(), NOW, audit_unmatched=True)
+    whole.decide(items)
+    assert deciding.decided == whole.decided  # how a batch is cut does not matter
+    return whole.decided
+
+
 TIMES = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))]))
 STAMPS = (
     TIMES.map(datetime.isoformat) | st.text(max_size=30) | st.sampled_from(["2026-02-28T24:00:00Z", "20260301T00Z"])
@@ -35,7 +45,7 @@ STAMPS = (
 @settings(deadline=None, max_examples=200)
 @given(received=TIMES, stamp=STAMPS)
 def test_every_event_is_filed_where_there_is_a_partition(received: datetime, stamp: str) -> None:
-    decided = decide_batch([encode(event(at=received, timestamp=stamp))], RULES, Kinds(), NOW, audit_unmatched=True)
+    decided = decide([encode(event(at=received, timestamp=stamp))], RULES)
     if not 1 < received.year < 9999:  # what no clock of ours can have said
         assert len(decided.dead) == 1
         return
@@ -52,7 +62,7 @@ def test_every_event_is_filed_where_there_is_a_partition(received: datetime, sta
 @given(st.lists(st.binary(max_size=40) | st.sampled_from(["page", "other"]), max_size=12))
 def test_an_element_that_is_no_event_leaves_the_others_alone(elements: list[bytes | str]) -> None:
     items = [encode(event(one)) if isinstance(one, str) else one for one in elements]
-    decided = decide_batch(items, RULES, Kinds(), NOW, audit_unmatched=True)
+    decided = decide(items, RULES)
     texts = [one for one in elements if isinstance(one, str)]
     assert [row[13] for row in decided.rows] == texts
     assert [decode_alert(alert).event.message for alert in decided.alerts] == [text for text in texts if text == "page"]
@@ -72,7 +82,7 @@ def test_what_was_recorded_goes_before_the_rules_of_today() -> None:
         "id page a": Recorded(3, "as it was", "Ticket_only", "old", "dev"),
         "id page b": Recorded(None, None, "unhandled", "old", "prod"),
     }
-    decided = decide_batch(items, AsRecorded(recorded, RULES), Kinds(), NOW, audit_unmatched=True)
+    decided = decide(items, AsRecorded(recorded, RULES))
     found = [decode_alert(alert) for alert in decided.alerts]
     assert [(one.event.message, one.handling, one.team, one.environment, one.rule_name) for one in found] == [
         ("page a", "Ticket_only", "old", "dev", "as it was"),
