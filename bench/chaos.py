@@ -66,7 +66,7 @@ class Chaos:
                 "team_assignment) VALUES ('contains', 'please alert', 'Page_only', 'Page_only', 1, 'noc')"
             )
         )
-        self.sink = self.start("sink", "--port", str(self.ports["sink"]))
+        self.sink = self.start("sink", "--port", str(self.ports["sink"]), "--keep", "10000000")
         self.listener = self.start("-c", str(self.configuration()))
         for role in ("alerter", "alerter", "forwarder", "forwarder"):
             self.worker(role)

@@ -96,6 +96,7 @@ def _standalone_options(parser: argparse.ArgumentParser) -> None:
 def _sink_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", metavar="ADDRESS", default="127.0.0.1", help="where to listen (127.0.0.1)")
     parser.add_argument("--port", metavar="PORT", type=int, default=8099, help="(8099)")
+    parser.add_argument("--keep", metavar="N", type=int, default=100_000, help="alerts that GET /events shows (100000)")
 
 
 def _parse_options(parser: argparse.ArgumentParser) -> None:
@@ -192,7 +193,7 @@ def _standalone(options: argparse.Namespace) -> None:
 def _sink(options: argparse.Namespace) -> None:
     from muttd import roles
 
-    roles.sink(options.address, options.port)
+    roles.sink(options.address, options.port, options.keep)
 
 
 def _parse(options: argparse.Namespace) -> None:

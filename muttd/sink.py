@@ -220,13 +220,19 @@ def _json(document: object) -> web.Response:
 
 
 async def run_sink(
-    host: str, port: int, stop: asyncio.Event, *, clock: Callable[[], float], show: Callable[[str], None]
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    *,
+    clock: Callable[[], float],
+    show: Callable[[str], None],
+    kept: int = KEPT,
 ) -> None:
-    """Runs a sink until `stop` is set. `show` gets its address first, then a line for each alert.
+    """Runs a sink until `stop` is set. `show` gets its address first, then a line for each alert; `kept` as in Sink.
 
     Raises MuttError where the port is taken.
     """
-    sink = Sink(clock=clock, show=show)
+    sink = Sink(clock=clock, show=show, kept=kept)
     await sink.start(host, port)
     try:
         show(f"listening on {sink.url}")

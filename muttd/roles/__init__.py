@@ -9,6 +9,7 @@ parse       what the readers make of a datagram, without any server
 """
 
 import asyncio
+import functools
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -45,13 +46,14 @@ def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Calla
     asyncio.run(apply())
 
 
-def sink(address: str, port: int) -> None:
-    """A stand-in for Moog until SIGTERM or SIGINT. Raises MuttError where the port is taken."""
+def sink(address: str, port: int, kept: int) -> None:
+    """A stand-in for Moog until SIGTERM or SIGINT, that shows the newest `kept` alerts. Raises MuttError."""
 
     async def serve() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run_sink(address, port, stop, clock=time.time, show=lambda line: print(line, flush=True))
+        show = functools.partial(print, flush=True)
+        await run_sink(address, port, stop, clock=time.time, show=show, kept=kept)
 
     asyncio.run(serve())
