@@ -1,151 +1,296 @@
-"""How fast one alerter is, from the ingest list to audit rows and alerts: ./dev bench pipeline [--events N] [--rules N]
+"""How fast the pipeline is, from end to end, on embedded Valkey and PostgreSQL with their full durability.
 
-A real `muttd alerter` against embedded Valkey (append-only file, everysec) and PostgreSQL (fsync and synchronous_commit
-on), with 1/3 regex, 1/2 contains and 1/6 OID rules, every event audited. Events are put on the list first, while the
-alerter waits for its rules; time runs from the first commit to the empty list. At the end rows and alerts are counted.
+    ./dev bench pipeline alerter [--events N]            ingest list → audit rows and alerts, by one alerter
+    ./dev bench pipeline whole [--rate R] [--seconds S]  datagram → audit row and alert list, nothing lost (needs cc)
+    ./dev bench pipeline latency [--rate R] [--seconds S]  datagram → webhook
+
+Common: --rules N (3000: a third regex, half contains, a sixth OID), --batch N. Every event is audited; Valkey keeps its
+append-only file (everysec), PostgreSQL has fsync and synchronous_commit on. CPU is user and system time by process.
+Figures of a busy machine are worth little: the load average is printed with them. Exit status 1 where counts differ.
 """
 
 import argparse
 import asyncio
 import os
-import random
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+import urllib.request
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import pipeline_load as load
 from redis.asyncio import Redis
 
-from muttd.embedded import Postgres, Valkey
-from muttd.event import Event, Varbind, encode, rfc3339
-from muttd.pipeline.event_ids import event_ids
+from muttd.embedded import Postgres, Valkey, die_with_parent
 from muttd.pipeline.queue.lists import Producer
 from muttd.store import Store, migrate
 
-ROOT = Path(__file__).parent.parent
-HOSTS = 2000
-_WORDS = re.findall(
-    r"\w+",
-    "interface link neighbor session tunnel policy module power supply temperature memory process config user "
-    "login denied accepted timeout retry checksum routing table overflow buffer queue packet fragment spanning "
-    "tree topology change root bridge port channel bundle member optical signal loss degraded threshold "
-    "cleared ",
-)
+HERE = Path(__file__).parent
+INGEST, ALERTS = "mutt:ingest_queue", "mutt:alert_queue"
+WARM_UP = 10_000
+"""Datagrams before `whole` and `latency` are measured: caches filled, connections open, partitions known."""
 
 
-def message(chance: random.Random, host: int) -> str:
-    """What a device says: one of its ten shapes, of 500 in all, with numbers, addresses and names in it."""
-    shape = random.Random((host * 7 + chance.randrange(10)) % 500)
-    words = [shape.choice(_WORDS) for _ in range(shape.randint(5, 12))]
-    words[shape.randrange(len(words))] = f"10.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(256)}"
-    words[shape.randrange(len(words))] = f"GigabitEthernet{chance.randrange(4)}/0/{chance.randrange(48)}"
-    return f"%{shape.choice(_WORDS).upper()}-{shape.randrange(8)}-{shape.choice(_WORDS).upper()}: {' '.join(words)}"
+class Bench:
+    """Servers, tables and rules, and the processes of mutt that are started on them."""
+
+    def __init__(self, directory: Path, cleanup: ExitStack, options: argparse.Namespace) -> None:
+        self.directory = directory
+        self.options = options
+        self.valkey = Valkey(directory / "valkey", directory)
+        self.postgres = Postgres(directory / "postgres", directory)
+        self.database = {"host": str(directory), "user": self.postgres.user, "database": self.postgres.database}
+        for server in (self.valkey, self.postgres):
+            server.start()
+            cleanup.callback(server.stop)
+        self.redis = Redis(unix_socket_path=str(self.valkey.socket))
+        self.ports = {name: free_port() for name in ("syslog", "ingest", "a", "am", "f", "fm", "sink")}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.cpu_before: dict[str, float] = {}
+        cleanup.callback(self.stop)
+
+    def stop(self) -> None:
+        """Ends the processes of mutt, the first started first."""
+        for process in self.processes.values():
+            process.terminate()
+            process.wait(20)
+
+    def start(self, name: str, *arguments: str) -> None:
+        """A process of mutt."""
+        configuration = self.directory / "muttd.conf"
+        configuration.write_text(f"""
+[syslog]
+udp = ["127.0.0.1:{self.ports["syslog"]}"]
+tcp = []
+receive_buffer = {8 << 20}
+[snmp]
+udp = []
+[http]
+address = "127.0.0.1"
+port_ingest = {self.ports["ingest"]}
+port_alerter = {self.ports["a"]}
+port_alerter_metrics = {self.ports["am"]}
+port_forwarder = {self.ports["f"]}
+port_forwarder_metrics = {self.ports["fm"]}
+[redis]
+host = "{self.valkey.socket}"
+[database]
+host = "{self.directory}"
+[alerter]
+batch = {self.options.batch}
+[moog]
+webhook_url = "http://127.0.0.1:{self.ports["sink"]}/webhook"
+auth = "none"
+rate_limit = 10000
+[log]
+level = "warning"
+""")
+        given = (
+            ["sink", "--port", str(self.ports["sink"])] if name == "sink" else ["-c", str(configuration), *arguments]
+        )
+        self.processes[name] = subprocess.Popen(
+            [sys.executable, "-m", "muttd", *given],
+            stdout=subprocess.DEVNULL,
+            preexec_fn=die_with_parent(signal.SIGTERM),
+        )
+
+    async def prepare(self) -> None:
+        """Tables, this month's partitions, and rules."""
+        await migrate(self.database)
+        store = Store(self.database)
+        await store.open()
+        await store.ensure_partitions(datetime.now(UTC))
+        await store.close()
+        connection = await asyncpg.connect(**self.database)
+        await connection.executemany(
+            "INSERT INTO alert_rules (match_type, match_string, trap_oid, priority, prod_handling, dev_handling) "
+            "VALUES ($1, $2, $3, $4, $5, $5)",
+            load.rules(self.options.rules),
+        )
+        await connection.execute("CHECKPOINT")
+        await connection.close()
+
+    async def sql(self, statement: str) -> Any:
+        """One value."""
+        connection = await asyncpg.connect(**self.database)
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    def mark(self) -> None:
+        """CPU is counted from here."""
+        self.cpu_before = self._cpu()
+
+    def cpu(self, events: int) -> str:
+        """CPU of each process since `mark`, for each of so many events."""
+        now = self._cpu()
+        return ", ".join(f"{name} {(now[name] - self.cpu_before[name]) / events * 1e6:.1f}" for name in now)
+
+    def _cpu(self) -> dict[str, float]:
+        found = {name: cpu(process.pid) for name, process in self.processes.items()}
+        return found | {"Valkey": cpu(self.valkey.pid), "PostgreSQL": cpu(*children(self.postgres.pid))}
+
+    def metrics(self, port: str) -> str:
+        """/metrics of a process."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[port]}/metrics", timeout=5) as answer:
+            return str(answer.read(), "utf-8")
+
+    async def started(self, *ports: str) -> None:
+        """Returns when all of them answer."""
+        for port in ports:
+            await until(lambda port=port: asyncio.to_thread(self._answers, port))  # type: ignore[misc]  # no default seen
+
+    def _answers(self, port: str) -> bool:
+        try:
+            self.metrics(port)
+        except OSError:
+            return False
+        return True
+
+    async def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is being decided."""
+        return not await self.redis.llen(INGEST) and not await self.redis.keys("mutt:processing:*")
+
+    # The three measurements.
+
+    async def alerter(self) -> bool:
+        """The events are on the list before the alerter has its rules; time runs from the first commit."""
+        producer = Producer(self.redis, INGEST, "bench")
+        items = list(load.events(self.options.events))
+        for first in range(0, len(items), 2000):
+            await producer.push(items[first : first + 2000])
+        await self.sql("CHECKPOINT")
+        self.start("alerter", "alerter")
+        await until(lambda: self.redis.keys("mutt:metrics:*"))
+        measured = await self.redis.llen(INGEST)
+        started = time.perf_counter()
+        self.mark()
+        await until(self.is_empty)
+        seconds = time.perf_counter() - started
+        print(f"{self.options.rules} rules: {measured / seconds:,.0f} events/s; CPU µs an event: {self.cpu(measured)}")
+        return await self.books(len(items))
+
+    async def whole(self) -> bool:
+        """Listener and alerter, under a sender that does not wait."""
+        sender = self.directory / "sender"
+        compiler = await asyncio.create_subprocess_exec("cc", "-O2", "-o", sender, HERE / "syslog_sender.c")
+        await compiler.wait()
+        lines = self.directory / "lines"
+        lines.write_text("".join(line + "\n" for line in load.lines(50_000)))
+        self.start("muttd")
+        self.start("alerter", "alerter")
+        await self.started("ingest", "am")
+        port = str(self.ports["syslog"])
+        await self.blast(str(sender), "udp", port, "5000", str(WARM_UP / 5000), str(lines))
+        await until(self.is_empty)
+        before = await self.sql("SELECT count(*) FROM event_audit_log")
+        self.mark()
+        blast = asyncio.create_task(
+            self.blast(str(sender), "udp", port, str(self.options.rate), str(self.options.seconds), str(lines))
+        )
+        deepest = 0
+        while not blast.done():
+            deepest = max(deepest, await self.redis.llen(INGEST))
+            await asyncio.wait([blast], timeout=0.5)
+        sent = blast.result()
+        behind = time.perf_counter()
+        await until(self.is_empty)
+        behind = time.perf_counter() - behind
+        rows = await self.sql("SELECT count(*) FROM event_audit_log") - before
+        print(f"{sent:,} datagrams at {self.options.rate:,.0f}/s: {rows:,} audit rows, {sent - rows} lost")
+        print(f"deepest ingest list {deepest:,}; empty {behind:.1f} s after the last datagram")
+        print(f"CPU µs an event: {self.cpu(rows)}")
+        return bool(rows == sent) and await self.books(rows + before)
+
+    async def blast(self, *command: str) -> int:
+        """How many were sent."""
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+        return int(output.split()[0])
+
+    async def latency(self) -> bool:
+        """All of it, sink included; one event in ten becomes an alert."""
+        await self.sql(
+            "WITH added AS (INSERT INTO alert_rules (match_type, match_string, priority, prod_handling, dev_handling) "
+            "VALUES ('contains', 'please alert', -1, 'Page_only', 'Page_only') RETURNING 1) SELECT count(*) FROM added"
+        )
+        self.start("sink")
+        self.start("muttd")
+        self.start("alerter", "alerter")
+        self.start("forwarder", "forwarder")
+        await self.started("ingest", "am", "fm")
+        rate = self.options.rate
+        await asyncio.to_thread(self.send, 500, 4.0)
+        await until(self.all_delivered)
+        before = buckets(self.metrics("fm"))
+        self.mark()
+        sent = await asyncio.to_thread(self.send, rate, self.options.seconds)
+        await until(self.all_delivered)
+        found = {bound: count - before[bound] for bound, count in buckets(self.metrics("fm")).items()}
+        alerts = found[float("inf")]
+        shares = ", ".join(
+            f"{count / alerts:.2%} < {bound * 1000:g} ms" for bound, count in found.items() if bound <= 1
+        )
+        print(f"{sent:,} datagrams at {rate:,.0f}/s, {alerts:,.0f} alerts delivered: {shares}")
+        print(f"CPU µs a datagram: {self.cpu(sent)}")
+        return bool(alerts == (sent + 9) // 10) and found[0.25] >= 0.99 * alerts
+
+    async def all_delivered(self) -> bool:
+        """Whether nothing is on its way."""
+        waiting = [await self.redis.llen(ALERTS), await self.redis.llen("mutt:staging:moog")]
+        return not any(waiting) and await self.is_empty() and not await self.redis.keys("mutt:lane:moog:*")
+
+    def send(self, rate: float, seconds: float) -> int:
+        """Datagrams, every 2 ms those that are due; how many."""
+        began = time.monotonic()
+        sent = 0
+        texts = list(load.lines(5000))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.connect(("127.0.0.1", self.ports["syslog"]))
+            while (elapsed := time.monotonic() - began) < seconds:
+                while sent < elapsed * rate:
+                    text = texts[sent % len(texts)]
+                    sender.send((text if sent % 10 else f"{text} please alert").encode())
+                    sent += 1
+                time.sleep(0.002)
+        return sent
+
+    async def books(self, events: int) -> bool:
+        """Whether every event has one row, and every forwarded one an alert."""
+        rows = await self.sql("SELECT count(*) FROM event_audit_log")
+        distinct = await self.sql("SELECT count(DISTINCT event_id) FROM event_audit_log")
+        forwarded = await self.sql("SELECT count(*) FROM event_audit_log WHERE handling = 'Page_and_ticket'")
+        unhandled = await self.sql("SELECT count(*) FROM event_audit_log WHERE handling = 'unhandled'")
+        partitions = "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits"
+        size = await self.sql(f"{partitions} WHERE inhparent = 'event_audit_log'::regclass")
+        alerts = await self.redis.llen(ALERTS)
+        print(f"{rows:,} rows, {distinct:,} distinct, {int(size) // rows} octets each, indexes included")
+        print(f"{unhandled:,} events unhandled, {forwarded:,} forwarded; {alerts:,} alerts, meta-alerts included")
+        return bool(rows == distinct == events and alerts >= forwarded)
 
 
-def events(count: int, seed: int = 1) -> Iterator[bytes]:
-    """One in ten a trap."""
-    chance = random.Random(seed)
-    new_id = event_ids()
-    for number in range(count):
-        now = rfc3339(time.time())
-        address = f"10.0.{number % HOSTS // 250}.{number % 250 + 1}"
-        text = message(chance, number % HOSTS)
-        if number % 10 == 0:
-            oid = f"1.3.6.1.4.1.9.9.{chance.randrange(200)}.2.0.{chance.randrange(9)}"
-            binding = Varbind(oid="1.3.6.1.2.1.2.2.1.1.3", type="Integer32", value=3)
-            yield encode(
-                Event(
-                    id=new_id(),
-                    received_at=now,
-                    timestamp=now,
-                    source_ip=address,
-                    kind="trap",
-                    transport="snmpv2c",
-                    hostname=address,
-                    message=f"{oid} ifIndex=3",
-                    trap_oid=oid,
-                    varbinds=[binding],
-                )
-            )
-        else:
-            host = f"edge-{number % HOSTS}.example.com"
-            severity = chance.choice((3, 4, 5, 5, 6, 6, 6, 7))
-            raw = f"<{160 + severity}>Nov 30 04:00:00 {host} {text}"
-            yield encode(
-                Event(
-                    id=new_id(),
-                    received_at=now,
-                    timestamp=now,
-                    source_ip=address,
-                    kind="syslog",
-                    transport="udp",
-                    hostname=host,
-                    message=text,
-                    facility=20,
-                    syslog_severity=severity,
-                    app_name="os",
-                    raw=raw,
-                )
-            )
+def buckets(metrics: str) -> dict[float, float]:
+    """Upper bound → count, of mutt_delivery_latency_seconds."""
+    found = re.findall(r'mutt_delivery_latency_seconds_bucket\{le="([^"]+)"\} (\S+)', metrics)
+    return {float(bound): float(count) for bound, count in found}
 
 
-Row = tuple[str, str | None, str | None, int, str]
-
-
-def rules(count: int) -> list[Row]:
-    """match_type, match_string, trap_oid, priority, handling. Most events match; one in 50 becomes an alert."""
-    chance = random.Random(2)
-    quiet = ("Ignore", "Suppress", "Log_only")
-    found: list[Row] = []
-    for number in range(count):
-        one, two = chance.choice(_WORDS), chance.choice(_WORDS)
-        handling = "Page_and_ticket" if chance.random() < 0.03 else chance.choice(quiet)
-        kind = number % 6
-        if kind < 2:
-            found.append(("regex", rf"{one} \S+ {two}.*\d{{2}}/{number}\b", None, number, handling))
-        elif kind < 5:
-            text = f"{one} {two}" if number % 12 == 2 else f"{one} {two} {number}"
-            found.append(("contains", text, None, number, handling))
-        else:
-            found.append(("oid_prefix", None, f"1.3.6.1.4.1.9.9.{number // 6}", number, handling))
-    return found
-
-
-async def prepare(database: dict[str, str], count: int) -> None:
-    """Tables, this month's partitions, and rules."""
-    await migrate(database)
-    store = Store(database)
-    await store.open()
-    await store.ensure_partitions(datetime.now(UTC))
-    await store.close()
-    connection = await asyncpg.connect(**database)
-    await connection.executemany(
-        "INSERT INTO alert_rules (match_type, match_string, trap_oid, priority, prod_handling, dev_handling) "
-        "VALUES ($1, $2, $3, $4, $5, $5)",
-        rules(count),
-    )
-    await connection.execute("CHECKPOINT")
-    await connection.close()
-
-
-async def fill(redis: Redis, count: int) -> None:
-    """Puts the events on the ingest list."""
-    producer = Producer(redis, "mutt:ingest_queue", "bench")
-    batch: list[bytes] = []
-    for item in events(count):
-        batch.append(item)
-        if len(batch) == 2000:
-            await producer.push(batch)
-            batch = []
-    if batch:
-        await producer.push(batch)
+async def until(check: Callable[[], Awaitable[object]], limit: float = 300.0) -> None:
+    """Looks fifty times a second."""
+    async with asyncio.timeout(limit):
+        while not await check():  # noqa: ASYNC110  # what changes is in another process
+            await asyncio.sleep(0.02)
 
 
 def free_port() -> int:
@@ -153,31 +298,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def alerter(valkey: Valkey, database: dict[str, str], batch: int, profile: Path | None) -> Iterator[int]:
-    """A running `muttd alerter`; its process id."""
-    environment = {
-        **os.environ,
-        "REDIS_HOST": str(valkey.socket),
-        "DB_HOST": database["host"],
-        "DB_USER": database["user"],
-        "DB_NAME": database["database"],
-        "SERVER_PORT_ALERTER": str(free_port()),
-        "SERVER_PORT_ALERTER_METRICS": str(free_port()),
-        "PYTHONPATH": str(ROOT),
-    }
-    configuration = Path(database["host"]) / "muttd.conf"
-    configuration.write_text(f"[alerter]\nbatch = {batch}\naudit_backlog = 1000000\n")
-    profiled = [] if profile is None else ["-m", "cProfile", "-o", str(profile)]
-    command = [sys.executable, *profiled, "-m", "muttd", "-c", str(configuration), "alerter"]
-    process = subprocess.Popen(command, env=environment)
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def cpu(*pids: int) -> float:
@@ -202,77 +322,31 @@ def children(parent: int) -> list[int]:
     return found
 
 
-async def until(check: Callable[[], Awaitable[object]], limit: float = 300.0) -> None:
-    """Looks fifty times a second."""
-    async with asyncio.timeout(limit):
-        while not await check():  # noqa: ASYNC110  # what changes is in another process
-            await asyncio.sleep(0.02)
-
-
-async def is_empty(redis: Redis) -> bool:
-    """Whether nothing waits and nothing is being decided."""
-    return not await redis.llen("mutt:ingest_queue") and not await redis.keys("mutt:processing:*")
-
-
-async def measure(options: argparse.Namespace, valkey: Valkey, postgres: Postgres, directory: Path) -> bool:
-    """Prints the figures; whether the counts add up."""
-    database = {"host": str(directory), "user": postgres.user, "database": postgres.database}
-    await prepare(database, options.rules)
-    redis = Redis(unix_socket_path=str(valkey.socket))
-    await fill(redis, options.events)
-    connection = await asyncpg.connect(**database)
-    await connection.execute("CHECKPOINT")
-    with alerter(valkey, database, options.batch, options.profile) as pid:
-        await until(lambda: redis.keys("mutt:metrics:*"))
-        already = options.events - await redis.llen("mutt:ingest_queue")
-        started = time.perf_counter()
-        before = [cpu(pid), cpu(valkey.pid), cpu(*children(postgres.pid))]
-        await until(lambda: is_empty(redis))
-        seconds = time.perf_counter() - started
-        after = [cpu(pid), cpu(valkey.pid), cpu(*children(postgres.pid))]
-        decided = options.events - already
-        shares = ", ".join(
-            f"{name} {(end - begin) / decided * 1e6:.1f}"
-            for name, begin, end in zip(("alerter", "Valkey", "PostgreSQL"), before, after, strict=True)
-        )
-        print(f"{options.rules} rules: {decided / seconds:,.0f} events/s; CPU µs an event: {shares}")
-    rows = await connection.fetchval("SELECT count(DISTINCT event_id) FROM event_audit_log")
-    handled = await connection.fetch("SELECT handling, count(*) FROM event_audit_log GROUP BY 1 ORDER BY 2 DESC")
-    forwarded = await connection.fetchval("SELECT count(*) FROM event_audit_log WHERE handling = 'Page_and_ticket'")
-    total = await connection.fetchval("SELECT count(*) FROM event_audit_log")
-    size = await connection.fetchval(
-        "SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits JOIN pg_class c "
-        "ON c.oid = inhparent WHERE c.relname = 'event_audit_log'"
-    )
-    alerts = await redis.llen("mutt:alert_queue")
-    meta = alerts - forwarded
-    print(f"{total} rows, {rows} distinct, {int(size) // total} octets each with indexes")
-    print(f"{alerts} alerts, {meta} of them for kinds of unhandled events")
-    print(", ".join(f"{row[0]} {row[1]}" for row in handled))
-    await connection.close()
-    await redis.aclose()
-    return bool(rows == total == options.events)
-
-
 def main() -> None:
-    """Runs the measurement in a directory of its own."""
+    """Runs one measurement in a directory of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("alerter", "whole", "latency"), nargs="?", default="alerter")
     parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--rate", type=float, help="datagrams a second (whole: 25,000; latency: 2,000)")
+    parser.add_argument("--seconds", type=float, help="(whole: 60; latency: 30)")
     parser.add_argument("--rules", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=1000)
-    parser.add_argument("--profile", type=Path, help="write a cProfile of the alerter there")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="mutt-") as name:
-        directory = Path(name)
-        valkey, postgres = Valkey(directory / "valkey", directory), Postgres(directory / "postgres", directory)
-        try:
-            valkey.start()
-            postgres.start()
-            right = asyncio.run(measure(options, valkey, postgres, directory))
-        finally:
-            postgres.stop()
-            valkey.stop()
-    sys.exit(0 if right else "counts differ")
+    options.rate = options.rate or {"latency": 2000}.get(options.what, 25_000)
+    options.seconds = options.seconds or {"latency": 30}.get(options.what, 60)
+    if options.what == "whole" and shutil.which("cc") is None:
+        sys.exit("pipeline: `whole` needs cc for its sender")
+
+    async def run(bench: Bench) -> bool:
+        await bench.prepare()
+        right: bool = await getattr(bench, options.what)()
+        await bench.redis.aclose()
+        return right
+
+    with tempfile.TemporaryDirectory(prefix="mutt-") as name, ExitStack() as cleanup:
+        right = asyncio.run(run(Bench(Path(name), cleanup, options)))
+        print("load average " + " ".join(f"{load:.1f}" for load in os.getloadavg()))
+    sys.exit(0 if right else "figures or counts are not as they should be")
 
 
 if __name__ == "__main__":
