@@ -58,7 +58,7 @@ class Rulebook:
             tasks.create_task(self._store.listen_for_rule_changes(self.reload, self._listening_ended))
             while True:
                 self._changed.clear()
-                wait = self._refresh if await self._load() else self._outage.failed("PostgreSQL is away")
+                wait = await self._load()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._changed.wait()
@@ -66,21 +66,21 @@ class Rulebook:
     def _listening_ended(self, reason: str) -> None:
         log.debug("not listening for changed rules: %s", reason)
 
-    async def _load(self) -> bool:
+    async def _load(self) -> float:
+        """Seconds until the next load, if nothing changes before."""
         try:
             tables = await self._store.load_rules()
         except UnavailableError as error:
             self._metrics.rules_loaded.set(0)
-            self._outage.failed(error)
             if self.current is None:
                 await self._take_saved()
-            return False
+            return self._outage.failed(error)
         self._outage.over()
         await self._take(tables)
         self._metrics.rules_loaded.set(1)
         with contextlib.suppress(*FAULTS):  # only the next start during an outage of PostgreSQL would miss it
             await self._outcomes.save_rules(msgspec.json.encode(tables))
-        return True
+        return self._refresh
 
     async def _take_saved(self) -> None:
         with contextlib.suppress(msgspec.DecodeError, *FAULTS):
