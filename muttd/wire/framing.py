@@ -56,7 +56,13 @@ class Framer:
         if count and rest.startswith(b"<", count.end()):
             text = rest[count.end() :]
             return self._given(text, (f"frame ended after {len(text)} of {_short(count[1])} octets",))
-        return self._given(rest, ())
+        frames: list[Frame] = []
+        notes: tuple[str, ...] = ()
+        while len(rest) > self._max_frame:  # digits that looked like a count, and as much text as that allowed
+            end = self._piece_end(rest, 0)
+            frames += self._given(rest[:end], (*notes, f"frame cut at {self._max_frame} octets"))
+            rest, notes = rest[end:], ("continues the frame before",)
+        return frames + self._given(rest, notes)
 
     close = flush
 

@@ -147,7 +147,7 @@ async def test_what_devices_send_never_runs(site: Site, page: Page) -> None:
 
 async def test_a_rule_is_made_tried_and_seen_to_work(site: Site, page: Page) -> None:
     await log_in(site, page, "/rules")
-    assert await page.value("document.querySelector('main').innerText.includes('There are no rules yet')")
+    await page.until("document.querySelector('main').innerText.includes('There are no rules yet')")
     await page.click("main button.primary")
     await page.type("#name", "Fans")
     await page.value("document.querySelector('#match_type').value = 'regex'")

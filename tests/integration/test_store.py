@@ -121,7 +121,7 @@ async def answers(store: Store) -> bool:
 
 
 async def test_it_comes_back_by_itself_after_an_outage(short_directory: Path, eventually: Callable[..., Any]) -> None:
-    server = Postgres(short_directory / "own", short_directory / "own-socket", fsync=False)
+    server = Postgres(short_directory / "own-postgres", short_directory / "own-socket", fsync=False)
     server.socket_directory.mkdir(mode=0o700)
     database = {"host": str(server.socket_directory), "user": server.user, "database": server.database}
     async with stored(database, limit=5) as store:  # it is not there yet

@@ -63,6 +63,7 @@ def test_cutting_never_matters(stream: bytes, cuts: list[int], max_frame: int, n
 
 
 @given(STREAM, st.integers(4, 40))
+@example(b"12 x\0\0\0\0\0\0\0\0\0", 12)
 @settings(deadline=None, max_examples=200)
 def test_no_text_is_lost_and_no_frame_is_too_long(stream: bytes, max_frame: int) -> None:
     frames = frames_of([stream], max_frame)
