@@ -142,14 +142,14 @@ def settled(redis: "Redis", expected: int) -> int:
 class Bench:
     """One Redis, one sender, one receiver after the other."""
 
-    def __init__(self, directory: Path, redis_pid: int, redis_port: int) -> None:
+    def __init__(self, directory: Path, redis_pid: int, redis_port: int, corpus: str) -> None:
         self.directory = directory
         self.redis_pid = redis_pid
         self.redis = Redis(port=redis_port)
         self.sender = directory / "sender"
         self.lines = directory / "lines"
         subprocess.run(["cc", "-O2", "-o", self.sender, HERE / "syslog_sender.c"], check=True)
-        self.lines.write_bytes(b"".join(line + b"\n" for line in syslog_corpus.lines(time.time())))
+        self.lines.write_bytes(b"".join(line + b"\n" for line in syslog_corpus.lines(time.time(), corpus)))
 
     def send(self, *words: object) -> tuple[int, float]:
         """How many were sent, and in how many seconds."""
@@ -191,6 +191,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, default=5.0, help="of each load (5)")
     options.add_argument("--only", choices=("muttd", "rsyslog"), help="one of the two")
+    options.add_argument("--corpus", choices=tuple(syslog_corpus.CORPORA), default="mixed", help="what is sent (mixed)")
     given = options.parse_args()
     redis_port, port, http = free_port(), free_port(), free_port()
     with (
@@ -199,8 +200,9 @@ def main() -> None:
     ):
         directory = Path(name)
         wait_for(lambda: accepts(redis_port))
-        bench = Bench(directory, redis_pid, redis_port)
-        print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {time.strftime('%Y-%m-%d %H:%M')}")
+        bench = Bench(directory, redis_pid, redis_port, given.corpus)
+        moment, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
+        print(f"{given.corpus} corpus, {os.cpu_count()} cores, load average {load:.1f}, {moment}")
         print(f"{'receiver':9}{'load':16}{'µs/event':>9}{'Redis':>8}{'together':>10}{'lost':>11}")
         texts = {"redis": redis_port, "port": port, "http": http, "list": LIST, "buffer": RECEIVE_BUFFER}
         for receiver, template, command in (

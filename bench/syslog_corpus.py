@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 COUNT = 24_000
 
-_SHAPES = {
-    # shape: how many of 100 lines, in a data centre's proportions: network devices above hosts
+_STANDARD = {
+    # shape: how many of 45 lines
     "<{pri}>{day} {t} {h} sshd[{n}]: Accepted publickey for {user} from {ip} port {port} ssh2: RSA SHA256:{hex}": 10,
     "<{pri}>{day} {t} {h} systemd[1]: Started Session {n} of User {user}.": 6,
     "<{pri}>{day} {t} {h} kernel: [{n}.{micro}] {ifname}: link is up, 10000 Mbps, full duplex, flow control rx/tx": 4,
@@ -17,6 +17,11 @@ _SHAPES = {
     'eventID="{n}"] An application event log entry from {ip}': 8,
     '<{pri}>1 {date}T{t}.{milli}Z {h} mgd {n} UI_CMDLINE_READ_LINE [junos@2636.1.1.1.2.18 username="{user}" '
     "command=\"show interfaces {ifname} \"] User '{user}', command 'show interfaces {ifname} '": 5,
+}
+
+_MIXED = {
+    # How many of 100 lines, in a data centre's proportions: network devices above hosts.
+    **_STANDARD,
     "<{pri}>{n}: {h}: {day} {t}.{milli}: %LINEPROTO-5-UPDOWN: Line protocol on Interface {ifname}, changed state to "
     "down": 9,
     "<{pri}>{n}: *{day} {t}.{milli} UTC: %BGP-5-ADJCHANGE: neighbor {ip} Down BGP Notification sent": 5,
@@ -40,10 +45,14 @@ _SHAPES = {
 }
 
 
-def lines(now: float, seed: int = 1) -> Iterator[bytes]:
+CORPORA = {"mixed": _MIXED, "standard": _STANDARD}
+"""standard: only what is just as RFC 3164 and RFC 5424 have it."""
+
+
+def lines(now: float, corpus: str = "mixed", seed: int = 1) -> Iterator[bytes]:
     """COUNT different lines of the hour before `now` (seconds since 1970): a clock that is off is another matter."""
     chance = random.Random(seed)
-    templates, weights = list(_SHAPES), list(_SHAPES.values())
+    templates, weights = list(CORPORA[corpus]), list(CORPORA[corpus].values())
     for n in range(COUNT):
         moment = datetime.fromtimestamp(now - chance.randrange(3600), UTC)
         yield (

@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import uvloop
@@ -166,12 +166,19 @@ class Runtime:
         application.router.add_get("/metrics", metrics)
 
     @contextlib.asynccontextmanager
-    async def serving(self, application: web.Application, *ports: int) -> AsyncIterator[None]:
-        """The application on each of `ports` while the block runs. Raises MuttError where one cannot be bound."""
+    async def serving(
+        self, application: web.Application, *ports: int, opened: Sequence[socket.socket] = ()
+    ) -> AsyncIterator[None]:
+        """The application on each of `ports` and of the listening sockets `opened` while the block runs.
+
+        Raises MuttError where a port cannot be bound.
+        """
         # auto_decompress off: who reads a compressed body must bound what comes out of it.
         runner = web.AppRunner(application, access_log=None, auto_decompress=False, shutdown_timeout=3.0)
         await runner.setup()
         try:
+            for one in opened:
+                await web.SockSite(runner, one).start()
             for port in ports:
                 try:
                     await web.TCPSite(runner, bind_address(self.settings.http.address), port).start()

@@ -34,7 +34,8 @@ async def listen(runtime: Runtime) -> None:
     application = web.Application(client_max_size=settings.http.max_body)
     runtime.observe(application)
     receiving.relays().register(application)
-    async with runtime.serving(application, settings.http.port_ingest), asyncio.TaskGroup() as tasks:
+    ports = () if receiving.http else (settings.http.port_ingest,)
+    async with runtime.serving(application, *ports, opened=receiving.http), asyncio.TaskGroup() as tasks:
         listeners_closed = asyncio.Event()
         tasks.create_task(intake.run(listeners_closed))
         await receiving.start()

@@ -56,6 +56,8 @@ class Receiving:
         self._udp: list[tuple[str, udp.UdpListener]] = []
         self._tcp: list[tuple[str, tcp.TcpListener]] = []
         self._tls: ssl.SSLContext | None = None
+        self.http: list[socket.socket] = []
+        """Sockets of systemd for the HTTP side; they replace its port."""
         self._next_line: dict[str, float] = {}
         self._kernel_drops: Counter[str] = Counter()
         runtime.before_scrape.append(self._refresh)
@@ -92,6 +94,7 @@ class Receiving:
             take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tls")
             self._add_tcp(lane, one, take_frame, self._tls_stream)
 
+        self.http = opened.streams(sockets.INGEST, ())
         opened.complain_of_rest()
         if not self._udp and not self._tcp:
             log.warning("no syslog or SNMP address is configured: only relays can send")
@@ -114,10 +117,10 @@ class Receiving:
     def addresses(self) -> list[str]:
         """What is bound, to show."""
         bound = [(name, one.socket) for name, one in self._udp] + [(name, one.socket) for name, one in self._tcp]
-        return [
-            *(f"{name} {sockets.address_of(opened)}" for name, opened in bound),
-            f"http port {self._runtime.settings.http.port_ingest}",
-        ]
+        shown = [f"{name} {sockets.address_of(opened)}" for name, opened in bound]
+        if not self.http:
+            return [*shown, f"http port {self._runtime.settings.http.port_ingest}"]
+        return shown + [f"http {sockets.address_of(one)}" for one in self.http]
 
     def relays(self) -> https.HttpsListener:
         """The HTTP side, which has no port of its own."""

@@ -11,7 +11,7 @@ from muttd.settings import forms
 
 log = logging.getLogger(__name__)
 
-SYSLOG, SYSLOG_TLS, SNMP = "syslog", "syslog-tls", "snmp"
+SYSLOG, SYSLOG_TLS, SNMP, INGEST = "syslog", "syslog-tls", "snmp", "ingest"
 """FileDescriptorName= in the socket units."""
 
 
@@ -38,8 +38,8 @@ class Sockets:
         """Says which of systemd's sockets nobody wants."""
         for shown in self._inherited.left():
             log.warning(
-                "a socket of systemd is not used: %s; FileDescriptorName must be %s, %s or %s",
-                *(shown, SYSLOG, SYSLOG_TLS, SNMP),
+                "a socket of systemd is not used: %s; FileDescriptorName must be %s, %s, %s or %s",
+                *(shown, SYSLOG, SYSLOG_TLS, SNMP, INGEST),
             )
 
 

@@ -145,9 +145,9 @@ async def test_a_restart_under_load_loses_nothing_where_the_sockets_are_held(
 ) -> None:
     # More than the two restarts may find waiting would not fit the buffer that an unprivileged process gets.
     rate, per_restart = 5000, 7000
-    datagram, stream, trap = datagrams(), streams(), datagrams()
+    datagram, stream, trap, http = datagrams(), streams(), datagrams(), streams()
     # Streams before datagrams, as the order of descriptors is nobody's promise; and one nobody knows.
-    held = {"syslog": [stream, datagram], "snmp": [trap], "whose": [datagrams()]}
+    held = {"syslog": [stream, datagram], "ingest": [http], "snmp": [trap], "whose": [datagrams()]}
     lines = '[syslog]\nudp = ["127.0.0.1:1"]\ntcp = ["127.0.0.1:1"]\n[snmp]\nudp = ["127.0.0.1:1"]\n'
     sent = 0
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -165,6 +165,7 @@ async def test_a_restart_under_load_loses_nothing_where_the_sockets_are_held(
 
     with sender:
         async with running(tmp_path, valkey, lines, held) as muttd:
+            muttd.port = http.getsockname()[1]
             for _ in range(2):
                 sending = asyncio.create_task(send(per_restart))
                 before = sent
@@ -176,6 +177,7 @@ async def test_a_restart_under_load_loses_nothing_where_the_sockets_are_held(
                     await sending
                     await eventually(lambda: redis.llen(LIST), 1)
             await eventually(lambda: arrived(redis, sent + 2), 30)
+            assert (await muttd.metrics())['mutt_received_total{listener="syslog_tcp"}'] == 1
             await muttd.stop()
     counted = Counter(event["message"] for event in await events(redis))
     assert counted == {**{f"number {number}": 1 for number in range(2 * per_restart)}, "by tcp": 2}
