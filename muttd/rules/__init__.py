@@ -12,7 +12,7 @@ from muttd.rules.rule import (
     compile_pattern,
     faults,
 )
-from muttd.rules.ruleset import Decision, HostFacts, RuleSet
+from muttd.rules.ruleset import Decision, RuleSet
 
 __all__ = [
     "CONDITIONS",
@@ -25,7 +25,6 @@ __all__ = [
     "Decision",
     "Explanation",
     "Handling",
-    "HostFacts",
     "Rule",
     "RuleSet",
     "compile_pattern",

@@ -98,7 +98,7 @@ class Codes:
 
 
 class Hosts:
-    """host_pattern, source_network and environment."""
+    """host_pattern, source_network and environment. Each costs some microseconds: to be remembered by the caller."""
 
     def __init__(self, rules: Sequence[Rule], domains: tuple[str, ...]) -> None:
         self._by_name, patterns = choice(
@@ -110,14 +110,17 @@ class Hosts:
         self._names = HostNames(patterns, domains)
         self._networks = Networks(networks)
 
-    def by_condition(self, hostname: str, source_ip: str, environment: Environment) -> dict[str, int]:
-        """Costs some microseconds: to be remembered by the caller."""
-        in_environment = [self._environments[environment]] if environment in self._environments else []
-        return {
-            "host_pattern": self._by_name.bits(self._names.hits(hostname)),
-            "source_network": self._by_network.bits(self._networks.hits(source_ip)),
-            "environment": self._by_environment.bits(in_environment),
-        }
+    def name_bits(self, hostname: str) -> int:
+        """host_pattern."""
+        return self._by_name.bits(self._names.hits(hostname))
+
+    def address_bits(self, source_ip: str) -> int:
+        """source_network."""
+        return self._by_network.bits(self._networks.hits(source_ip))
+
+    def environment_bits(self, environment: Environment) -> int:
+        """environment."""
+        return self._by_environment.bits([self._environments[environment]] if environment in self._environments else [])
 
 
 def _network_key(rule: Rule) -> Network | None:

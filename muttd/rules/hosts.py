@@ -60,10 +60,14 @@ class HostTable:
         self._names = HostNames(names, domains)
         self._networks = Networks(networks)
 
-    def find(self, hostname: str, source_ip: str) -> str | None:
-        """The value for a host. Its address is its name where that is one, else `source_ip`."""
-        address = source_ip if network(hostname) is None else hostname
-        hits = [*self._names.hits(hostname), *self._networks.hits(address)]
+    def by_name(self, hostname: str) -> str | None:
+        """The value for a host by its name, or by its network where the name is an address."""
+        hits = [*self._names.hits(hostname), *self._networks.hits(hostname)]
+        return self._rows[min(hits)][1] if hits else None
+
+    def by_address(self, address: str) -> str | None:
+        """The value for an address by its networks: for hosts whose name says nothing and is no address itself."""
+        hits = self._networks.hits(address)
         return self._rows[min(hits)][1] if hits else None
 
 

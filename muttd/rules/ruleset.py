@@ -6,8 +6,6 @@ one that wins. So the cost hardly depends on how many rules there are. Pure.
 """
 
 from collections.abc import Iterable, Mapping
-from functools import reduce
-from operator import and_
 from typing import NamedTuple
 
 import msgspec
@@ -16,10 +14,11 @@ from muttd.event import Environment, Event
 from muttd.rules.conditions import Codes, Hosts, Texts, Varbinds, applications, trap_oids
 from muttd.rules.explanation import Explanation, explained
 from muttd.rules.hosts import HostTable, plain_domains
+from muttd.rules.patterns import network
 from muttd.rules.rule import FORWARDED, UNHANDLED, Rule, faults
 
 _HOSTS_REMEMBERED = 20_000
-"""Distinct pairs of host and sender: some 600 bytes apiece at 3,000 rules."""
+"""Distinct host names, and distinct senders: some 600 bytes apiece at 3,000 rules."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -34,12 +33,21 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     """Whether it becomes an alert; else it is only written down."""
 
 
-class HostFacts(NamedTuple):
-    """What is known about a host, and the bits of the rules that may be about it."""
+class _Name(NamedTuple):
+    """What a host's name tells."""
 
     bits: int
-    environment: Environment
-    team: str
+    is_address: bool
+    development: bool
+    team: str | None
+
+
+class _Sender(NamedTuple):
+    """What the address that an event came from tells. Apart from the name: behind a relay or NAT, pairs are many."""
+
+    bits: int
+    development: bool
+    team: str | None
 
 
 class RuleSet:
@@ -66,7 +74,12 @@ class RuleSet:
         self._trap_oids = trap_oids(self.rules)
         self._texts = Texts(self.rules)
         self._varbinds = Varbinds(self.rules)
-        self._known_hosts: dict[tuple[str, str], HostFacts] = {}
+        self._environment_bits: dict[Environment, int] = {
+            "prod": self._hosts.environment_bits("prod"),
+            "dev": self._hosts.environment_bits("dev"),
+        }
+        self._known_names: dict[str, _Name] = {}
+        self._known_senders: dict[str, _Sender] = {}
 
     @classmethod
     def compile(
@@ -97,9 +110,13 @@ class RuleSet:
 
     def decide(self, event: Event) -> Decision:
         """The first rule, by priority and id, whose every condition holds."""
-        host = self._known_hosts.get((event.hostname, event.source_ip)) or self.host(event.hostname, event.source_ip)
+        name = self._known_names.get(event.hostname) or self._name(event.hostname)
+        sender = self._known_senders.get(event.source_ip) or self._sender(event.source_ip)
+        environment, team = self._environment_and_team(name, sender)
         bits = (
-            host.bits
+            name.bits
+            & sender.bits
+            & self._environment_bits[environment]
             & self._codes.bits(event.syslog_severity, event.facility)
             & self._applications.bits(event.app_name)
             & self._trap_oids.bits(event.trap_oid)
@@ -109,36 +126,50 @@ class RuleSet:
         if bits and not self._varbinds.unused:
             bits &= self._varbinds.bits(event.varbinds or ())
         if not bits:
-            return Decision(None, UNHANDLED, host.team, host.environment, False)
+            return Decision(None, UNHANDLED, team, environment, False)
         rule = self.rules[(bits & -bits).bit_length() - 1]
-        handling = rule.handling(host.environment)
-        return Decision(rule, handling, rule.team_assignment or host.team, host.environment, handling in FORWARDED)
+        handling = rule.handling(environment)
+        return Decision(rule, handling, rule.team_assignment or team, environment, handling in FORWARDED)
 
     def explain(self, event: Event) -> Explanation:
         """How `decide` comes to its decision: the rules that match, and those that nearly do."""
-        environment = self.host(event.hostname, event.source_ip).environment
+        environment, _ = self._environment_and_team(self._name(event.hostname), self._sender(event.source_ip))
         by_condition = {
             "match_string": self._texts.bits(event.message),
             "trap_oid": self._trap_oids.bits(event.trap_oid),
             **self._codes.by_condition(event.syslog_severity, event.facility),
-            **self._hosts.by_condition(event.hostname, event.source_ip, environment),
+            "host_pattern": self._hosts.name_bits(event.hostname),
+            "source_network": self._hosts.address_bits(event.source_ip),
+            "environment": self._environment_bits[environment],
             "app_name": self._applications.bits(event.app_name),
             "varbind": self._varbinds.bits(event.varbinds or ()),
         }
         return explained(self.rules, by_condition, event, environment)
 
-    def host(self, hostname: str, source_ip: str) -> HostFacts:
-        """Environment and team of a host: the team is the default one where nobody said."""
-        found = self._known_hosts.get((hostname, source_ip))
-        if found is None:
-            if len(self._known_hosts) >= _HOSTS_REMEMBERED:
-                self._known_hosts.clear()
-            environment: Environment = "dev" if self._development.find(hostname, source_ip) else "prod"
-            by_condition = self._hosts.by_condition(hostname, source_ip, environment)
-            found = HostFacts(
-                reduce(and_, by_condition.values()),
-                environment,
-                self._teams.find(hostname, source_ip) or self._default_team,
-            )
-            self._known_hosts[hostname, source_ip] = found
+    def _environment_and_team(self, name: _Name, sender: _Sender) -> tuple[Environment, str]:
+        """The name goes before the sender's network, which does not count where the name is an address itself."""
+        if name.is_address:
+            return "dev" if name.development else "prod", name.team or self._default_team
+        development = name.development or sender.development
+        return "dev" if development else "prod", name.team or sender.team or self._default_team
+
+    def _name(self, hostname: str) -> _Name:
+        if len(self._known_names) >= _HOSTS_REMEMBERED:
+            self._known_names.clear()
+        found = self._known_names[hostname] = _Name(
+            self._hosts.name_bits(hostname),
+            network(hostname) is not None,
+            self._development.by_name(hostname) is not None,
+            self._teams.by_name(hostname),
+        )
+        return found
+
+    def _sender(self, source_ip: str) -> _Sender:
+        if len(self._known_senders) >= _HOSTS_REMEMBERED:
+            self._known_senders.clear()
+        found = self._known_senders[source_ip] = _Sender(
+            self._hosts.address_bits(source_ip),
+            self._development.by_address(source_ip) is not None,
+            self._teams.by_address(source_ip),
+        )
         return found
