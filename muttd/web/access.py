@@ -12,7 +12,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -20,13 +20,10 @@ from aiohttp import web
 from muttd.pipeline.queue.sessions import ABSOLUTE, Session, Sessions
 from muttd.store.config import Actor
 from muttd.web.problems import Handler, ProblemError
+from muttd.web.routes import ROLES, Role, allowed
 from muttd.web.throttle import Throttle
 
 log = logging.getLogger(__name__)
-
-Role = Literal["viewer", "operator", "editor", "admin"]
-ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "editor", "admin")
-"""Each may do what those before it may. viewer looks; operator: dead letters; editor: rules, hosts; admin: keys."""
 
 ROUTE_ROLES: Final = web.AppKey("route_roles", dict[tuple[str, str], Role | None])
 """(method, path pattern) → role needed; None: everybody. What is not in it nobody may do."""
@@ -48,7 +45,7 @@ class Principal(NamedTuple):
 
     def may(self, role: Role) -> bool:
         """Whether it has `role` or a higher one."""
-        return ROLES.index(self.role) >= ROLES.index(role)
+        return allowed(self.role, role)
 
 
 PRINCIPAL: Final = web.RequestKey("principal", Principal)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC
 from http import HTTPStatus
 
-import orjson
+import msgspec
 from aiohttp import web
 
 from muttd.errors import MuttError, UnavailableError
@@ -19,11 +19,21 @@ _RETRY_AFTER = "5"
 """Seconds after which a service that is away is worth another try."""
 
 
-class Fault(dict[str, str]):
+class Fault(msgspec.Struct, frozen=True):
     """One field of a request and what is wrong with it."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        super().__init__(field=field, reason=reason)
+    field: str
+    reason: str
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """RFC 9457 problem details; `errors` names the fields that were at fault."""
+
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] = []
+    type: str = "about:blank"
 
 
 class ProblemError(Exception):
@@ -40,17 +50,12 @@ class ProblemError(Exception):
 
     def response(self) -> web.Response:
         """The answer, application/problem+json."""
-        content: dict[str, object] = {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.detail,
-        }
-        if self.faults:
-            content["errors"] = list(self.faults)
+        problem = Problem(
+            title=HTTPStatus(self.status).phrase, status=self.status, detail=self.detail, errors=list(self.faults)
+        )
         return web.Response(
             status=self.status,
-            body=orjson.dumps(content),
+            body=msgspec.json.encode(problem),
             content_type="application/problem+json",
             headers=self.headers,
         )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -11,16 +11,18 @@ from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
-from muttd.web.access import ROUTE_ROLES, Access, Role
+from muttd.web.access import ROUTE_ROLES, Access
 from muttd.web.changes import ChangesApi
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
 from muttd.web.events import EventsApi
 from muttd.web.hosts import HostsApi
 from muttd.web.letters import LettersApi
+from muttd.web.openapi import Specification
 from muttd.web.pages import VIEWS, Pages, protect
 from muttd.web.problems import as_problems
 from muttd.web.pulse import Pulse
+from muttd.web.routes import Role, Route
 from muttd.web.rules import RulesApi
 from muttd.web.status import StatusApi
 from muttd.web.trials import TrialsApi
@@ -34,8 +36,8 @@ _RESTART_PAUSE: Final = 1.0
 
 log = logging.getLogger(__name__)
 
-_Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_Route = tuple[str, str, Role | None, _Endpoint]
+_OBJECT: Final = dict[str, Any]
+"""An answer whose shape openapi.json does not tell yet."""
 
 
 def web_application(
@@ -55,49 +57,52 @@ def web_application(
     events = EventsApi(store, board, rules)
     rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store)
     letters = LettersApi(store, board)
+    specification = Specification()
     trials = TrialsApi(store, rules, event_ids())
 
-    routes: list[_Route] = [
-        *(("GET", path, None, pages.view) for path in VIEWS),
-        ("GET", "/static/{name}", None, pages.static),
-        ("GET", "/favicon.ico", None, pages.icon),
-        ("POST", "/login", None, pages.log_in),
-        ("POST", "/logout", None, pages.log_out),
-        ("GET", "/api/v1/session", "viewer", pages.session),
-        ("GET", "/api/v1/metrics/current", "viewer", dashboard.current),
-        ("GET", "/api/v1/audit-logs", "viewer", events.page),
-        ("GET", "/api/v1/events/{id}", "viewer", events.one),
-        ("GET", "/api/v1/events/{id}/explain", "viewer", events.explain),
-        ("GET", "/api/v1/rules", "viewer", rule_table.listed),
-        ("POST", "/api/v1/rules", "editor", rule_table.create),
-        ("POST", "/api/v1/rules/test", "viewer", trials.rules),
-        ("GET", "/api/v1/rules/{id}", "viewer", rule_table.one),
-        ("PUT", "/api/v1/rules/{id}", "editor", rule_table.change),
-        ("DELETE", "/api/v1/rules/{id}", "editor", rule_table.delete),
-        ("POST", "/api/v1/test-regex", "viewer", trials.regex),
-        ("POST", "/api/v1/cache/reload", "editor", rule_table.reload),
-        ("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts),
-        ("POST", "/api/v1/dev-hosts", "editor", hosts.add_host),
-        ("DELETE", "/api/v1/dev-hosts/{hostname:.+}", "editor", hosts.delete_host),
-        ("GET", "/api/v1/teams", "viewer", hosts.teams),
-        ("POST", "/api/v1/teams", "editor", hosts.add_team),
-        ("PUT", "/api/v1/teams/{hostname:.+}", "editor", hosts.change_team),
-        ("DELETE", "/api/v1/teams/{hostname:.+}", "editor", hosts.delete_team),
-        ("GET", "/api/v1/dlq", "viewer", letters.listed),
-        ("POST", "/api/v1/dlq/replay", "operator", letters.replay),
-        ("POST", "/api/v1/dlq/drop", "operator", letters.drop),
-        ("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed),
-        ("GET", "/api/v1/status", "viewer", StatusApi(store, board).status),
-        ("GET", "/api/v1/changes", "viewer", changes.page),
-        ("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert),
+    routes: list[Route] = [
+        *(Route("GET", path, None, pages.view) for path in VIEWS),
+        Route("GET", "/static/{name}", None, pages.static),
+        Route("GET", "/favicon.ico", None, pages.icon),
+        Route("POST", "/login", None, pages.log_in),
+        Route("POST", "/logout", None, pages.log_out),
+        Route("GET", "/api/v1/session", "viewer", pages.session, _OBJECT),
+        Route("GET", "/api/v1/metrics/current", "viewer", dashboard.current, _OBJECT),
+        Route("GET", "/api/v1/audit-logs", "viewer", events.page, _OBJECT),
+        Route("GET", "/api/v1/events/{id}", "viewer", events.one, _OBJECT),
+        Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT),
+        Route("GET", "/api/v1/rules", "viewer", rule_table.listed, _OBJECT),
+        Route("POST", "/api/v1/rules", "editor", rule_table.create, _OBJECT, status=201, takes=_OBJECT),
+        Route("POST", "/api/v1/rules/test", "viewer", trials.rules, _OBJECT, takes=_OBJECT),
+        Route("GET", "/api/v1/rules/{id}", "viewer", rule_table.one, _OBJECT, version=True),
+        Route("PUT", "/api/v1/rules/{id}", "editor", rule_table.change, _OBJECT, takes=_OBJECT, version=True),
+        Route("DELETE", "/api/v1/rules/{id}", "editor", rule_table.delete, status=204, version=True),
+        Route("POST", "/api/v1/test-regex", "viewer", trials.regex, _OBJECT, takes=_OBJECT),
+        Route("POST", "/api/v1/cache/reload", "editor", rule_table.reload, _OBJECT, status=202),
+        Route("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts, _OBJECT),
+        Route("POST", "/api/v1/dev-hosts", "editor", hosts.add_host, _OBJECT, status=201, takes=_OBJECT),
+        Route("DELETE", "/api/v1/dev-hosts/{hostname:.+}", "editor", hosts.delete_host, status=204),
+        Route("GET", "/api/v1/teams", "viewer", hosts.teams, _OBJECT),
+        Route("POST", "/api/v1/teams", "editor", hosts.add_team, _OBJECT, status=201, takes=_OBJECT),
+        Route("PUT", "/api/v1/teams/{hostname:.+}", "editor", hosts.change_team, _OBJECT, takes=_OBJECT),
+        Route("DELETE", "/api/v1/teams/{hostname:.+}", "editor", hosts.delete_team, status=204),
+        Route("GET", "/api/v1/dlq", "viewer", letters.listed, _OBJECT),
+        Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, _OBJECT, takes=_OBJECT),
+        Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, _OBJECT, takes=_OBJECT),
+        Route("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed, _OBJECT),
+        Route("GET", "/api/v1/status", "viewer", StatusApi(store, board).status, _OBJECT),
+        Route("GET", "/api/v1/changes", "viewer", changes.page, _OBJECT),
+        Route("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert, _OBJECT, takes=_OBJECT),
+        Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),
     ]
     application = web.Application(middlewares=[as_problems, access.guard], client_max_size=_BODY_LIMIT)
     # What runtime.observe adds has no secrets, and probes have no key.
     needed: dict[tuple[str, str], Role | None] = {("GET", "/health"): None, ("GET", "/metrics"): None}
-    for method, path, role, endpoint in routes:
-        added = application.router.add_route(method, path, endpoint)
+    for route in routes:
+        added = application.router.add_route(route.method, route.path, route.endpoint)
         assert added.resource is not None
-        needed[method, added.resource.canonical] = role
+        needed[route.method, added.resource.canonical] = route.role
+    specification.describe(routes)
     application[ROUTE_ROLES] = needed
     application.on_response_prepare.append(protect)
     application.cleanup_ctx.append(_running(pulse.run, rules.watch))

@@ -167,7 +167,7 @@ def test_any_query_is_read_or_refused_with_its_fields(query: dict[str, str]) -> 
         _, limit = search(query)
     except ProblemError as problem:
         assert problem.status == 400
-        assert {fault["field"] for fault in problem.faults} <= {name[:80] for name in query}
+        assert {fault.field for fault in problem.faults} <= {name[:80] for name in query}
         assert problem.faults
     else:
         assert 1 <= limit <= 500
@@ -189,7 +189,7 @@ def test_any_rule_is_taken_or_refused_with_its_fields(values: dict[str, Any]) ->
         taken = checked(rule | values)
     except ProblemError as problem:
         assert problem.status == 400
-        assert all(fault["field"] and fault["reason"] for fault in problem.faults)
+        assert all(fault.field and fault.reason for fault in problem.faults)
     else:
         assert {name: taken[name] for name in values} == values
 
