@@ -31,7 +31,7 @@ IMPURE_MODULES = {
 OUTSIDES = {
     "redis": ["pipeline/queue", "pipeline/intake.py"],
     "asyncpg": ["store"],
-    "hvac": ["vault.py"],
+    "hvac": ["vault"],
     "pysmi": ["mib"],
 }
 

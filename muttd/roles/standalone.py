@@ -31,7 +31,7 @@ from muttd.errors import MuttError
 from muttd.roles import migrate
 from muttd.settings import Settings, load
 from muttd.settings.forms import address as read_address
-from muttd.vault import TEXTS, read_secrets
+from muttd.vault import NAMES, read_secrets
 
 _READY_LIMIT = 30.0
 """Seconds for all roles to say that they are healthy."""
@@ -377,7 +377,11 @@ file = {text(str(secrets_file))}
 def _environment() -> dict[str, str]:
     """Ours without mutt's own variables: they would win over the configuration of this run."""
     own = {field.metadata["env"] for table in fields(Settings) for field in fields(table.type)}  # type: ignore[arg-type]  # classes
-    return {name: value for name, value in os.environ.items() if name not in own and name not in TEXTS}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in own and name not in {*NAMES, "CREDENTIALS_DIRECTORY"}
+    }
 
 
 def _waker(cleanup: ExitStack) -> Callable[[], None]:

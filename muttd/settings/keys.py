@@ -34,6 +34,21 @@ _EVERYWHERE_162 = ("0.0.0.0:162", "[::]:162")
 
 
 @dataclass(frozen=True, slots=True)
+class Receiving:
+    """muttd as a whole."""
+
+    processes: int = _key(
+        1,
+        "Processes that receive, for machines with more cores than one keeps busy. Senders are spread among them by "
+        "address and port, so that a single one stays with one process and in order; sockets of systemd and the HTTP "
+        "port are shared. Connection limits, rates, queue.buffer and spool.max_bytes are those of each process; a second "
+        "one and further ones have their spool in process-2, process-3, … under spool.directory.",
+        low=1,
+        high=64,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Syslog:
     """Syslog from devices: RFC 3164, RFC 5424 and what devices really send."""
 
@@ -348,14 +363,19 @@ class Moog:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Where secrets come from: environment variables of their names, else this file."""
+    """Where secrets lie on this machine. The first that has one wins: the environment variable of its name; the file
+    vault_NAME in $CREDENTIALS_DIRECTORY (systemd: LoadCredential=vault:DIRECTORY of files NAME); the file below. Where
+    a source has text alone, lists are JSON: INGEST_API_KEYS=[{"name": "relay-1", "key": "…"}].
+    """
 
     file: str = _key(
         "",
         "TOML file with REDIS_PASS, DB_PASS, INGEST_API_KEY, WEBUI_API_KEY, MOOG_API_KEY, SNMP_COMMUNITIES (a list; "
-        "without it every community is taken), and tables [[SNMP_USERS]] with name, auth, auth_password, priv, "
-        "priv_password (several of one name to rotate keys). It must belong to root or to mutt's user and be closed to "
-        "group and others (chmod 600).",
+        "without it every community is taken), tables [[INGEST_API_KEYS]] with name and key (one for each relay; the "
+        "name shows in the metrics), and tables [[SNMP_USERS]] with name, auth, auth_password, priv, priv_password "
+        "(several of one name to rotate keys). INGEST_API_KEY_PREVIOUS and WEBUI_API_KEY_PREVIOUS are taken as well "
+        "while keys are being changed. It must belong to root or to mutt's user and be closed to group and others "
+        "(chmod 600).",
         env="MUTT_SECRETS_FILE",
     )
 
@@ -385,6 +405,7 @@ class Log:
 class Settings:
     """All tables of muttd.conf."""
 
+    receiving: Receiving = field(default_factory=Receiving)
     syslog: Syslog = field(default_factory=Syslog)
     snmp: Snmp = field(default_factory=Snmp)
     sources: Sources = field(default_factory=Sources)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from muttd.errors import ConfigurationError
 from muttd.settings import Settings, forms, load
 from muttd.settings.manual import manual
-from muttd.vault import read_secrets
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,39 +141,3 @@ def test_every_form_takes_a_text_or_says_what_is_right(text: str) -> None:
             check(text)
         except ValueError as error:
             assert str(error)
-
-
-def secrets_file(directory: Path, text: str, mode: int = 0o600) -> Path:
-    file = directory / "secrets.toml"
-    file.write_text(text)
-    file.chmod(mode)
-    return file
-
-
-def test_secrets_come_from_the_environment_over_the_file_and_do_not_show(tmp_path: Path) -> None:
-    file = secrets_file(tmp_path, 'REDIS_PASS = "hunter2"\nDB_PASS = "hunter3"\nSNMP_COMMUNITIES = ["deep"]\n')
-    secrets = read_secrets(file, {"DB_PASS": "hunter4"})
-    assert (secrets.get("REDIS_PASS"), secrets.get("DB_PASS"), secrets.get("MOOG_API_KEY")) == (
-        "hunter2",
-        "hunter4",
-        None,
-    )
-    assert secrets.communities == ("deep",)
-    assert "hunter" not in repr(secrets)
-    assert "deep" not in repr(secrets)
-
-
-@pytest.mark.parametrize(
-    ("text", "mode", "expected"),
-    [
-        ('REDIS_PASS = "x"', 0o640, "open to group or others; right would be: chmod 600"),
-        ('REDIS_PAS = "x"', 0o600, "no such secret; known are REDIS_PASS"),
-        ("REDIS_PASS = hunter2", 0o600, "not TOML"),
-        ("REDIS_PASS = 5", 0o600, "expected text"),
-    ],
-)
-def test_faults_of_the_secrets_file(tmp_path: Path, text: str, mode: int, expected: str) -> None:
-    with pytest.raises(ConfigurationError) as raised:
-        read_secrets(secrets_file(tmp_path, text, mode), {})
-    assert expected in str(raised.value)
-    assert "hunter2" not in str(raised.value)

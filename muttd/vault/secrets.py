@@ -1,0 +1,88 @@
+"""The secrets of one process as they are now: they may change while it runs, so ask for one whenever it is needed.
+
+A secret shows in no repr, log line or exception.
+"""
+
+import time
+from collections.abc import Callable
+
+from muttd.vault.content import ApiKey, Content
+
+
+class Secrets:
+    """What `get` and the others answer is what was read last."""
+
+    def __init__(self, content: Content, *, overlap: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """`overlap`: seconds for which an API key is still taken after another has replaced it under its name."""
+        self._content = content
+        self._ingest = _KeyRing(content.ingest_keys(), overlap, clock)
+        self._webui = _KeyRing(content.webui_keys(), overlap, clock)
+        self.changed: list[Callable[[], None]] = []
+        """What is called after the secrets have changed."""
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(sorted(self._content.texts))})"
+
+    def get(self, name: str) -> str | None:
+        """The secret called `name` (one of TEXTS), None where there is none."""
+        return self._content.texts.get(name)
+
+    @property
+    def communities(self) -> tuple[str, ...]:
+        """SNMP communities that are let in; none: all are."""
+        return self._content.communities
+
+    @property
+    def snmp_users(self) -> tuple[dict[str, str], ...]:
+        """SNMPv3 users, with the keys of muttd.wire.usm.User."""
+        return self._content.snmp_users
+
+    @property
+    def ingest_keys(self) -> tuple[ApiKey, ...]:
+        """Every key that may send to the HTTP ingest now; none: nobody may."""
+        return self._ingest.valid()
+
+    @property
+    def webui_keys(self) -> tuple[ApiKey, ...]:
+        """Every key of secrets that may use the page and the API as admin now; none: nobody may."""
+        return self._webui.valid()
+
+    def replace(self, content: Content) -> bool:
+        """Takes `content` from now on; whether it differs from what was there."""
+        if content == self._content:
+            return False
+        self._content = content
+        self._ingest.replace(content.ingest_keys())
+        self._webui.replace(content.webui_keys())
+        for callback in self.changed:
+            callback()
+        return True
+
+
+class _KeyRing:
+    """API keys of one kind: those of the secrets, and for a while those that they replaced.
+
+    A key whose name is gone is gone at once: that is how somebody is shut out.
+    """
+
+    def __init__(self, keys: tuple[ApiKey, ...], overlap: float, clock: Callable[[], float]) -> None:
+        self._keys = keys
+        self._overlap = overlap
+        self._clock = clock
+        self._replaced: tuple[tuple[ApiKey, float], ...] = ()
+        """With the moment at which each ends."""
+
+    def valid(self) -> tuple[ApiKey, ...]:
+        """The present ones first."""
+        if not self._replaced:  # asked at every request
+            return self._keys
+        now = self._clock()
+        return self._keys + tuple(key for key, end in self._replaced if end > now)
+
+    def replace(self, keys: tuple[ApiKey, ...]) -> None:
+        """Takes `keys` from now on."""
+        now, names = self._clock(), {one.name for one in keys}
+        leaving = [(key, end) for key, end in self._replaced if end > now]
+        leaving += [(key, now + self._overlap) for key in self._keys]
+        self._replaced = tuple((key, end) for key, end in leaving if key.name in names and key not in keys)
+        self._keys = keys

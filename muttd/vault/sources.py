@@ -1,0 +1,76 @@
+"""Where secrets lie on this machine: the environment, systemd's credentials directory, a file.
+
+Each is read whole, and none of their texts shows in an exception.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from muttd.errors import ConfigurationError
+from muttd.vault.content import NAMES, Content, Document, combined
+from muttd.vault.secrets import Secrets
+
+_CREDENTIAL_PREFIX: Final = "vault_"
+_CREDENTIAL_LIMIT: Final = 1 << 20
+"""Bytes: systemd's own limit of one credential."""
+
+
+def read_secrets(file: Path | None, environment: Mapping[str, str], *, overlap: float = 0.0) -> Secrets:
+    """What this machine has. Raises ConfigurationError where a source is open to others or not what it should be."""
+    return Secrets(checked(local(file, environment)), overlap=overlap)
+
+
+def local(file: Path | None, environment: Mapping[str, str]) -> list[Document]:
+    """The environment, the credentials directory, and `file`: the first that has a secret wins."""
+    found = [Document("environment", {name: environment[name] for name in NAMES if environment.get(name)})]
+    if directory := environment.get("CREDENTIALS_DIRECTORY"):
+        found.append(_credentials(Path(directory)))
+    if file is not None:
+        found.append(_document(file))
+    return found
+
+
+def checked(documents: list[Document]) -> Content:
+    """What the documents say together. Raises ConfigurationError with all their faults."""
+    content, _, faults = combined(documents)
+    if faults:
+        raise ConfigurationError(faults)
+    return content
+
+
+def _credentials(directory: Path) -> Document:
+    """Files vault_NAME, as `LoadCredential=vault:DIRECTORY` makes them of files NAME (systemd.exec(5))."""
+    values: dict[str, str] = {}
+    for name in NAMES:
+        file = directory / (_CREDENTIAL_PREFIX + name)
+        try:
+            with file.open("rb") as opened:
+                values[name] = opened.read(_CREDENTIAL_LIMIT).decode().rstrip("\r\n")
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ConfigurationError([f"{file}: cannot be read: {error.strerror}"]) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError([f"{file}: not UTF-8 text"]) from None
+    return Document(f"credentials in {directory}", values)
+
+
+def _document(file: Path) -> Document:
+    try:
+        with file.open("rb") as opened:
+            status = os.fstat(opened.fileno())
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                raise ConfigurationError([f"{file}: open to group or others; right would be: chmod 600 {file}"])
+            if status.st_uid not in {0, os.geteuid()}:
+                raise ConfigurationError([f"{file}: belongs to another user; right would be: chown root {file}"])
+            return Document(str(file), tomllib.load(opened), closed=True)
+    except FileNotFoundError:
+        raise ConfigurationError([f"{file}: no such file (secrets.file)"]) from None
+    except OSError as error:
+        raise ConfigurationError([f"{file}: cannot be read: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # its text could show a secret
+        raise ConfigurationError([f'{file}: not TOML; every line should read NAME = "secret"']) from None
