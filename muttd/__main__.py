@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     _sink_options(command("sink", "a stand-in for Moog: accepts the webhook and prints one line an alert", _sink))
     _parse_options(command("parse", "show what mutt makes of datagrams, one JSON event a line", _parse))
     _dlq_options(command("dlq", "look at the dead letters, send them again, or drop them", _dlq))
+    _ledger_options(
+        command("ledger", "show that what came to each station left it, or what is missing (exit status 1)", _ledger)
+    )
     _mib_options(command("mib", "names for SNMP object identifiers, from vendors' MIB files", _mib))
     return parser
 
@@ -122,6 +125,14 @@ def _dlq_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar="TIME", type=_moment, help=f"those {text}, RFC 3339")
     parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (100)")
     parser.add_argument("--rate", metavar="N", type=float, default=5.0, help="replay at most N a second (5)")
+
+
+def _ledger_options(parser: argparse.ArgumentParser) -> None:
+    for name, text in (("from", "the beginning of the books"), ("to", "now")):
+        parser.add_argument(
+            f"--{name}", dest=f"{name}_time", metavar="TIME", type=_moment, help=f"RFC 3339 ({text}); to the minute"
+        )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
 def _mib_options(parser: argparse.ArgumentParser) -> None:
@@ -171,7 +182,7 @@ def _role(name: str) -> "Callable[[argparse.Namespace], None]":
         runtime.set_up_log(name, settings.log.level, settings.log.format)
         if settings.vault.addr:
             logging.getLogger("muttd").warning("VAULT_ADDR is set, but this version reads no Vault: see [secrets]")
-        runtime.run(name, roles.BY_NAME[name], settings, secrets)
+        roles.run(name, settings, secrets)
 
     return run_role
 
@@ -230,6 +241,13 @@ def _dlq(options: argparse.Namespace) -> None:
             dlq.replayed(settings, secrets, choice, options.rate, print)
         case _:
             dlq.dropped(settings, secrets, choice, print)
+
+
+def _ledger(options: argparse.Namespace) -> None:
+    from muttd.roles.ledger import shown
+
+    if not shown(*_settings(options), options.from_time, options.to_time, as_json=options.json, show=print):
+        sys.exit(1)
 
 
 def _mib(options: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
 from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding
 from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.live import Live
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.lists import Batch, Worker
 from muttd.pipeline.queue.outcomes import FAULTS, Committed, Outcome, Outcomes, WorkItem
@@ -56,6 +57,7 @@ class Alerter:
         rulebook: Rulebook,
         trail: AuditTrail,
         care: AuditCare,
+        live: Live,
         metrics: Metrics,
         batch: int,
         heartbeat_interval: float,
@@ -75,6 +77,7 @@ class Alerter:
         self._rulebook = rulebook
         self._trail = trail
         self._care = care
+        self._live = live
         self._metrics = metrics
         self._batch = batch
         self._heartbeat_interval = heartbeat_interval
@@ -104,6 +107,7 @@ class Alerter:
                     self._rulebook.run(),
                     self._trail.drain(),
                     self._care.run(),
+                    self._live.run(),
                 )
             ]
             await self._work(stop)
@@ -210,22 +214,27 @@ class Alerter:
     async def _decide(self, batch: Batch, rules: RuleSet) -> tuple[Outcome, Decided]:
         now = datetime.now(UTC)
         decided = await self._decided(batch, rules, now)
+        unreadable = len(decided.dead)
         written = await self._trail.write(batch.id, decided.rows)
         if written is not None and not written.new:
             recorded = await self._trail.recorded(decided.rows)
             decided = await self._decided(batch, AsRecorded(recorded, rules), now)
+        events, rows = decided.counts.total(), len(decided.rows)
+        books = {"decided": events, "unreadable": unreadable, "unaudited": events - rows}
+        books["alerts"] = len(decided.alerts)
         if written is None:
-            waiting, waiting_rows = deferred(batch.id, decided.rows), len(decided.rows)
+            waiting, waiting_rows = deferred(batch.id, decided.rows), rows
         else:
             waiting, waiting_rows = None, 0
             letters = refused_letters(decided.rows, written, now)
             decided.dead += letters
+            books |= {"audited": rows - len(letters), "refused": len(letters)}
             self._metrics.audit_rejected.inc(len(letters))
             if written.new:
-                self._metrics.audited.labels("direct").inc(len(decided.rows) - len(letters))
+                self._metrics.audited.labels("direct").inc(rows - len(letters))
         unhandled = decided.unhandled_kinds()
         counters = decided.counters()
-        return Outcome(decided.alerts, decided.dead, waiting, waiting_rows, counters, unhandled), decided
+        return Outcome(decided.alerts, decided.dead, waiting, waiting_rows, counters, unhandled, books), decided
 
     async def _decided(self, batch: Batch, rules: Decides, now: datetime) -> Decided:
         deciding = Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched)
@@ -244,6 +253,7 @@ class Alerter:
         self._redis_answers()
         if committed.done:
             self._count(committed, decided)
+            self._live.offer(decided.rows)
 
     def _count(self, committed: Committed, decided: Decided) -> None:
         self._backlog_rows = committed.backlog_rows

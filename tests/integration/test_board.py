@@ -47,7 +47,6 @@ async def test_a_report_sends_what_is_new_and_nothing_twice(redis: Redis) -> Non
     await report.once()
     await report.once()
     tally.received += 2
-    assert report.deltas() == {"received:syslog_udp": 2}
     await report.once()
     (day,) = await board.history("24h", 1, await board.now())
     assert day.counters == {

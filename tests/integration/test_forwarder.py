@@ -55,7 +55,7 @@ async def test_alerts_reach_moog_and_leave_nothing_behind(redis: Any, sink: Sink
     assert {kept.path for kept in sink.events} == {"/events/webhook_webhook1"}
     assert sink.authorization == "Bearer s3cret-key"
     left = {key.decode() for key in await redis.keys("*") if not key.startswith(b"mutt:metrics:")}
-    assert left - {"mutt:rate_limit:moog"} == {"mutt:delivery:new", "mutt:in_lanes:moog"}
+    assert left - {"mutt:rate_limit:moog"} == {"mutt:delivery:new", "mutt:in_lanes:moog", "mutt:ledger:total"}
     assert await redis.get("mutt:in_lanes:moog") == b"0"
     assert metrics.registry.get_sample_value("mutt_moog_requests_total", {"status": "success"}) == 20
     counted = [await redis.hget(key, "delivery:delivered") for key in await redis.keys("mutt:metrics:24h:*")]

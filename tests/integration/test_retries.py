@@ -26,6 +26,7 @@ from muttd.pipeline.queue.lanes import (
     Tries,
     delivery_facts,
 )
+from muttd.pipeline.queue.lists import TOTAL
 from tests.delivering import NOW, SOURCE, alert, lanes, push, sort_all
 
 Eventually = Callable[..., Coroutine[Any, Any, object]]
@@ -231,5 +232,5 @@ async def test_whatever_happens_nothing_is_lost_and_order_holds(redis: Any, plan
         held = []
     assert ended == pushed
     left = {key for key in await redis.keys("*") if not key.startswith((b"mutt:metrics", b"mutt:rate", b"mutt:moog_d"))}
-    assert left <= {IN_LANES.encode()}
+    assert left <= {IN_LANES.encode(), TOTAL.encode()}
     assert not await redis.exists(TRIES, RETRY, READY, DELIVERING)

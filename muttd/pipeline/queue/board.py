@@ -3,7 +3,7 @@
 Counters are hashes PREFIX:RESOLUTION:STAMP with a time to live; STAMP is the first second of the minute, hour or day
 (UTC), in seconds since 1970. Fields, all increments of events unless said otherwise:
 
-    received:LISTENER  queued:LISTENER  defective:LISTENER       the ledger of a listener (metrics.Tally), by publish
+    received:LISTENER  queued:LISTENER  defective:LISTENER       the ledger of a listener (Tally), by report
     rejected:LISTENER:REASON  dropped:LISTENER:REASON            `kernel` is the reason of what the kernel dropped
     decided  alerts  dead  handling:NAME  severity:N  kind:NAME  by alerters (lua/commit.lua)
     delivery:ACTION   delivered, retry, refused, dead            tries to deliver, by forwarders (lua/settle.lua)
@@ -13,11 +13,12 @@ Every method raises UnavailableError where Redis is away or refuses.
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -25,11 +26,15 @@ from redis.exceptions import RedisError
 
 from muttd.errors import UnavailableError
 from muttd.metrics import Tally
+from muttd.pipeline.ledger import Ledger
+from muttd.pipeline.queue.books import MEMORY, SAID, Books
 from muttd.pipeline.queue.budget import CircuitState, circuit_state
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
 from muttd.pipeline.queue.letters import Letters
+from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, Outcomes, WorkItem
 from muttd.pipeline.queue.outcomes import DEAD_LETTERS as UNREADABLE
+from muttd.pipeline.queue.script import script
 
 Resolution = Literal["1m", "1h", "24h"]
 Counters = dict[str, int]
@@ -45,6 +50,9 @@ _SCAN_LIMIT: Final = 100_000
 _REPORT_EVERY: Final = 1.0
 _REPORT_TTL: Final = 15.0
 """Seconds without a report until a receiving process counts as gone."""
+_REPORTS_TO_TRUST: Final = 3
+_SAID_TTL: Final = 8 * 86_400
+"""Seconds: longer than any outage after which a process that never ended may report again."""
 
 
 class Depths(NamedTuple):
@@ -101,6 +109,9 @@ class Board:
         self._outcomes = Outcomes(redis, alert_list=alert_list)
         self.letters = Letters(redis, source=alert_list)
         """The dead letters: use it within `translated`."""
+        self.books = Books(redis, ingest_list=ingest_list, alert_list=alert_list)
+        """The running totals: use it within `translated`."""
+        self._report: Any = script(redis, "report")
 
     def _key(self, resolution: Resolution, stamp: int) -> str:
         return f"{self._prefix}:{resolution}:{stamp}"
@@ -121,6 +132,24 @@ class Board:
                         pipeline.hincrby(key, name, increment)
                     pipeline.expire(key, _KEPT[resolution])
                 await pipeline.execute()
+
+    async def report(self, process: str, counts: Counters, disk: Counters, memory: int) -> None:
+        """What a receiving process has counted since it began, added once however often it is reported.
+
+        `process` is a name that no other process ever has. `disk`: by listener, events in the spool less those that
+        were found there; `memory`: events it holds.
+        """
+        now = time.time()
+        keys = [self._key(resolution, int(now) // length * length) for resolution, length in SECONDS.items()]
+        wish = {"process": process, "counts": counts, "disk": disk, "memory": memory}
+        wish |= {"ttl": list(_KEPT.values()), "kept": _SAID_TTL}
+        with translated():
+            await self._report(keys=[SAID + process, *keys, TOTAL, MEMORY], args=[msgspec.json.encode(wish)])
+
+    async def ledger(self, since: float | None = None, until: float | None = None) -> Ledger:
+        """As Books.ledger."""
+        with translated():
+            return await self.books.ledger(since, until)
 
     async def now(self) -> float:
         """Redis's clock, in seconds since 1970."""
@@ -236,42 +265,47 @@ class TallyReport:
         self._name = name
         self._kernel_drops = kernel_drops
         self._status = status
-        self._reported: Counter[str] = Counter()
-
-    def deltas(self) -> Counters:
-        """What has happened since the last `once` that arrived."""
-        return dict(self._totals() - self._reported)
-
-    def _totals(self) -> Counter[str]:
-        totals: Counter[str] = Counter()
-        for listener, tally in self._tallies.items():
-            totals[f"received:{listener}"] = tally.received
-            totals[f"queued:{listener}"] = tally.queued
-            totals[f"defective:{listener}"] = tally.defective
-            for what, reasons in (("rejected", tally.rejected), ("dropped", tally.dropped)):
-                for reason, count in reasons.items():
-                    totals[f"{what}:{listener}:{reason}"] = count
-        for listener, count in self._kernel_drops().items():
-            totals[f"dropped:{listener}:kernel"] += count
-        return totals
+        self._process = f"{name.replace(':', '_')}:{secrets.token_hex(4)}"
+        self._in_a_row = _REPORTS_TO_TRUST
 
     async def once(self) -> None:
         """Reports now. What does not arrive is reported the next time. Raises UnavailableError."""
-        totals = self._totals()
-        await self._board.publish(totals - self._reported)
-        self._reported = totals
+        counts: Counter[str] = Counter()
+        disk: Counters = {}
+        for listener, tally in self._tallies.items():
+            counts[f"received:{listener}"] = tally.received
+            counts[f"queued:{listener}"] = tally.queued
+            counts[f"defective:{listener}"] = tally.defective
+            disk[f"disk:{listener}"] = tally.spooled - tally.carried
+            for what, reasons in (("rejected", tally.rejected), ("dropped", tally.dropped)):
+                for reason, count in reasons.items():
+                    counts[f"{what}:{listener}:{reason}"] = count
+        for listener, count in self._kernel_drops().items():
+            counts[f"dropped:{listener}:kernel"] += count
+        memory = sum(tally.waiting for tally in self._tallies.values())
+        await self._board.report(self._process, counts, disk, memory)
         await self._board.beat("listener", self._name, self._status(), _REPORT_TTL)
 
     async def run(self) -> None:
         """Reports once a second until it is cancelled, and a last time then."""
         try:
             while True:
+                try:
+                    await self._keep_books()
+                except UnavailableError:  # the page says itself that Redis is away
+                    self._in_a_row = 0
                 await asyncio.sleep(_REPORT_EVERY)
-                with contextlib.suppress(UnavailableError):  # the page says itself that Redis is away
-                    await self.once()
         finally:
             with contextlib.suppress(UnavailableError):
                 await self.once()
+
+    async def _keep_books(self) -> None:
+        # After an outage not before all processes have reported again: else the point would lack what they hold.
+        if self._in_a_row >= _REPORTS_TO_TRUST:
+            with translated():
+                await self._board.books.keep(time.time())
+        await self.once()
+        self._in_a_row += 1
 
 
 @contextmanager

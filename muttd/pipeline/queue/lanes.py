@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from muttd.event import Alert
 from muttd.pipeline.queue.budget import CIRCUIT, RATE_LIMIT, Rate
+from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.script import script
 
 FAULTS = (RedisError, OSError)
@@ -165,7 +166,7 @@ class Lanes:
         arguments: list[str | bytes | int] = [LANE, _digest(staged), DEAD_LETTERS_LIMIT]
         for place in places:
             arguments += [place, b""] if isinstance(place, str) else [b"", msgspec.json.encode(place)]
-        return int(await self._sort(keys=[STAGING, READY, IN_LANES, DEAD_LETTERS], args=arguments))
+        return int(await self._sort(keys=[STAGING, READY, IN_LANES, DEAD_LETTERS, TOTAL], args=arguments))
 
     async def lease(self, want: int) -> Lease:
         """The right to try up to `want` alerts now, as far as the circuit and the rate limit allow."""
@@ -191,7 +192,7 @@ class Lanes:
             arguments += (head.signature, head.lease, ending.action)
             arguments += (msgspec.json.encode(ending.note) if ending.note else b"", int(ending.delay * 1e6))
             arguments += (ending.event_id, msgspec.json.encode(ending.fact) if ending.fact else b"", int(head.probe))
-        keys = [DELIVERING, RETRY, READY, TRIES, IN_LANES, DEAD_LETTERS, CIRCUIT, FACTS, OLDER_FACTS]
+        keys = [DELIVERING, RETRY, READY, TRIES, IN_LANES, DEAD_LETTERS, CIRCUIT, FACTS, OLDER_FACTS, TOTAL]
         results: list[int] = await self._settle(keys=keys, args=arguments)
         return results
 

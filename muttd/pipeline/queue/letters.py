@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from muttd.event import encode
 from muttd.pipeline.queue.budget import CIRCUIT
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, READY, STAGING, DeadLetter
+from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.script import script
 
 
@@ -49,7 +50,8 @@ class Letters:
 
     async def _take(self, found: Found, alert: bytes) -> Literal["done", "moved", "busy"]:
         done = await self._unletter(
-            keys=[DEAD_LETTERS, self._source, STAGING, READY, CIRCUIT], args=[-found.place - 1, found.element, alert]
+            keys=[DEAD_LETTERS, self._source, STAGING, READY, CIRCUIT, TOTAL],
+            args=[-found.place - 1, found.element, alert],
         )
         return "done" if done == 1 else "moved" if done == 0 else "busy"
 

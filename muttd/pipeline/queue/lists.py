@@ -8,7 +8,7 @@ the list's length.
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -18,6 +18,9 @@ from muttd.pipeline.queue.script import script
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
 """What a Redis that is away, loading or too slow raises. BusyLoadingError is a ConnectionError."""
+
+TOTAL: Final = "mutt:ledger:total"
+"""Running totals of all that happens (books.py); every script that moves something adds to them in the same step."""
 
 _MARKER_TTL = 86_400
 """Seconds a marker is kept: longer than a batch lies in a spool while Redis runs."""
@@ -109,7 +112,8 @@ async def _push(redis: "Redis", target: str, marker: str, number: int, items: Se
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.lpush(target, *items)
         pipeline.set(marker, number, ex=_MARKER_TTL)
-        length, _ = await pipeline.execute()
+        pipeline.hincrby(TOTAL, "arrived", len(items))
+        length, *_ = await pipeline.execute()
     return int(length)
 
 

@@ -5,6 +5,7 @@ The names of the keys are in docs/design.md section 6. Every method raises one o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from muttd.event import Event
-from muttd.pipeline.queue.lists import Batch, Worker
+from muttd.pipeline.queue.lists import TOTAL, Batch, Worker
 from muttd.pipeline.queue.script import script
 
 FAULTS = (RedisError, OSError)
@@ -71,7 +72,10 @@ class Outcome(NamedTuple):
     rows: int
     """How many rows `deferred` has."""
     counters: Mapping[str, int]
+    """For the dashboard."""
     unhandled: Sequence[Unhandled]
+    books: Mapping[str, int] = MappingProxyType({})
+    """For the running totals: decided, unreadable, audited, refused, unaudited, alerts."""
 
 
 class Committed(NamedTuple):
@@ -135,6 +139,7 @@ class Outcomes:
             "dead_limit": DEAD_LETTERS_LIMIT,
             "counters": outcome.counters,
             "ttl": [ttl for _, _, ttl in _COUNTERS],
+            "books": dict(outcome.books),
             "unhandled": [(found.kind, found.count) for found in outcome.unhandled],
             "threshold": self._threshold,
             "window": int(self._window * 1000),
@@ -146,7 +151,7 @@ class Outcomes:
             keys=[
                 *(batch.key, self._alert_list, DEAD_LETTERS, BACKLOG, BACKLOG_ROWS, *stamps),
                 *(UNHANDLED + name for name in ("windows", "counts", "before", "about")),
-                DUE,
+                *(DUE, TOTAL),
             ],
             args=[_encode(wish), *outcome.alerts, *outcome.dead, *backlog],
         )
@@ -169,7 +174,7 @@ class Outcomes:
     async def drained(self, worker: Worker, batch: Batch, rows: int, dead: Sequence[bytes]) -> None:
         """Drops a reserved element of the backlog, whose `rows` rows are in PostgreSQL now; `dead` are not."""
         await self._drained(
-            keys=[batch.key, BACKLOG, BACKLOG_ROWS, DEAD_LETTERS], args=[rows, DEAD_LETTERS_LIMIT, *dead]
+            keys=[batch.key, BACKLOG, BACKLOG_ROWS, DEAD_LETTERS, TOTAL], args=[rows, DEAD_LETTERS_LIMIT, *dead]
         )
         worker.let_go(batch)
 
@@ -188,7 +193,7 @@ class Outcomes:
 
     async def announce(self, kind: str, alert: bytes) -> bool:
         """Pushes the meta-alert of a kind that is due; False where another alerter has done it."""
-        return bool(await self._announce(keys=[DUE, self._alert_list], args=[kind, alert]))
+        return bool(await self._announce(keys=[DUE, self._alert_list, TOTAL], args=[kind, alert]))
 
     async def work_list(self, limit: int) -> list[WorkItem]:
         """Unhandled kinds, those whose windows began last first, `limit` at most."""

@@ -9,8 +9,9 @@
 -- KEYS[11]      unhandled: kind → count in the windows before (hash)
 -- KEYS[12]      unhandled: kind → what it is (hash)
 -- KEYS[13]      unhandled: kinds that reached the threshold and have not been announced (set)
+-- KEYS[14]      running totals (hash)
 -- ARGV[1]       JSON: {alerts, dead, backlog: how many elements; rows: how many rows the backlog element has;
---               dead_limit; counters: {field: increment}; ttl: [seconds of each counter hash];
+--               dead_limit; counters: {field: increment}; ttl: [seconds of each counter hash]; books: {total: increment};
 --               unhandled: [[kind, count], …]; threshold (0: never); window, keep: ms; limit: how many kinds;
 --               overflow: the kind that stands for all beyond the limit}
 -- ARGV[2..]     alerts, dead letters, backlog elements, each oldest first
@@ -53,6 +54,10 @@ for place, ttl in ipairs(wish.ttl) do
     redis.call('HINCRBY', KEYS[5 + place], field, increment)
   end
   redis.call('EXPIRE', KEYS[5 + place], ttl)
+end
+
+for field, increment in pairs(wish.books) do
+  redis.call('HINCRBY', KEYS[14], field, increment)
 end
 
 local unknown = {}

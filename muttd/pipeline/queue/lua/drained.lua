@@ -4,6 +4,7 @@
 -- KEYS[2]  audit backlog (list)
 -- KEYS[3]  rows in the audit backlog (number)
 -- KEYS[4]  dead letters (list)
+-- KEYS[5]  running totals (hash)
 -- ARGV[1]  how many rows the element had
 -- ARGV[2]  how many dead letters are kept
 -- ARGV[3..] dead letters for rows that PostgreSQL refused
@@ -17,6 +18,9 @@ end
 if redis.call('EXISTS', KEYS[2]) == 0 or redis.call('DECRBY', KEYS[3], ARGV[1]) <= 0 then
   redis.call('DEL', KEYS[3])
 end
+local refused = math.min(#ARGV - 2, tonumber(ARGV[1])) -- an element that is no batch has no rows
+redis.call('HINCRBY', KEYS[5], 'audited', ARGV[1] - refused)
+redis.call('HINCRBY', KEYS[5], 'refused', refused)
 for place = 3, #ARGV do
   redis.call('LPUSH', KEYS[4], ARGV[place])
 end

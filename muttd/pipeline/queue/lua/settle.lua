@@ -9,6 +9,7 @@
 -- KEYS[7]  circuit
 -- KEYS[8]  delivery facts, newer half: hash, event id -> JSON
 -- KEYS[9]  delivery facts, older half
+-- KEYS[10] running totals (hash)
 -- ARGV[1]  prefix of the lanes' keys
 -- ARGV[2]  how many facts one half keeps
 -- ARGV[3]  how many seconds an unchanged half is kept
@@ -32,7 +33,8 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local facts_limit, letters_limit = tonumber(ARGV[2]), tonumber(ARGV[4])
-local counts = {}
+local counts, gone = {}, 0
+local books = {retry = 'retried', delivered = 'delivered', refused = 'dead:refused', dead = 'dead:retries used up'}
 
 local function settle(signature, lease, action, note, delay, event, fact, probe)
   if tonumber(redis.call('ZSCORE', KEYS[1], signature) or 0) ~= tonumber(lease) then
@@ -65,6 +67,7 @@ local function settle(signature, lease, action, note, delay, event, fact, probe)
     if action ~= 'delivered' then
       lost = math.max(0, redis.call('LPUSH', KEYS[6], note) - letters_limit)
       redis.call('LTRIM', KEYS[6], 0, letters_limit - 1)
+      gone = gone + lost
     end
     if action ~= 'dead' and (probe or not redis.call('HGET', KEYS[7], 'until')) then
       redis.call('DEL', KEYS[7])
@@ -87,7 +90,11 @@ for at = 6, #ARGV, 8 do
   results[#results + 1] = settle(signature, lease, action, note, delay, event, fact, probe == '1')
 end
 redis.call('EXPIRE', KEYS[8], ARGV[3])
+if gone > 0 then
+  redis.call('HINCRBY', KEYS[10], 'gone', gone)
+end
 for action, count in pairs(counts) do
+  redis.call('HINCRBY', KEYS[10], books[action], count)
   for _, counter in ipairs({{60, '1m', 2 * 3600}, {3600, '1h', 2 * 86400}, {86400, '24h', 8 * 86400}}) do
     local stamp = math.floor(tonumber(time[1]) / counter[1]) * counter[1]
     local key = ARGV[5] .. ':' .. counter[2] .. ':' .. string.format('%.0f', stamp)

@@ -4,6 +4,7 @@
 -- KEYS[2]  ready list: signatures whose lane may be worked on, in order
 -- KEYS[3]  counter of the alerts in lanes
 -- KEYS[4]  dead letters (head newest)
+-- KEYS[5]  running totals (hash)
 -- ARGV[1]  prefix of the lanes' keys
 -- ARGV[2]  SHA-1, hex, of the staged elements that were looked at, oldest first, joined by newlines
 -- ARGV[3]  how many dead letters are kept
@@ -30,11 +31,15 @@ for i, item in ipairs(items) do
   if signature == '' then
     lost = lost + math.max(0, redis.call('LPUSH', KEYS[4], letter) - tonumber(ARGV[3]))
     redis.call('LTRIM', KEYS[4], 0, tonumber(ARGV[3]) - 1)
+    redis.call('HINCRBY', KEYS[5], 'dead:unreadable', 1)
   else
     if redis.call('RPUSH', ARGV[1] .. signature, item) == 1 then
       redis.call('RPUSH', KEYS[2], signature)
     end
     redis.call('INCR', KEYS[3])
   end
+end
+if lost > 0 then
+  redis.call('HINCRBY', KEYS[5], 'gone', lost)
 end
 return lost

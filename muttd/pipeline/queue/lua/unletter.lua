@@ -5,6 +5,7 @@
 -- KEYS[3]  staging list
 -- KEYS[4]  ready list
 -- KEYS[5]  circuit
+-- KEYS[6]  running totals (hash)
 -- ARGV[1]  place of the dead letter, counted from the oldest: -1, -2, ...
 -- ARGV[2]  the dead letter
 -- ARGV[3]  its alert, or '' to drop it
@@ -24,6 +25,7 @@ end
 -- By place, not by value: two dead letters may be twins.
 redis.call('LSET', KEYS[1], ARGV[1], '')
 redis.call('LREM', KEYS[1], -1, '')
+redis.call('HINCRBY', KEYS[6], ARGV[3] ~= '' and 'replayed' or 'discarded', 1)
 if ARGV[3] ~= '' then
   redis.call('LPUSH', KEYS[2], ARGV[3])
 end
