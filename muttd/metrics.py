@@ -102,6 +102,9 @@ class Metrics:
         self.oldest_unsent = gauge(
             "mutt_oldest_unsent_seconds", "Age of the oldest event that Redis does not have yet."
         )
+        self.restarts = counter(
+            "mutt_process_restarts", "Times this one of several receiving processes was started again."
+        )
         self.ingest_requests = counter("mutt_ingest_requests", "HTTP ingest requests by outcome.", "status")
 
         # Queues.

@@ -46,12 +46,17 @@ _CHUNK = 262_144
 """Octets read at once at the end."""
 
 
-def bind(address: tuple[str, int]) -> socket.socket:
-    """A listening, non-blocking socket on (host, port). Raises MuttError where it cannot bind."""
+def bind(address: tuple[str, int], *, one_of_many: bool = False) -> socket.socket:
+    """A listening, non-blocking socket on (host, port). Raises MuttError where it cannot bind.
+
+    The kernel spreads connections among all that are bound to the address as `one_of_many` (SO_REUSEPORT).
+    """
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if one_of_many:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind(address)

@@ -32,14 +32,19 @@ _LARGEST = 65_535
 _SO_RCVBUFFORCE = 33
 
 
-def bind(address: tuple[str, int], receive_buffer: int) -> socket.socket:
-    """A non-blocking socket on (host, port) that asks for `receive_buffer` bytes. Raises MuttError."""
+def bind(address: tuple[str, int], receive_buffer: int, *, one_of_many: bool = False) -> socket.socket:
+    """A non-blocking socket on (host, port) that asks for `receive_buffer` bytes. Raises MuttError.
+
+    The kernel spreads senders among all that are bound to the address as `one_of_many` (SO_REUSEPORT).
+    """
     host, _ = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if one_of_many:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         ask_for_buffer(made, receive_buffer)
         made.bind(address)
     except OSError as error:

@@ -9,6 +9,7 @@ waits long without need: an event after a pause is pushed at once; only under lo
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 
@@ -109,19 +110,17 @@ class Intake:
         batch: int,
         limit: int,
         max_queue: int,
-        spool: Spool | None = None,
-        replay: Replay | None = None,
+        spools: Sequence[tuple[Spool, Replay]] = (),
     ) -> None:
         """`batch` events of one push; `limit` events in memory; `max_queue` elements of the ingest list.
 
-        `spool` and what brings its batches to Redis come together or not at all.
+        Each of `spools` comes with what brings its batches to Redis. All are emptied; only the first is written to.
         """
         self._producer = producer
         self._batch = batch
         self.limit = limit
         self._max_queue = max_queue
-        self._spool = spool
-        self._replay = replay
+        self._spools = spools
         self._spooling = asyncio.Lock()
         self._lanes: dict[str, Lane] = {}
         self._wakeup = asyncio.Event()
@@ -135,8 +134,7 @@ class Intake:
         """The lane of the listener called `name`, that counts in `tally`."""
         if name not in self._lanes:
             self._lanes[name] = Lane(self, name, tally)
-            if self._spool is not None:
-                tally.carried = tally.spooled = self._spool.by_lane().get(name, 0)
+            tally.carried = tally.spooled = sum(spool.by_lane().get(name, 0) for spool, _ in self._spools)
         return self._lanes[name]
 
     def wake(self) -> None:
@@ -201,10 +199,10 @@ class Intake:
         return True
 
     async def _store(self, lane: Lane, items: list[bytes]) -> bool:
-        if self._spool is None:
+        if not self._spools:
             return False
         async with self._spooling:
-            if not await asyncio.to_thread(self._spool.append, lane.name, items, self._producer.origin):
+            if not await asyncio.to_thread(self._spools[0][0].append, lane.name, items, self._producer.origin):
                 return False
         self._producer.set_aside()
         return True
@@ -222,8 +220,8 @@ class Intake:
                     if await self._producer.length() < self._max_queue:
                         log.warning("Redis takes events again; %s", self._held())
                         self.trouble = None
-                elif self._spool is not None and self._replay is not None and self._spool.events:
-                    await self._replay_one(self._spool, self._replay)
+                elif filled := next((pair for pair in self._spools if pair[0].events), None):
+                    await self._replay_one(*filled)
                 else:
                     await asyncio.sleep(_LOOK_AGAIN)
             except (RedisError, OSError) as error:
@@ -255,9 +253,9 @@ class Intake:
             self._say("redis_refuses", f"Redis refuses events ({error}); {self._held()}")
 
     def _held(self) -> str:
-        if self._spool is None:
+        if not self._spools:
             return f"{self.waiting} wait in memory"
-        return f"{self.waiting} wait in memory, {self._spool.events} on disk"
+        return f"{self.waiting} wait in memory, {sum(spool.events for spool, _ in self._spools)} on disk"
 
     def _say(self, trouble: str, text: str) -> None:
         if self.trouble != trouble:

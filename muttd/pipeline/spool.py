@@ -141,3 +141,11 @@ class Spool:
     def close(self) -> None:
         """Writes the WAL back."""
         self._database.close()
+
+    def discard(self) -> None:
+        """Closes it, and removes it with its directory where it is empty."""
+        self.close()
+        if not self.events:
+            with suppress(OSError):  # a spool that stays is emptied again at the next start
+                self._file.unlink()
+                self._file.parent.rmdir()

@@ -1,6 +1,6 @@
 """THE MAP: which process is made of what. The only room where listeners, wire and pipeline meet.
 
-listen      datagrams, frames, requests → events → ingest list        (muttd)
+listen      datagrams, frames, requests → events → ingest list        (muttd, in one process or several: processes)
 work        ingest list → decisions → audit log, alert list           (muttd alerter)
             alert list → Moog                                         (muttd forwarder)
 show        the page and the API                                      (muttd webui)
@@ -14,7 +14,8 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 
-from muttd.roles.listen import listen
+from muttd import runtime
+from muttd.roles.processes import receive
 from muttd.roles.show import show
 from muttd.roles.work import alert, forward
 from muttd.runtime import Runtime, database_arguments
@@ -24,12 +25,19 @@ from muttd.store import load_sample
 from muttd.store import migrate as apply_migrations
 from muttd.vault import Secrets
 
-BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {
-    "muttd": listen,
+_BY_NAME: dict[str, Callable[[Runtime], Awaitable[None]]] = {
     "alerter": alert,
     "forwarder": forward,
     "webui": show,
 }
+
+
+def run(role: str, settings: Settings, secrets: Secrets) -> None:
+    """Runs muttd, alerter, forwarder or webui until SIGTERM or SIGINT. Raises MuttError."""
+    if role == "muttd":
+        receive(settings, secrets)
+    else:
+        runtime.run(role, _BY_NAME[role], settings, secrets)
 
 
 def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Callable[[str], None]) -> None:

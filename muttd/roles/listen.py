@@ -1,8 +1,11 @@
 """muttd: datagrams, frames and requests → events → ingest list. Where listeners, wire and pipeline meet."""
 
 import asyncio
+import contextlib
 import logging
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -11,31 +14,55 @@ from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.lists import Producer, Replay
 from muttd.pipeline.spool import Spool
 from muttd.roles.receiving import Receiving
+from muttd.roles.siblings import Siblings
+from muttd.roles.sockets import Opened
 from muttd.runtime import Runtime, notify
+from muttd.settings import Settings
+from muttd.wire.snmp_security import Engine
 
 log = logging.getLogger(__name__)
 
+_OWN_SPOOL = re.compile(r"process-(\d+)")
 
-async def listen(runtime: Runtime) -> None:
-    """muttd: binds the ports, reads what comes, and puts it on the ingest list."""
+
+class Place(NamedTuple):
+    """What one process of muttd has, among `of` processes."""
+
+    opened: Opened
+    engine: Engine | None
+    """Our SNMPv3 engine: one for all."""
+    number: int = 1
+    of: int = 1
+    restarts: int = 0
+    """How often the process of this number was started again."""
+    lifeline: int | None = None
+    """A descriptor that ends when the process shall stop."""
+    siblings: Siblings | None = None
+
+
+async def listen(runtime: Runtime, place: Place) -> None:
+    """muttd: reads what comes to the sockets of `place`, and puts it on the ingest list."""
     settings, queue = runtime.settings, runtime.settings.queue
     redis = runtime.redis()
-    spool = Spool(Path(settings.spool.directory), settings.spool.max_bytes) if settings.spool.directory else None
+    own, leftovers = _spools(settings, place)
     intake = Intake(
         Producer(redis, queue.ingest_name, "muttd"),
         batch=queue.batch,
         limit=queue.buffer,
         max_queue=queue.max_ingest_size,
-        spool=spool,
-        replay=Replay(redis, queue.ingest_name, f"spool-{spool.name}") if spool else None,
+        spools=[(spool, Replay(redis, queue.ingest_name, f"spool-{spool.name}")) for spool in (*own, *leftovers)],
     )
-    receiving = Receiving(runtime, intake, spool)
-    receiving.bind()
+    receiving = Receiving(runtime, intake, (*own, *leftovers), place.opened, place.engine)
+    runtime.metrics.restarts.inc(place.restarts)
     application = web.Application(client_max_size=settings.http.max_body)
-    runtime.observe(application)
+    (place.siblings or runtime).observe(application)
     receiving.relays().register(application)
-    ports = () if receiving.http else (settings.http.port_ingest,)
-    async with runtime.serving(application, *ports, opened=receiving.http), asyncio.TaskGroup() as tasks:
+    ports = () if place.opened.http else (settings.http.port_ingest,)
+    async with (
+        place.siblings.answering(runtime) if place.siblings else contextlib.nullcontext(),
+        runtime.serving(application, *ports, opened=place.opened.http),
+        asyncio.TaskGroup() as tasks,
+    ):
         listeners_closed = asyncio.Event()
         tasks.create_task(intake.run(listeners_closed))
         await receiving.start()
@@ -46,10 +73,40 @@ async def listen(runtime: Runtime) -> None:
         ]
         notify("READY=1")
         log.info("receiving: %s", ", ".join(receiving.addresses()))
-        await runtime.stop.wait()
+        await _end(runtime.stop, place.lifeline)
         await receiving.stop()
         listeners_closed.set()  # only now is nothing more put into the lanes
         for task in watching:
             task.cancel()
-    if spool is not None:
+    for spool in own:
         spool.close()
+    for spool in leftovers:
+        spool.discard()
+
+
+async def _end(stop: asyncio.Event, lifeline: int | None) -> None:
+    """Returns at the signal to this process, or when the parent lets go of `lifeline` or is gone."""
+    if lifeline is None:
+        await stop.wait()
+        return
+    loop, let_go = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(lifeline, let_go.set)
+    waiting = [asyncio.create_task(event.wait()) for event in (stop, let_go)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    loop.remove_reader(lifeline)
+    for one in waiting:
+        one.cancel()
+
+
+def _spools(settings: Settings, place: Place) -> tuple[list[Spool], list[Spool]]:
+    """The process's own spool, where there is one, and those that more processes have left behind."""
+    given = settings.spool
+    if not given.directory:
+        return [], []
+    directory = Path(given.directory)
+    if place.number > 1:
+        return [Spool(directory / f"process-{place.number}", given.max_bytes)], []
+    own = [Spool(directory, given.max_bytes)]
+    numbered = {path: _OWN_SPOOL.fullmatch(path.name) for path in sorted(directory.iterdir())}
+    left = [path for path, found in numbered.items() if found and int(found[1]) > place.of]
+    return own, [Spool(path, given.max_bytes) for path in left]

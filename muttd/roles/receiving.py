@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 
 from muttd.errors import MuttError
@@ -23,11 +23,12 @@ from muttd.pipeline.queue.board import Board, TallyReport
 from muttd.pipeline.spool import Spool
 from muttd.roles import sockets, taking
 from muttd.roles.own_events import surplus_event
-from muttd.roles.readers import our_engine, syslog_reader, trap_reader
+from muttd.roles.readers import syslog_reader, trap_reader
 from muttd.runtime import Runtime
 from muttd.settings.certificates import CertificateError, server_context
 from muttd.wire import relay
 from muttd.wire.framing import Framer
+from muttd.wire.snmp_security import Engine
 
 log = logging.getLogger(__name__)
 
@@ -44,58 +45,63 @@ _REPORT_SURPLUS = 60.0
 class Receiving:
     """The listeners: bound, started, reported on and stopped together."""
 
-    def __init__(self, runtime: Runtime, intake: Intake, spool: Spool | None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        intake: Intake,
+        spools: Sequence[Spool],
+        opened: sockets.Opened,
+        engine: Engine | None,
+    ) -> None:
+        """`opened` is closed by `stop`; `engine` is our SNMPv3 engine. Raises MuttError."""
         self._runtime = runtime
-        self._spool = spool
+        self._spools = spools
         self._intake = intake
+        self._opened = opened
         self._new_id = event_ids()
         self._read_syslog = syslog_reader(runtime.settings)
-        self._read_trap = trap_reader(runtime.settings, runtime.secrets, our_engine(runtime.settings, runtime.secrets))
+        self._read_trap = trap_reader(runtime.settings, runtime.secrets, engine)
         self._name_of = HostNames() if runtime.settings.sources.reverse_lookup else None
         self._limits: dict[str, tuple[RateLimit, float]] = {}
         self._udp: list[tuple[str, udp.UdpListener]] = []
+        self._watched: list[tuple[str, udp.UdpListener]] = []
         self._tcp: list[tuple[str, tcp.TcpListener]] = []
         self._tls: ssl.SSLContext | None = None
-        self.http: list[socket.socket] = []
-        """Sockets of systemd for the HTTP side; they replace its port."""
         self._next_line: dict[str, float] = {}
         self._kernel_drops: Counter[str] = Counter()
+        self._set_up()
         runtime.before_scrape.append(self._refresh)
         runtime.reloads.append(self._renew_certificates)
 
-    def bind(self) -> None:
-        """Opens every port, or raises MuttError for the first that cannot be had."""
-        syslog, snmp = self._runtime.settings.syslog, self._runtime.settings.snmp
-        opened = sockets.Sockets()
+    def _set_up(self) -> None:
+        """A listener for every socket."""
+        syslog, snmp, opened = self._runtime.settings.syslog, self._runtime.settings.snmp, self._opened
         name_of, new_id = self._name_of, self._new_id
         limit = self._limit("syslog", syslog.rate, syslog.burst)
 
-        for one in opened.datagrams(sockets.SYSLOG, syslog.udp, syslog.receive_buffer):
+        for one in opened.syslog_udp:
             lane = self._lane("syslog_udp")
             refused = taking.refusal(_allowed(syslog.allow), limit)
             take = taking.syslog_datagram(self._read_syslog, new_id, lane, refused, name_of)
             self._add_udp(lane, one, syslog.receive_buffer, take)
-        for one in opened.datagrams(sockets.SNMP, snmp.udp, snmp.receive_buffer):
+        for one in opened.snmp_udp:
             lane = self._lane("snmp_udp")
             refused = taking.refusal(_allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
             take = taking.trap_datagram(self._read_trap, new_id, lane, refused, name_of)
             self._add_udp(lane, one, snmp.receive_buffer, take)
 
         refused = taking.refusal(None, limit)  # who may send is asked once, when a connection is made
-        for one in opened.streams(sockets.SYSLOG, syslog.tcp):
+        for stream in opened.syslog_tcp:
             lane = self._lane("syslog_tcp")
-            self._add_tcp(
-                lane, one, taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tcp"), None
-            )
-        for one in opened.streams(sockets.SYSLOG_TLS, syslog.tls):
+            take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tcp")
+            self._add_tcp(lane, stream, take_frame, None)
+        for stream in opened.syslog_tls:
             lane = self._lane("syslog_tls")
             if self._tls is None:
                 self._tls = self._load_certificates()
             take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tls")
-            self._add_tcp(lane, one, take_frame, self._tls_stream)
+            self._add_tcp(lane, stream, take_frame, self._tls_stream)
 
-        self.http = opened.streams(sockets.INGEST, ())
-        opened.complain_of_rest()
         if not self._udp and not self._tcp:
             log.warning("no syslog or SNMP address is configured: only relays can send")
 
@@ -118,9 +124,9 @@ class Receiving:
         """What is bound, to show."""
         bound = [(name, one.socket) for name, one in self._udp] + [(name, one.socket) for name, one in self._tcp]
         shown = [f"{name} {sockets.address_of(opened)}" for name, opened in bound]
-        if not self.http:
+        if not self._opened.http:
             return [*shown, f"http port {self._runtime.settings.http.port_ingest}"]
-        return shown + [f"http {sockets.address_of(one)}" for one in self.http]
+        return shown + [f"http {sockets.address_of(one)}" for one in self._opened.http]
 
     def relays(self) -> https.HttpsListener:
         """The HTTP side, which has no port of its own."""
@@ -166,12 +172,12 @@ class Receiving:
 
     def _status(self) -> dict[str, object]:
         """What the page says of this process: only what is worth a word."""
-        spool, trouble = self._spool, self._intake.trouble
+        trouble, on_disk = self._intake.trouble, sum(spool.events for spool in self._spools)
         said: dict[str, object] = {"trouble": trouble.replace("_", " ")} if trouble else {"state": "receiving"}
         if self._intake.waiting:
             said["in memory"] = self._intake.waiting
-        if spool and spool.events:
-            said["on disk"] = spool.events
+        if on_disk:
+            said["on disk"] = on_disk
         return said
 
     async def watch_kernel(self) -> None:
@@ -199,10 +205,10 @@ class Receiving:
     def _refresh(self) -> None:
         """Brings the metrics of sockets and spool up to date."""
         metrics = self._runtime.metrics
-        if (spool := self._spool) is not None:
-            metrics.spool_bytes.set(spool.bytes)
-            metrics.oldest_unsent.set(time.time() - spool.oldest if spool.oldest else 0)
-        for name, datagrams in self._udp:
+        oldest = min((spool.oldest for spool in self._spools if spool.oldest), default=None)
+        metrics.spool_bytes.set(sum(spool.bytes for spool in self._spools))
+        metrics.oldest_unsent.set(time.time() - oldest if oldest else 0)
+        for name, datagrams in self._watched:
             dropped = datagrams.new_kernel_drops()
             self._kernel_drops[name] += dropped
             metrics.kernel_drops.labels(name).inc(dropped)
@@ -229,16 +235,19 @@ class Receiving:
             self._limits[name] = (RateLimit(rate, burst), rate)
         return self._limits[name][0]
 
-    def _add_udp(self, lane: Lane, opened: socket.socket, receive_buffer: int, take: udp.Take) -> None:
-        name, granted = lane.name, udp.granted_buffer(opened)
+    def _add_udp(self, lane: Lane, opened: sockets.Datagrams, receive_buffer: int, take: udp.Take) -> None:
+        name, granted = lane.name, udp.granted_buffer(opened.socket)
         self._runtime.metrics.receive_buffer.labels(name).set(granted)
         if granted < receive_buffer:
             log.warning(
                 "%s %s: the kernel granted %d of %d bytes of receive buffer; to have all: "
                 "sysctl -w net.core.rmem_max=%d",
-                *(name, sockets.address_of(opened), granted, receive_buffer, receive_buffer),
+                *(name, sockets.address_of(opened.socket), granted, receive_buffer, receive_buffer),
             )
-        self._udp.append((name, udp.UdpListener(opened, take, self._fault_of(lane))))
+        listener = udp.UdpListener(opened.socket, take, self._fault_of(lane))
+        self._udp.append((name, listener))
+        if opened.watching:
+            self._watched.append((name, listener))
 
     def _add_tcp(
         self, lane: Lane, opened: socket.socket, take: tcp.Take, make_tls: Callable[[], TlsStream] | None

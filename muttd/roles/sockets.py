@@ -1,13 +1,15 @@
 """Where listening sockets come from: systemd where it hands some over, else the configured addresses."""
 
+import functools
 import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from muttd.listeners import tcp, udp
-from muttd.listeners.inherited import Inherited, inherit
-from muttd.settings import forms
+from muttd.listeners.inherited import inherit
+from muttd.settings import Settings, forms
 
 log = logging.getLogger(__name__)
 
@@ -15,42 +17,97 @@ SYSLOG, SYSLOG_TLS, SNMP, INGEST = "syslog", "syslog-tls", "snmp", "ingest"
 """FileDescriptorName= in the socket units."""
 
 
-class Sockets:
-    """Opens sockets by their name in the socket units, or by address."""
+class Datagrams(NamedTuple):
+    """A UDP socket. Where several processes read it, one of them is `watching` what the kernel drops."""
 
-    def __init__(self) -> None:
-        """Takes what systemd has for this process. Raises MuttError."""
-        self._inherited: Inherited = inherit(os.environ)
+    socket: socket.socket
+    watching: bool
 
-    def datagrams(self, name: str, addresses: Sequence[str], receive_buffer: int) -> list[socket.socket]:
-        """UDP sockets that asked for `receive_buffer` bytes. Raises MuttError for an address that cannot be had."""
-        opened = self._inherited.take(name, socket.SOCK_DGRAM)
-        for one in opened:
+
+class Opened(NamedTuple):
+    """The sockets of one process."""
+
+    syslog_udp: list[Datagrams]
+    snmp_udp: list[Datagrams]
+    syslog_tcp: list[socket.socket]
+    syslog_tls: list[socket.socket]
+    http: list[socket.socket]
+    """None: the process binds its HTTP port itself."""
+
+
+def open_sockets(settings: Settings, processes: int) -> list[Opened]:
+    """What each of `processes` listens on. Raises MuttError for the first address that cannot be had.
+
+    An address of ours gives each process a socket of its own, among which the kernel spreads the senders. What
+    systemd holds, and the HTTP port, all processes share: the first one that is free takes the next.
+    """
+    inherited, syslog, snmp = inherit(os.environ), settings.syslog, settings.snmp
+
+    def datagrams(name: str, addresses: Sequence[str], receive_buffer: int) -> list[list[Datagrams]]:
+        given = inherited.take(name, socket.SOCK_DGRAM)
+        for one in given:
             if udp.granted_buffer(one) < receive_buffer:  # ReceiveBuffer= of the unit may be more
                 udp.ask_for_buffer(one, receive_buffer)
-        return opened or _bound(addresses, lambda address: udp.bind(address, receive_buffer))
+        if given:
+            return [[Datagrams(one, watching=number == 0) for one in given] for number in range(processes)]
+        bind = functools.partial(udp.bind, receive_buffer=receive_buffer)
+        own = _own_sockets(addresses, processes, bind)
+        return [[Datagrams(one, watching=True) for one in opened] for opened in own]
 
-    def streams(self, name: str, addresses: Sequence[str]) -> list[socket.socket]:
-        """Listening TCP sockets. Raises MuttError for an address that cannot be had."""
-        return self._inherited.take(name, socket.SOCK_STREAM) or _bound(addresses, tcp.bind)
+    def streams(name: str, addresses: Sequence[str]) -> list[list[socket.socket]]:
+        given = inherited.take(name, socket.SOCK_STREAM)
+        return [given] * processes if given else _own_sockets(addresses, processes, tcp.bind)
 
-    def complain_of_rest(self) -> None:
-        """Says which of systemd's sockets nobody wants."""
-        for shown in self._inherited.left():
-            log.warning(
-                "a socket of systemd is not used: %s; FileDescriptorName must be %s, %s, %s or %s",
-                *(shown, SYSLOG, SYSLOG_TLS, SNMP, INGEST),
-            )
+    http = inherited.take(INGEST, socket.SOCK_STREAM)
+    if not http and processes > 1:
+        http = [tcp.bind(forms.address(address)) for address in _possible(_http_addresses(settings))]
+    by_kind = (
+        datagrams(SYSLOG, syslog.udp, syslog.receive_buffer),
+        datagrams(SNMP, snmp.udp, snmp.receive_buffer),
+        streams(SYSLOG, syslog.tcp),
+        streams(SYSLOG_TLS, syslog.tls),
+        [http] * processes,
+    )
+    for shown in inherited.left():
+        log.warning(
+            "a socket of systemd is not used: %s; FileDescriptorName must be %s, %s, %s or %s",
+            *(shown, SYSLOG, SYSLOG_TLS, SNMP, INGEST),
+        )
+    return [Opened(*of_one) for of_one in zip(*by_kind, strict=True)]
 
 
-def _bound(addresses: Sequence[str], bind: Callable[[tuple[str, int]], socket.socket]) -> list[socket.socket]:
-    opened = []
+def _own_sockets(
+    addresses: Sequence[str], processes: int, bind: Callable[..., socket.socket]
+) -> list[list[socket.socket]]:
+    """For each process a socket on each address."""
+    groups = [_group(forms.address(address), processes, bind) for address in _possible(addresses)]
+    return [[group[number] for group in groups] for number in range(processes)]
+
+
+def _group(address: tuple[str, int], processes: int, bind: Callable[..., socket.socket]) -> list[socket.socket]:
+    alone = bind(address)
+    if processes == 1:
+        return [alone]
+    # Bound alone first: a second muttd would get its share of an address that is one of many, and nobody would know.
+    port = alone.getsockname()[1]
+    alone.close()
+    return [bind((address[0], port), one_of_many=True) for _ in range(processes)]
+
+
+def _http_addresses(settings: Settings) -> list[str]:
+    host, port = forms.bind_address(settings.http.address), settings.http.port_ingest
+    if host is None:
+        return [f"0.0.0.0:{port}", f"[::]:{port}"]
+    return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+
+
+def _possible(addresses: Sequence[str]) -> list[str]:
+    """Those that this host can bind."""
+    possible = [address for address in addresses if not address.startswith("[") or _has_ipv6()]
     for address in addresses:
-        if address.startswith("[") and not _has_ipv6():
+        if address not in possible:
             log.info("%s left out: this host has no IPv6", address)
-        else:
-            opened.append(bind(forms.address(address)))
-    return opened
+    return possible
 
 
 def _has_ipv6() -> bool:

@@ -25,9 +25,9 @@ Eventually = Callable[[Callable[[], object]], Awaitable[object]]
 async def running(
     redis: Redis, *, limit: int = 1000, max_queue: int = 10_000, spool: Spool | None = None
 ) -> AsyncIterator[tuple[Intake, Lane]]:
-    replay = Replay(redis, NAME, spool.name) if spool else None
+    spools = [(spool, Replay(redis, NAME, spool.name))] if spool else []
     producer = Producer(redis, NAME, "test")
-    intake = Intake(producer, batch=100, limit=limit, max_queue=max_queue, spool=spool, replay=replay)
+    intake = Intake(producer, batch=100, limit=limit, max_queue=max_queue, spools=spools)
     lane = intake.lane("test", Tally())
     stop = asyncio.Event()
     task = asyncio.create_task(intake.run(stop))

@@ -1,0 +1,56 @@
+"""muttd as one process, or as several behind the same addresses for machines with more cores.
+
+The parent opens all sockets and keeps them: the datagrams and connections that wait in the kernel for a process that
+dies are taken by the one that follows it. It raises the boots of our SNMPv3 engine once, for all. What is not shared:
+memory, spool, and the limits on connections and rates, which each process keeps by itself.
+"""
+
+import functools
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from muttd import runtime
+from muttd.roles.listen import Place, listen
+from muttd.roles.readers import our_engine
+from muttd.roles.siblings import Siblings
+from muttd.roles.sockets import Opened, open_sockets
+from muttd.roles.supervisor import Supervisor
+from muttd.settings import Settings
+from muttd.vault import Secrets
+
+
+def receive(settings: Settings, secrets: Secrets) -> None:
+    """Runs muttd until SIGTERM or SIGINT. Raises MuttError; exits where a child of several failed."""
+    count = settings.receiving.processes
+    opened = open_sockets(settings, count)
+    engine = our_engine(settings, secrets)
+    if count == 1:
+        runtime.run("muttd", functools.partial(listen, place=Place(opened[0], engine)), settings, secrets)
+        return
+
+    def child(number: int, restarts: int, lifeline: int) -> None:
+        own = opened[number - 1]
+        _close(opened, but=own)
+        runtime.set_up_log(f"muttd[{number}]", settings.log.level, settings.log.format)
+        siblings = Siblings(Path(directory), number, count)
+        place = Place(own, engine, number, count, restarts, lifeline, siblings)
+        runtime.run("muttd", functools.partial(listen, place=place), settings, secrets)
+
+    with tempfile.TemporaryDirectory(prefix="muttd-") as directory:
+        status = Supervisor(count, child, functools.partial(_close, opened), Path(directory)).run()
+    if status:
+        sys.exit(status)
+
+
+def _close(opened: list[Opened], but: Opened | None = None) -> None:
+    """Closes our descriptors of all sockets that are not in `but` too."""
+    kept = _sockets(but) if but else set()
+    for one in set().union(*map(_sockets, opened)) - kept:
+        one.close()
+
+
+def _sockets(opened: Opened) -> set[socket.socket]:
+    datagrams = (one.socket for one in (*opened.syslog_udp, *opened.snmp_udp))
+    return {*datagrams, *opened.syslog_tcp, *opened.syslog_tls, *opened.http}
