@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from datetime import UTC, datetime
 
 import msgspec
@@ -41,6 +42,8 @@ _FULL_PAUSE = 0.5
 """Seconds between looks while the backlog or the alert list is full."""
 _FAULT_PAUSE = 1.0
 """Seconds of rest after a fault of ours: if it hits every batch, few are taken off the list."""
+_HITS_EVERY = 2.0
+"""Seconds between writes of how often rules decided."""
 _ANNOUNCE_ROUND = 30.0
 """Seconds between looks at unhandled kinds that a lost alerter should have announced."""
 
@@ -91,6 +94,7 @@ class Alerter:
         self._full = Outage("events wait on the ingest list")
         self._backlog_rows = 0
         self._alerts = 0
+        self._hits: Counter[int] = Counter()  # no more rules than there are
         self._due = asyncio.Event()
         self._look = asyncio.Event()
 
@@ -104,6 +108,7 @@ class Alerter:
                     self._keep_beating(),
                     self._adopt(stop),
                     self._announce(),
+                    self._keep_hits(),
                     self._rulebook.run(),
                     self._trail.drain(),
                     self._care.run(),
@@ -114,6 +119,7 @@ class Alerter:
             for task in beside:
                 task.cancel()
         with contextlib.suppress(*FAULTS):
+            await self._write_hits()
             await self._worker.retire()
             await self._audit_worker.retire()
 
@@ -261,6 +267,7 @@ class Alerter:
         for handling, count in decided.handlings().items():
             self._metrics.processed.labels(handling).inc(count)
         self._metrics.processed.labels("dead").inc(len(decided.dead))
+        self._hits.update(decided.hits)
         self._metrics.unhandled.inc(decided.unhandled.total())
         if committed.dead_gone:
             self._metrics.alerter_dlq_dropped.inc(committed.dead_gone)
@@ -294,6 +301,16 @@ class Alerter:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ANNOUNCE_ROUND):
                     await self._due.wait()
+
+    async def _keep_hits(self) -> None:
+        while True:
+            await asyncio.sleep(_HITS_EVERY)
+            with contextlib.suppress(*FAULTS):
+                await self._write_hits()
+
+    async def _write_hits(self) -> None:
+        hits, self._hits = self._hits, Counter()
+        await self._outcomes.hits.add(hits)
 
 
 def meta_alert(item: WorkItem, new_id: str, now: float, handling: str) -> Alert:

@@ -38,6 +38,8 @@ class Decided:
     """Dead letters for the elements that are no events."""
     counts: Counter[tuple[str, int | None, str]] = field(default_factory=Counter)
     """How many events by handling, severity and kind."""
+    hits: Counter[int] = field(default_factory=Counter)
+    """How many events each rule decided."""
     unhandled: Counter[str] = field(default_factory=Counter)
     """How many events of each unhandled kind."""
     samples: dict[str, tuple[Event, Decision]] = field(default_factory=dict)
@@ -138,6 +140,7 @@ class Deciding:
         decided = self.decided
         seen: list[tuple[str, int | None, str]] = []
         unhandled: list[str] = []
+        hits: list[int] = []
         for item in items:
             try:
                 event = decode(item)
@@ -149,7 +152,9 @@ class Deciding:
             seen.append((decision.handling, event.syslog_severity, event.kind))
             if decision.forwarded:
                 decided.alerts.append(encode(alert_for(event, decision, self._decided_at)))
-            if decision.rule is None:
+            if decision.rule is not None:
+                hits.append(decision.rule.id)
+            else:
                 kind = self._kinds.of(event)
                 unhandled.append(kind)
                 decided.samples[kind] = event, decision
@@ -158,6 +163,7 @@ class Deciding:
             decided.rows.append(row)
         decided.counts.update(seen)
         decided.unhandled.update(unhandled)
+        decided.hits.update(hits)
 
 
 def alert_for(event: Event, decision: Decision, decided_at: str) -> Alert:

@@ -29,6 +29,7 @@ from muttd.metrics import Tally
 from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
 from muttd.pipeline.queue.budget import CircuitState, circuit_state
+from muttd.pipeline.queue.hits import Hits
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
 from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.queue.lists import TOTAL
@@ -145,6 +146,11 @@ class Board:
         wish |= {"ttl": list(_KEPT.values()), "kept": _SAID_TTL}
         with translated():
             await self._report(keys=[SAID + process, *keys, TOTAL, MEMORY], args=[msgspec.json.encode(wish)])
+
+    async def rule_hits(self, rules: Sequence[int]) -> dict[int, Hits]:
+        """How often each of `rules` decided in the last day, and when last."""
+        with translated():
+            return await self._outcomes.hits.of(rules)
 
     async def ledger(self, since: float | None = None, until: float | None = None) -> Ledger:
         """As Books.ledger."""

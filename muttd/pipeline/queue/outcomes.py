@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from muttd.event import Event
+from muttd.pipeline.queue.hits import RuleHits
 from muttd.pipeline.queue.lists import TOTAL, Batch, Worker
 from muttd.pipeline.queue.script import script
 
@@ -126,6 +127,7 @@ class Outcomes:
         self._commit = script(redis, "commit")
         self._drained = script(redis, "drained")
         self._announce = script(redis, "announce")
+        self.hits = RuleHits(redis)
 
     async def commit(self, worker: Worker, batch: Batch, outcome: Outcome, now: float) -> Committed:
         """Everything in one step, once however often it is called. `now` in seconds since 1970."""
