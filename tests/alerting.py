@@ -15,7 +15,9 @@ from muttd.metrics import Metrics
 from muttd.pipeline.alerter import Alerter
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail
+from muttd.pipeline.live import Live
 from muttd.pipeline.queue.lists import Producer, Worker
+from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.outcomes import BACKLOG, Outcomes
 from muttd.pipeline.rulebook import Rulebook
 from muttd.store import Store, migrate
@@ -122,6 +124,7 @@ class Process:
             rulebook=self.rulebook,
             trail=AuditTrail(store=store, worker=audit_worker, outcomes=self.outcomes, metrics=self.metrics),
             care=AuditCare(store=store, metrics=self.metrics, retention_months=options.pop("retention_months", 0)),
+            live=Live(LiveChannel(redis)),
             metrics=self.metrics,
             batch=options.pop("batch", 100),
             heartbeat_interval=heartbeat,

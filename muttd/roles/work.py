@@ -11,10 +11,12 @@ from muttd.pipeline.alerter import Alerter
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail
 from muttd.pipeline.forwarder import LEASE_MARGIN, Forwarder
+from muttd.pipeline.live import Live
 from muttd.pipeline.moog import Target
 from muttd.pipeline.queue.budget import Circuit, Rate
 from muttd.pipeline.queue.lanes import Lanes
 from muttd.pipeline.queue.lists import Worker
+from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.outcomes import BACKLOG, Outcomes
 from muttd.pipeline.rulebook import Rulebook
 from muttd.pipeline.verdict import Policy
@@ -55,6 +57,7 @@ async def alert(runtime: Runtime) -> None:
         rulebook=rulebook,
         trail=AuditTrail(store=store, worker=audit_worker, outcomes=outcomes, metrics=metrics),
         care=AuditCare(store=store, metrics=metrics, retention_months=given.retention_months),
+        live=Live(LiveChannel(redis)),
         metrics=metrics,
         batch=given.batch,
         heartbeat_interval=given.heartbeat_interval,

@@ -1,0 +1,52 @@
+"""The live view's two ways through Redis: what people look at, to the alerters; what there is of it, back.
+
+What is looked at is a small sorted set whose elements run out by themselves (lua/watch.lua). What is shown goes over a
+publish/subscribe channel: nobody looks, nothing is kept. Every method raises one of FAULTS where Redis is away.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from muttd.pipeline.queue.script import script
+
+FAULTS = (RedisError, OSError)
+"""What every method raises where Redis is away or refuses."""
+
+WATCHES: Final = "mutt:live:watches"
+CHANNEL: Final = "mutt:live"
+WATCHES_LIMIT: Final = 32
+"""Different filters at once, over all viewers: an alerter asks each of them about every event that it can afford."""
+WATCH_TTL: Final = 5.0
+"""Seconds that a watch counts after it was renewed."""
+_WAIT: Final = 1.0
+"""Seconds between looks at whether the listener is still wanted."""
+
+
+class LiveChannel:
+    """Both ways."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+        self._watch = script(redis, "watch")
+
+    async def watch(self, watches: Sequence[bytes] = ()) -> list[bytes]:
+        """Renews `watches`; all that count now, WATCHES_LIMIT at most."""
+        arguments = [int(WATCH_TTL * 1000), WATCHES_LIMIT, *watches]
+        found: list[bytes] = await self._watch(keys=[WATCHES], args=arguments)
+        return found
+
+    async def publish(self, report: bytes) -> None:
+        """Sends `report` to whoever listens."""
+        await self._redis.publish(CHANNEL, report)
+
+    async def reports(self) -> AsyncIterator[bytes | None]:
+        """What is published from now on; None where there was nothing for a second. Close it (aclosing)."""
+        async with aclosing(self._redis.pubsub()) as subscription:
+            await subscription.subscribe(CHANNEL)
+            while True:
+                message = await subscription.get_message(ignore_subscribe_messages=True, timeout=_WAIT)
+                yield None if message is None else message["data"]
