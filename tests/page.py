@@ -63,7 +63,7 @@ async def serving(redis: "Redis", database: Mapping[str, str]) -> AsyncIterator[
     store = Store(database)
     await store.open()
     await store.ensure_partitions(datetime.now(UTC))
-    application = web_application(store=store, board=Board(redis), sessions=Sessions(redis), admin_key=KEY)
+    application = web_application(store=store, board=Board(redis), sessions=Sessions(redis), first_keys=lambda: [KEY])
     try:
         async with TestClient(TestServer(application)) as client:
             yield Site(client, store, redis)

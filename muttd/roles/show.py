@@ -18,7 +18,7 @@ async def show(runtime: Runtime) -> None:
             alert_list=settings.queue.alert_name,
         ),
         sessions=Sessions(redis),
-        admin_key=runtime.secrets.get("WEBUI_API_KEY"),
+        first_keys=lambda: [one.key for one in runtime.secrets.webui_keys],
         default_team=settings.alerter.default_team,
     )
     runtime.observe(application)

@@ -1,4 +1,4 @@
-"""The configuration that people change: rules, development hosts, teams; and the record of every change.
+"""The configuration that people change: rules, development hosts, teams, keys; and the record of every change.
 
 Promises: a change and its record are one transaction. A change that was meant for an older version of a row is refused.
 """
@@ -22,21 +22,25 @@ _ROWS_LIMIT: Final = 20_000
 _CHANGES_LIMIT: Final = 500
 
 
-class AlreadyThereError(MuttError):
-    """A row with this key exists."""
-
-
 class NotThereError(MuttError):
     """No row has this key (any more)."""
 
 
-class ChangedMeanwhileError(MuttError):
-    """The row is not what the caller thought it was. `by` and `at` say who changed it last, where that is known."""
+class ConflictError(MuttError):
+    """A row is not what the caller thought. `by` and `at` say who changed it last, where that is known."""
 
-    def __init__(self, by: str | None, at: datetime | None) -> None:
+    def __init__(self, by: str | None = None, at: datetime | None = None) -> None:
         super().__init__(f"changed meanwhile by {by or 'somebody'}")
         self.by = by
         self.at = at
+
+
+class AlreadyThereError(ConflictError):
+    """A row with this key exists."""
+
+
+class ChangedMeanwhileError(ConflictError):
+    """The row has another version by now."""
 
 
 class Actor(NamedTuple):
@@ -78,6 +82,10 @@ class Table(NamedTuple):
     subject: str
     columns: tuple[str, ...]
     order: str
+    hidden: tuple[str, ...] = ()
+    """Columns that can be given to a new row and are then neither shown nor recorded, and make no new version."""
+    unique: str | None = None
+    """The column that no two rows may share, where that is not the key."""
 
 
 RULES: Final = Table(
@@ -94,7 +102,17 @@ DEVELOPMENT_HOSTS: Final = Table(
 TEAMS: Final = Table(
     "device_teams", "hostname", "text", "team", ("hostname", "team_assignment", "note"), "team_assignment, hostname"
 )
-TABLES: Final[Mapping[str, Table]] = {table.subject: table for table in (RULES, DEVELOPMENT_HOSTS, TEAMS)}
+KEYS: Final = Table(
+    "api_keys",
+    "id",
+    "bigint",
+    "api_key",
+    ("name", "role", "expires_at"),
+    "name",
+    hidden=("digest", "last_used_at"),
+    unique="name",
+)
+TABLES: Final[Mapping[str, Table]] = {table.subject: table for table in (RULES, DEVELOPMENT_HOSTS, TEAMS, KEYS)}
 
 
 class Config:
@@ -106,12 +124,13 @@ class Config:
     def __init__(self, store: Store, table: Table) -> None:
         self._store = store
         self._table = table
+        self._shown = f"(to_jsonb(row) - '{{{','.join(table.hidden)}}}'::text[])::text"
 
     async def rows(self) -> list[Row]:
         """All rows, in the table's order."""
         async with self._store.connection() as connection:
             found = await connection.fetch(
-                f"SELECT to_jsonb(row)::text FROM {self._table.name} row "  # noqa: S608  # our names
+                f"SELECT {self._shown} FROM {self._table.name} row "  # noqa: S608  # our names
                 f"ORDER BY {self._table.order} LIMIT {_ROWS_LIMIT}"
             )
         return [_row(one[0]) for one in found]
@@ -123,7 +142,7 @@ class Config:
 
     async def create(self, values: Mapping[str, object], actor: Actor) -> Row:
         """A new row. `values`: all columns, and the key where it is given. Raises AlreadyThereError."""
-        async with self._changing() as connection:
+        async with self._changing(values) as connection:
             row = await self._insert(connection, values)
             await self._record(connection, "create", actor, None, row)
             return row
@@ -134,7 +153,7 @@ class Config:
         `version` is the one that the caller has seen, None for any. Raises NotThereError, ChangedMeanwhileError, and
         AlreadyThereError where the key itself is changed into one that exists.
         """
-        async with self._changing() as connection:
+        async with self._changing(values) as connection:
             before = await self._find(connection, key, version)
             wanted = {name: values.get(name, before.content[name]) for name in self._table.columns}
             if all(before.content[name] == value for name, value in wanted.items()):
@@ -145,47 +164,58 @@ class Config:
 
     async def delete(self, key: str, actor: Actor, version: str | None = None) -> Row:
         """Deletes the row of `key`; what it was. Raises as `update`."""
-        async with self._changing() as connection:
+        async with self._changing({}) as connection:
             before = await self._find(connection, key, version)
             await connection.execute(f"DELETE FROM {self._table.name} WHERE {self._where()}", key)  # noqa: S608  # our names
             await self._record(connection, "delete", actor, before, None)
             return before
 
     @asynccontextmanager
-    async def _changing(self) -> AsyncIterator[asyncpg.Connection]:
+    async def _changing(self, values: Mapping[str, object]) -> AsyncIterator[asyncpg.Connection]:
+        """A transaction that is to make a row with `values`."""
         async with self._store.connection() as connection:
             try:
                 async with connection.transaction():
                     yield connection
             except asyncpg.UniqueViolationError:
-                raise AlreadyThereError("a row with this key exists") from None
+                unique = self._table.unique or self._table.key
+                key = await connection.fetchval(
+                    f"SELECT {self._table.key}::text FROM {self._table.name} WHERE {unique}::text = $1",  # noqa: S608
+                    str(values.get(unique)),
+                )
+                raise AlreadyThereError(*await self._last_change(connection, key)) from None
 
     def _where(self) -> str:
         return f"{self._table.key} = $1::text::{self._table.key_type}"
 
     async def _find(self, connection: asyncpg.Connection, key: str, version: str | None = None) -> Row:
         text = await connection.fetchval(
-            f"SELECT to_jsonb(row)::text FROM {self._table.name} row WHERE {self._where()} FOR UPDATE",  # noqa: S608  # our names
+            f"SELECT {self._shown} FROM {self._table.name} row WHERE {self._where()} FOR UPDATE",  # noqa: S608  # our names
             key,
         )
         if text is None:
             raise NotThereError(f"{self._table.subject} {key} is not there")
         row = _row(text)
         if version is not None and version != row.version:
-            last = await connection.fetchrow(
-                "SELECT actor, changed_at FROM config_audit WHERE subject = $1 AND subject_id = $2 "
-                "ORDER BY id DESC LIMIT 1",
-                *(self._table.subject, key),
-            )
-            raise ChangedMeanwhileError(last and last["actor"], last and last["changed_at"])
+            raise ChangedMeanwhileError(*await self._last_change(connection, key))
         return row
 
+    async def _last_change(self, connection: asyncpg.Connection, key: str | None) -> tuple[str, datetime] | tuple[()]:
+        """By whom and when; nothing where the API has not changed it."""
+        last = await connection.fetchrow(
+            "SELECT actor, changed_at FROM config_audit WHERE subject = $1 AND subject_id = $2 "
+            "ORDER BY id DESC LIMIT 1",
+            *(self._table.subject, key),
+        )
+        return () if last is None else (last["actor"], last["changed_at"])
+
     async def _insert(self, connection: asyncpg.Connection, values: Mapping[str, object]) -> Row:
-        columns = ", ".join(name for name in dict.fromkeys((self._table.key, *self._table.columns)) if name in values)
+        known = dict.fromkeys((self._table.key, *self._table.columns, *self._table.hidden))
+        columns = ", ".join(name for name in known if name in values)
         text = await connection.fetchval(
             f"INSERT INTO {self._table.name} AS row ({columns}) "  # noqa: S608  # our names, values are parameters
             f"SELECT {columns} FROM jsonb_populate_record(NULL::{self._table.name}, $1::text::jsonb) "
-            "RETURNING to_jsonb(row)::text",
+            f"RETURNING {self._shown}",
             orjson.dumps(values).decode(),
         )
         return _row(text)
@@ -195,7 +225,7 @@ class Config:
         text = await connection.fetchval(
             f"UPDATE {self._table.name} AS row SET ({columns}) = "  # noqa: S608  # our names, values are parameters
             f"(SELECT {columns} FROM jsonb_populate_record(NULL::{self._table.name}, $2::text::jsonb)) "
-            f"WHERE {self._where()} RETURNING to_jsonb(row)::text",
+            f"WHERE {self._where()} RETURNING {self._shown}",
             key,
             orjson.dumps(values).decode(),
         )

@@ -3,7 +3,7 @@
 A script sends its key in the header X-API-KEY with every request. A browser sends it once, in the body of POST /login,
 and has a cookie from then on, which scripts in the page cannot read and other sites' requests do not carry; what
 changes something must also carry the session's token in X-CSRF-Token. A key is never part of a URL. Failures are
-throttled by address and logged without the key.
+throttled by address and logged without the key. A session may what its key may at the moment, and ends with it.
 """
 
 import hashlib
@@ -11,22 +11,27 @@ import hmac
 import logging
 import math
 import time
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from muttd.pipeline.queue.sessions import ABSOLUTE, Session, Sessions
 from muttd.store.config import Actor
+from muttd.web.key_ring import KeyRing
 from muttd.web.problems import Handler, ProblemError
-from muttd.web.routes import ROLES, Role, allowed
+from muttd.web.routes import Role, allowed
 from muttd.web.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
 ROUTE_ROLES: Final = web.AppKey("route_roles", dict[tuple[str, str], Role | None])
 """(method, path pattern) → role needed; None: everybody. What is not in it nobody may do."""
+
+FirstKeys = Callable[[], Iterable[str]]
+FIRST_NAME: Final = "admin"
+"""Who has the key of the secrets, in the record of changes. No stored key may have this name."""
 
 _KEY_LIMIT: Final = 512
 """Characters of a key that is looked at."""
@@ -52,31 +57,54 @@ PRINCIPAL: Final = web.RequestKey("principal", Principal)
 """Who asks, on every request that needs a role."""
 
 
+class _Known(NamedTuple):
+    """A key that is the right one."""
+
+    name: str
+    role: Role
+    key_id: str
+    """How a session names its key: a number, or the fingerprint of one in the secrets."""
+
+
 class Access:
     """The door: keys, sessions, and the count of failures."""
 
-    def __init__(self, sessions: Sessions, admin_key: str | None) -> None:
-        """`admin_key` is the secret WEBUI_API_KEY; None: nobody is let in."""
+    def __init__(self, sessions: Sessions, keys: KeyRing, first_keys: FirstKeys) -> None:
+        """`first_keys` gives the secrets that are administrators' keys at the moment: they may change while we run."""
         self._sessions = sessions
-        self._admin_key = admin_key.encode() if admin_key else None
+        self._keys = keys
+        self._first_keys = first_keys
         self._throttle = Throttle()
 
-    def _by_key(self, request: web.Request, key: str) -> Principal | None:
+    async def _by_key(self, request: web.Request, key: str) -> _Known | None:
         """Whose key it is. Raises ProblemError 429 for an address that has failed too often."""
         address = request.remote or "?"
         wait = self._throttle.wait(address, time.monotonic())
         if wait:
+            log.warning("too many wrong API keys from %s: %s %s not looked at", address, request.method, request.path)
             raise ProblemError(429, "Too many wrong keys from here.", headers={"Retry-After": str(math.ceil(wait))})
-        given = key[:_KEY_LIMIT].encode("utf-8", "replace")
-        if self._admin_key is not None and hmac.compare_digest(given, self._admin_key):
+        found = await self._known(key[:_KEY_LIMIT].encode("utf-8", "replace"))
+        if found is None:
+            self._throttle.failed(address, time.monotonic())
+            log.warning("wrong API key from %s for %s %s", address, request.method, request.path)
+        else:
             self._throttle.succeeded(address)
-            return Principal("admin", "admin")
-        self._throttle.failed(address, time.monotonic())
-        log.warning("wrong API key from %s for %s %s", address, request.method, request.path)
-        return None
+        return found
 
-    def _key_id(self) -> str:
-        return hashlib.sha256(self._admin_key or b"").hexdigest()[:16]
+    async def _known(self, given: bytes) -> _Known | None:
+        for first in self._first_keys():
+            if hmac.compare_digest(given, first.encode()):
+                return _Known(FIRST_NAME, "admin", _fingerprint(first))
+        stored = await self._keys.by_secret(given)
+        return None if stored is None else _Known(stored.name, _role(stored.role), str(stored.id))
+
+    async def _of_session(self, session: Session) -> _Known | None:
+        """The key that the session was begun with, as it is now."""
+        if session.key_id.isdecimal():
+            stored = await self._keys.by_id(int(session.key_id))
+            return None if stored is None else _Known(stored.name, _role(stored.role), session.key_id)
+        there = any(session.key_id == _fingerprint(first) for first in self._first_keys())
+        return _Known(FIRST_NAME, "admin", session.key_id) if there else None
 
     async def by_session(self, request: web.Request) -> Principal | None:
         """Who has logged in here."""
@@ -84,16 +112,15 @@ class Access:
         if not token:
             return None
         session = await self._sessions.find(token[:_KEY_LIMIT], time.time())
-        # A key that was changed takes its sessions with it.
-        if session is None or session.role not in ROLES or session.key_id != self._key_id():
-            return None
-        return Principal(session.name, session.role, session)
+        found = None if session is None else await self._of_session(session)
+        return None if found is None else Principal(found.name, found.role, session)
 
     async def principal(self, request: web.Request) -> Principal:
         """Who asks. Raises ProblemError: 401 unknown, 403 without proof that the page asks, 429 throttled."""
         key = request.headers.get("X-API-KEY")
         if key is not None:
-            found = self._by_key(request, key)
+            known = await self._by_key(request, key)
+            found = None if known is None else Principal(known.name, known.role)
         else:
             found = await self.by_session(request)
             if found is not None and request.method not in _SAFE_METHODS:
@@ -109,11 +136,12 @@ class Access:
     async def log_in(self, request: web.Request, key: str) -> str | None:
         """A session's token for the right key, else None. Raises ProblemError as `principal` does."""
         check_same_origin(request)
-        found = self._by_key(request, key)
+        found = await self._by_key(request, key)
         if found is None:
             return None
+        await self.log_out(request)  # a browser has one session: the one before is worth nothing from now on
         log.info("%s logged in from %s", found.name, request.remote)
-        return await self._sessions.begin(name=found.name, role=found.role, key_id=self._key_id(), now=time.time())
+        return await self._sessions.begin(name=found.name, role=found.role, key_id=found.key_id, now=time.time())
 
     async def log_out(self, request: web.Request) -> None:
         """Ends the session that the request belongs to."""
@@ -131,9 +159,26 @@ class Access:
             if needed is not None:
                 found = await self.principal(request)
                 if not found.may(needed):
+                    log.warning(
+                        "%s (%s) from %s may not %s %s",
+                        found.name,
+                        found.role,
+                        request.remote,
+                        request.method,
+                        request.path,
+                    )
                     raise ProblemError(403, f"This needs the role {needed}; you have {found.role}.")
                 request[PRINCIPAL] = found
         return await handler(request)
+
+
+def _role(text: str) -> Role:
+    """The database knows no other."""
+    return cast("Role", text)
+
+
+def _fingerprint(first: str) -> str:
+    return "first:" + hashlib.sha256(first.encode()).hexdigest()[:16]
 
 
 def is_secure(request: web.Request) -> bool:
@@ -171,9 +216,9 @@ def check_same_origin(request: web.Request) -> None:
         raise ProblemError(403, "Another site asked for this.")
 
 
-def actor(request: web.Request, values: Mapping[str, Any] | None = None) -> Actor:
-    """Who changes something, for the record; the reason stands in `values`."""
-    reason = (values or {}).get("reason")
+def actor(request: web.Request, given: Mapping[str, Any] | str | None = None) -> Actor:
+    """Who changes something, for the record; the reason is `given`, or stands in it."""
+    reason = given.get("reason") if isinstance(given, Mapping) else given
     return Actor(
         request[PRINCIPAL].name, request.remote or "", reason[:_REASON_LIMIT] if isinstance(reason, str) else None
     )

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import orjson
 from aiohttp import web
 
-from muttd.web.filters import check_names
+from muttd.store.config import Row
 from muttd.web.problems import Fault, ProblemError
+from muttd.web.reading import check_names, read_json
 
 
 def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -20,16 +20,7 @@ def answer(content: object, status: int = 200, headers: Mapping[str, str] | None
 
 async def read_object(request: web.Request, known: tuple[str, ...]) -> dict[str, Any]:
     """The body, one JSON object with no other names than `known`. Raises ProblemError 400, 413, 415."""
-    if request.content_type != "application/json":
-        raise ProblemError(415, "Send Content-Type: application/json.")
-    try:
-        content = orjson.loads(await request.read())
-    except orjson.JSONDecodeError as error:
-        raise ProblemError(
-            400, f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from None
-    if not isinstance(content, dict):
-        raise ProblemError(400, "The body must be one JSON object.")
+    content = await read_json(request)
     if faults := check_names(content, known):
         raise ProblemError(400, "The body has unknown fields.", faults)
     return content
@@ -48,3 +39,22 @@ def read_text(content: Mapping[str, Any], name: str, *, limit: int, required: bo
     if required and not value:
         raise ProblemError(400, "A field is missing.", [Fault(name, "must not be empty")])
     return value or None
+
+
+def number_in_path(request: web.Request, what: str) -> str:
+    """The id in the path. Raises ProblemError 404."""
+    text = request.match_info["id"]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ProblemError(404, f"There is no such {what}.")
+    return text
+
+
+def version_header(row: Row) -> dict[str, str]:
+    """ETag."""
+    return {"ETag": f'"{row.version}"'}
+
+
+def wanted_version(request: web.Request) -> str | None:
+    """What If-Match asks for; None for any version."""
+    given = request.headers.get("If-Match", "*").strip()
+    return None if given == "*" else given.removeprefix("W/").strip('"')

@@ -1,55 +1,73 @@
 """What was changed, by whom, and taking it back."""
 
-from typing import Any
+from typing import Annotated, Any, Final
 
+import msgspec
 from aiohttp import web
 
 from muttd.store import Store
-from muttd.store.config import TABLES, Change, Config, change, changes
-from muttd.web.access import actor
-from muttd.web.answers import answer, read_object
-from muttd.web.filters import check_names
-from muttd.web.problems import Fault, ProblemError
+from muttd.store.config import KEYS, TABLES, Change, Config, change, changes
+from muttd.web.access import PRINCIPAL, actor
+from muttd.web.answers import answer, number_in_path
+from muttd.web.key_ring import KeyRing
+from muttd.web.problems import ProblemError
+from muttd.web.reading import PRINTABLE, Reasoned, read_body, read_query
 
-_PAGE = 100
+_PAGE: Final = 100
+
+_Name = Annotated[str, msgspec.Meta(max_length=255, pattern=PRINTABLE)]
+
+
+class ChangesQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which changes: of what, and before which."""
+
+    subject: _Name | None = None
+    subject_id: _Name | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1, description="The `next` of a page.")] | None = None
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """Changes, newest first, and where the next page begins."""
+
+    items: list[Change]
+    next: int | None
+
+
+class Reverted(msgspec.Struct, frozen=True):
+    """The row as it is then, None where it is gone."""
+
+    after: dict[str, Any] | None
 
 
 class ChangesApi:
     """GET /api/v1/changes; POST /api/v1/changes/{id}/revert."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, ring: KeyRing) -> None:
         self._store = store
+        self._ring = ring
 
     async def page(self, request: web.Request) -> web.Response:
-        """{"items": […], "next": id or null}, newest first; `subject`, `subject_id` and `before` narrow it."""
-        query = request.query
-        if wrong := check_names(query, ("subject", "subject_id", "before")):
-            raise ProblemError(400, "The query cannot be read.", wrong)
-        before = query.get("before")
-        if before is not None and not _is_number(before):
-            raise ProblemError(400, "The query cannot be read.", [Fault("before", "must be the `next` of a page")])
+        """What was changed, newest first."""
+        query = read_query(request.query, ChangesQuery)
         found = await changes(
-            self._store,
-            subject=query.get("subject"),
-            subject_id=query.get("subject_id"),
-            before=None if before is None else int(before),
-            limit=_PAGE,
+            self._store, subject=query.subject, subject_id=query.subject_id, before=query.before, limit=_PAGE
         )
-        return answer({"items": found, "next": found[-1].id if len(found) == _PAGE else None})
+        return answer(ChangePage(found, found[-1].id if len(found) == _PAGE else None))
 
     async def revert(self, request: web.Request) -> web.Response:
         """Makes the row what it was before the change; itself a change that can be taken back."""
-        number = request.match_info["id"]
-        if not _is_number(number):
-            raise ProblemError(404, "There is no such change.")
-        found = await change(self._store, int(number))
-        given = await read_object(request, ("reason",))
-        reason = {"reason": given.get("reason") or f"takes back change {found.id}"}
+        found = await change(self._store, int(number_in_path(request, "change")))
+        given = await read_body(request, Reasoned)
         if found.subject not in TABLES:
             raise ProblemError(409, "This cannot be taken back.")
-        return answer({"after": await self._undo(found, request, reason)})
+        if found.subject == KEYS.subject:
+            _check_key(request, found)
+        reason = given.reason or f"takes back change {found.id}"
+        after = await self._undo(found, request, reason)
+        self._ring.forget()
+        return answer(Reverted(after))
 
-    async def _undo(self, found: Change, request: web.Request, reason: dict[str, Any]) -> dict[str, Any] | None:
+    async def _undo(self, found: Change, request: web.Request, reason: str) -> dict[str, Any] | None:
         config, who = Config(self._store, TABLES[found.subject]), actor(request, reason)
         if found.before is None:
             await config.delete(found.subject_id, who)
@@ -59,5 +77,9 @@ class ChangesApi:
         return (await config.update(found.subject_id, found.before, who)).content
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 18
+def _check_key(request: web.Request, found: Change) -> None:
+    """Raises ProblemError where a change of a key cannot be taken back, or not by everybody who may edit."""
+    if not request[PRINCIPAL].may("admin"):
+        raise ProblemError(403, "Keys need the role admin.")
+    if found.after is None:
+        raise ProblemError(409, "A deleted key cannot come back: nobody knows it any more. Make a new one.")

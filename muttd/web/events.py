@@ -1,7 +1,8 @@
 """Events: the audit log in pages, one event in full, and why it was decided as it was."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -16,6 +17,43 @@ from muttd.web.current_rules import CurrentRules, told
 from muttd.web.filters import cursor, search
 from muttd.web.problems import ProblemError
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One decided event, as lists show it."""
+
+    event_timestamp: Moment
+    received_at: Moment
+    device_timestamp: Moment | None
+    event_id: str
+    severity: int | None
+    rule_id: int | None
+    kind: str
+    hostname: str
+    handling: str
+    team: str
+    environment: str
+    app_name: str | None
+    rule_name: str | None
+    message: str
+    forwarded: bool
+    delivery: Fact | None
+    """What the forwarders say of it; None where they know nothing (any more)."""
+
+
+class WholeEntry(Entry, frozen=True, kw_only=True):
+    """The same with the event itself."""
+
+    event: msgspec.Raw
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Entries, newest first, and where the next page begins."""
+
+    items: list[Entry]
+    next: str | None
+
 
 class EventsApi:
     """The audit log for reading, with what the forwarders say about delivery."""
@@ -26,21 +64,21 @@ class EventsApi:
         self._rules = rules
 
     async def page(self, request: web.Request) -> web.Response:
-        """GET /api/v1/audit-logs: {"items": […], "next": cursor or null}, newest first."""
+        """The audit log in pages, newest first."""
         wanted, limit = search(request.query)
         found = await self._store.search(wanted, limit)
         facts = await self._board.deliveries([entry.event_id for entry in found if entry.handling in FORWARDED])
         following = cursor(found[-1].event_timestamp, found[-1].event_id) if len(found) == limit else None
-        return answer({"items": [_row(entry, facts) for entry in found], "next": following})
+        return answer(Page([Entry(**_row(entry, facts)) for entry in found], following))
 
     async def one(self, request: web.Request) -> web.Response:
-        """GET /api/v1/events/{id}: the row and the whole event."""
+        """One decided event with all that it said."""
         entry = await self._entry(request)
         facts = await self._board.deliveries([entry.event_id])
-        return answer({**_row(entry, facts), "event": entry.event})
+        return answer(WholeEntry(**_row(entry, facts), event=entry.event))
 
     async def explain(self, request: web.Request) -> web.Response:
-        """GET /api/v1/events/{id}/explain: what the rules of now make of the event, rule by rule."""
+        """What the rules of now make of the event, rule by rule."""
         entry = await self._entry(request)
         try:
             event = decode(bytes(entry.event))

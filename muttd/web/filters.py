@@ -1,98 +1,105 @@
-"""What a request asks for, read from its query: names, values and their bounds, each fault with its field. Pure."""
+"""What a request asks for in the audit log. No I/O."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
 
-from muttd.rules import HANDLINGS, UNHANDLED
+import msgspec
+from msgspec import Meta
+
+from muttd.event import Environment, Kind
+from muttd.rules import Handling
 from muttd.store import Search
 from muttd.web.problems import Fault, ProblemError
+from muttd.web.reading import PRINTABLE, check_names, in_utc, read_query
 
-PAGE = 100
-PAGE_LIMIT = 500
+__all__ = [
+    "PAGE",
+    "PAGE_LIMIT",
+    "EventsQuery",
+    "ExportQuery",
+    "PageQuery",
+    "check_names",
+    "cursor",
+    "entries_like",
+    "read_cursor",
+    "read_time",
+    "search",
+]
+
+PAGE: Final = 100
+PAGE_LIMIT: Final = 500
 """Entries of one page: more is slower to draw than to ask for again."""
-_TEXT_LIMIT = 200
-"""Characters of one value."""
-_KINDS = ("syslog", "trap", "relay")
-_ENVIRONMENTS = ("prod", "dev")
-_NAMES = (
-    *("host", "rule", "team", "handling", "severity", "kind", "environment", "app", "text", "from", "to"),
-    *("before", "limit"),
-)
+
+_Text = Annotated[str, Meta(max_length=200, pattern=PRINTABLE)]
+_Host = Annotated[str, Meta(max_length=200, pattern=PRINTABLE, description="A name, or a pattern with * and ?.")]
+_Moment = Annotated[datetime, Meta(tz=True)]
 
 
-def check_names(given: Iterable[str], known: Iterable[str]) -> list[Fault]:
-    """A fault for every name that is not `known`, with the known one that it was probably meant to be."""
-    known = list(known)
-    faults = []
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            faults.append(Fault(name[:80], f"no such field; meant {close[0]}?" if close else "no such field"))
-    return faults
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """What entries of the audit log must be like. Empty text does not matter; upper and lower case are alike in host
+    and text."""
+
+    host: _Host | None = None
+    rule: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    team: _Text | None = None
+    handling: Handling | Literal["unhandled"] | None = None
+    severity: Annotated[int, Meta(ge=0, le=7)] | None = None
+    kind: Kind | None = None
+    environment: Environment | None = None
+    app: _Text | None = None
+    text: _Text | None = None
+    since: _Moment | None = None
+    until: _Moment | None = None
+
+
+class PageQuery(EventsQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """The same, and which page."""
+
+    before: Annotated[str, Meta(max_length=80, description="The `next` of the page before.")] | None = None
+    limit: Annotated[int, Meta(ge=1, le=PAGE_LIMIT)] = PAGE
+
+
+class ExportQuery(EventsQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """The same, and in which form."""
+
+    format: Literal["csv", "jsonl"] = "csv"
 
 
 def search(query: Mapping[str, str]) -> tuple[Search, int]:
     """What to look for in the audit log, and how many entries at most. Raises ProblemError 400."""
-    faults = check_names(query, _NAMES)
-
-    def choice(name: str, choices: Iterable[str]) -> str | None:
-        value = query.get(name)
-        if value is not None and value not in choices:
-            faults.append(Fault(name, f"must be one of {', '.join(choices)}"))
-        return value
-
-    def number(name: str, low: int, high: int) -> int | None:
-        value = query.get(name)
-        if value is None:
-            return None
-        if value.isascii() and value.isdecimal() and len(value) < 20 and low <= int(value) <= high:
-            return int(value)
-        faults.append(Fault(name, f"must be a whole number from {low} to {high}"))
-        return None
-
-    def text(name: str) -> str | None:
-        value = query.get(name)
-        if value is not None and (len(value) > _TEXT_LIMIT or not value.isprintable()):
-            faults.append(Fault(name, f"must be printable text of at most {_TEXT_LIMIT} characters"))
-        return value or None
-
-    def moment(name: str) -> datetime | None:
-        value = query.get(name)
-        found = None if value is None else _time(value)
-        if value is not None and found is None:
-            faults.append(Fault(name, "must be a time with offset, as 2026-03-05T04:07:09Z"))
-        return found
-
+    wanted = read_query(query, PageQuery)
     before = None
-    if (cursor := query.get("before")) is not None:
-        before = read_cursor(cursor)
+    if wanted.before is not None:
+        before = read_cursor(wanted.before)
         if before is None:
-            faults.append(Fault("before", "must be the `next` of an earlier page"))
-    wanted = {
-        "since": moment("from"),
-        "until": moment("to"),
-        "hostname": text("host"),
-        "rule_id": number("rule", 0, 2**63 - 1),
-        "handling": choice("handling", (*HANDLINGS, UNHANDLED)),
-        "team": text("team"),
-        "environment": choice("environment", _ENVIRONMENTS),
-        "severity": number("severity", 0, 7),
-        "app_name": text("app"),
-        "kind": choice("kind", _KINDS),
-        "text": text("text"),
-        "before": before,
-    }
-    limit = number("limit", 1, PAGE_LIMIT) or PAGE
-    if faults:
-        raise ProblemError(400, "The query cannot be read.", faults)
-    return Search(**wanted), limit  # type: ignore[arg-type]  # each value is made by the reader of its type
+            fault = Fault("before", "must be the `next` of an earlier page")
+            raise ProblemError(400, "The query cannot be read.", [fault])
+    return entries_like(wanted, before), wanted.limit
 
 
-def _time(text: str) -> datetime | None:
+def entries_like(wanted: EventsQuery, before: tuple[datetime, str] | None = None) -> Search:
+    """What to look for. Raises ProblemError 400 for a time that cannot be."""
+    return Search(
+        since=in_utc(wanted.since, "from"),
+        until=in_utc(wanted.until, "to"),
+        hostname=wanted.host or None,
+        rule_id=wanted.rule,
+        handling=wanted.handling,
+        team=wanted.team or None,
+        environment=wanted.environment,
+        severity=wanted.severity,
+        app_name=wanted.app or None,
+        kind=wanted.kind,
+        text=wanted.text or None,
+        before=before,
+    )
+
+
+def read_time(text: str) -> datetime | None:
+    """A time with offset, in UTC; None where it is none."""
     try:
-        # A plus in a query that was not escaped has become a blank.
-        found = datetime.fromisoformat(text.replace(" ", "+"))
+        found = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
         return None if found.tzinfo is None else found.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 from aiohttp import web
@@ -75,14 +76,21 @@ class _Types:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         named = [found for route in routes for found in (route.gives, route.takes) if not isinstance(found, str)]
-        fields = [field.type for route in routes for field in _query_fields(route)]
+        fields = [given_type(field.type) for route in routes for field in _query_fields(route)]
         wanted = [*(found for found in named if found is not None), *fields, Problem]
         schemas, components = msgspec.json.schema_components(wanted, ref_template=_REFERENCE)
         self._schemas = list(zip(wanted, schemas, strict=True))
         self.components: Mapping[str, Any] = components
 
     def __getitem__(self, wanted: Any) -> Mapping[str, Any]:
-        return next(schema for one, schema in self._schemas if one is wanted)
+        return next(schema for one, schema in self._schemas if one == wanted)
+
+
+def given_type(kind: Any) -> Any:
+    """The type of what is given at all: a query has no null."""
+    if get_origin(kind) not in {Union, UnionType}:
+        return kind
+    return Union[tuple(one for one in get_args(kind) if one is not NoneType)]  # noqa: UP007  # of a tuple
 
 
 def _query_fields(route: Route) -> tuple[Any, ...]:
@@ -120,7 +128,12 @@ _IF_MATCH: Final = {
 
 
 def _parameter(field: Any, types: _Types) -> dict[str, Any]:
-    return {"name": field.encode_name, "in": "query", "required": field.required, "schema": types[field.type]}
+    return {
+        "name": field.encode_name,
+        "in": "query",
+        "required": field.required,
+        "schema": types[given_type(field.type)],
+    }
 
 
 def _content(kind: Any, types: _Types) -> dict[str, Any]:

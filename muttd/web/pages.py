@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
 from muttd.web.access import PRINCIPAL, Access, check_same_origin, cookie_name, is_secure, set_cookie
 from muttd.web.answers import answer
 from muttd.web.problems import ProblemError
+from muttd.web.routes import Role
 
 STATIC: Final = Path(__file__).parent / "static"
-VIEWS: Final = ("/", "/events", "/rules", "/hosts", "/unhandled", "/delivery", "/changes", "/status")
+VIEWS: Final = ("/", "/events", "/rules", "/hosts", "/unhandled", "/delivery", "/changes", "/keys", "/status")
 """Addresses that people bookmark: all are the one page, which looks at its address."""
 
 _FORM_LIMIT: Final = 4096
@@ -37,7 +39,15 @@ async def protect(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = "mutt"  # not which versions of what
     response.headers.setdefault("Cache-Control", "no-store")
     if is_secure(request):
-        response.headers["Strict-Transport-Security"] = "max-age=31536000"
+        response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+
+
+class WhoAmI(msgspec.Struct, frozen=True):
+    """Who asks."""
+
+    name: str
+    role: Role
+    csrf: str | None
 
 
 class Pages:
@@ -92,9 +102,9 @@ class Pages:
         return response
 
     async def session(self, request: web.Request) -> web.Response:
-        """GET /api/v1/session: who one is, and the token that changes need."""
+        """Who one is, and for a browser the token that changes need."""
         found = request[PRINCIPAL]
-        return answer({"name": found.name, "role": found.role, "csrf": found.session.csrf if found.session else None})
+        return answer(WhoAmI(found.name, found.role, found.session.csrf if found.session else None))
 
     def _file(self, name: str) -> web.Response:
         return web.Response(

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from muttd.errors import MuttError, UnavailableError
-from muttd.store.config import AlreadyThereError, ChangedMeanwhileError, NotThereError
+from muttd.store.config import AlreadyThereError, ConflictError, NotThereError
 
 log = logging.getLogger(__name__)
 
@@ -68,13 +68,11 @@ def unavailable(error: UnavailableError) -> ProblemError:
     return ProblemError(503, detail, headers={"Retry-After": _RETRY_AFTER})
 
 
-def _conflict(error: AlreadyThereError | NotThereError | ChangedMeanwhileError) -> ProblemError:
-    if isinstance(error, NotThereError):
-        return ProblemError(404, "It is not there (any more).")
-    if isinstance(error, AlreadyThereError):
-        return ProblemError(409, "There is one with this name already.")
+def _conflict(error: ConflictError) -> ProblemError:
     who = error.by or "somebody, not through the API,"
     when = f" at {error.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if error.at else ""
+    if isinstance(error, AlreadyThereError):
+        return ProblemError(409, f"There is one with this name already: {who} made or changed it{when}.")
     return ProblemError(412, f"It is not what you have seen: {who} changed it{when}. Look at it again.")
 
 
@@ -88,7 +86,9 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     except UnavailableError as error:
         log.warning("%s %s: %s", request.method, request.path, error)
         return unavailable(error).response()
-    except (AlreadyThereError, NotThereError, ChangedMeanwhileError) as error:
+    except NotThereError:
+        return ProblemError(404, "It is not there (any more).").response()
+    except ConflictError as error:
         return _conflict(error).response()
     except MuttError as error:
         log.warning("%s %s: %s", request.method, request.path, error)

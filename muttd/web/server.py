@@ -11,19 +11,33 @@ from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
-from muttd.web.access import ROUTE_ROLES, Access
-from muttd.web.changes import ChangesApi
+from muttd.web.access import ROUTE_ROLES, Access, FirstKeys
+from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Reverted
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
-from muttd.web.events import EventsApi
-from muttd.web.hosts import HostsApi
+from muttd.web.events import EventsApi, Page, WholeEntry
+from muttd.web.filters import PageQuery
+from muttd.web.hosts import (
+    DevelopmentHost,
+    DevelopmentHostList,
+    HostsApi,
+    NewDevelopmentHost,
+    NewTeam,
+    TeamChange,
+    TeamList,
+    TeamOfHost,
+)
+from muttd.web.key_ring import KeyRing
+from muttd.web.keys import Key, KeyChange, KeyList, KeysApi, KeyShownOnce, NewKey
 from muttd.web.letters import LettersApi
 from muttd.web.openapi import Specification
-from muttd.web.pages import VIEWS, Pages, protect
+from muttd.web.pages import VIEWS, Pages, WhoAmI, protect
 from muttd.web.problems import as_problems
 from muttd.web.pulse import Pulse
+from muttd.web.reading import Reasoned
 from muttd.web.routes import Role, Route
-from muttd.web.rules import RulesApi
+from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
+from muttd.web.rules import Announced, RulesApi
 from muttd.web.status import StatusApi
 from muttd.web.trials import TrialsApi
 from muttd.web.unhandled import UnhandledApi
@@ -45,17 +59,19 @@ def web_application(
     store: Store,
     board: Board,
     sessions: Sessions,
-    admin_key: str | None,
+    first_keys: FirstKeys,
     default_team: str = "unassigned",
 ) -> web.Application:
-    """The application. `admin_key` is the secret WEBUI_API_KEY (None: nobody is let in)."""
-    access = Access(sessions, admin_key)
+    """The application. `first_keys` gives the present values of the secret WEBUI_API_KEY, administrators' keys."""
+    ring = KeyRing(store)
+    access = Access(sessions, ring, first_keys)
     pulse = Pulse(board)
     rules = CurrentRules(store, default_team=default_team)
     pages = Pages(access)
     dashboard = DashboardApi(pulse)
     events = EventsApi(store, board, rules)
-    rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store)
+    rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store, ring)
+    keys = KeysApi(store, ring)
     letters = LettersApi(store, board)
     specification = Specification()
     trials = TrialsApi(store, rules, event_ids())
@@ -66,33 +82,58 @@ def web_application(
         Route("GET", "/favicon.ico", None, pages.icon),
         Route("POST", "/login", None, pages.log_in),
         Route("POST", "/logout", None, pages.log_out),
-        Route("GET", "/api/v1/session", "viewer", pages.session, _OBJECT),
+        Route("GET", "/api/v1/session", "viewer", pages.session, WhoAmI),
         Route("GET", "/api/v1/metrics/current", "viewer", dashboard.current, _OBJECT),
-        Route("GET", "/api/v1/audit-logs", "viewer", events.page, _OBJECT),
-        Route("GET", "/api/v1/events/{id}", "viewer", events.one, _OBJECT),
-        Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT),
-        Route("GET", "/api/v1/rules", "viewer", rule_table.listed, _OBJECT),
-        Route("POST", "/api/v1/rules", "editor", rule_table.create, _OBJECT, status=201, takes=_OBJECT),
+        Route("GET", "/api/v1/audit-logs", "viewer", events.page, Page, PageQuery),
+        Route("GET", "/api/v1/events/{id}", "viewer", events.one, WholeEntry),
+        Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT, also=(409,)),
+        Route("GET", "/api/v1/rules", "viewer", rule_table.listed, RuleList),
+        Route("POST", "/api/v1/rules", "editor", rule_table.create, RuleShown, status=201, takes=NewRule, version=True),
         Route("POST", "/api/v1/rules/test", "viewer", trials.rules, _OBJECT, takes=_OBJECT),
-        Route("GET", "/api/v1/rules/{id}", "viewer", rule_table.one, _OBJECT, version=True),
-        Route("PUT", "/api/v1/rules/{id}", "editor", rule_table.change, _OBJECT, takes=_OBJECT, version=True),
+        Route("GET", "/api/v1/rules/{id}", "viewer", rule_table.one, RuleShown, version=True),
+        Route("PUT", "/api/v1/rules/{id}", "editor", rule_table.change, RuleShown, takes=RuleChange, version=True),
         Route("DELETE", "/api/v1/rules/{id}", "editor", rule_table.delete, status=204, version=True),
         Route("POST", "/api/v1/test-regex", "viewer", trials.regex, _OBJECT, takes=_OBJECT),
-        Route("POST", "/api/v1/cache/reload", "editor", rule_table.reload, _OBJECT, status=202),
-        Route("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts, _OBJECT),
-        Route("POST", "/api/v1/dev-hosts", "editor", hosts.add_host, _OBJECT, status=201, takes=_OBJECT),
-        Route("DELETE", "/api/v1/dev-hosts/{hostname:.+}", "editor", hosts.delete_host, status=204),
-        Route("GET", "/api/v1/teams", "viewer", hosts.teams, _OBJECT),
-        Route("POST", "/api/v1/teams", "editor", hosts.add_team, _OBJECT, status=201, takes=_OBJECT),
-        Route("PUT", "/api/v1/teams/{hostname:.+}", "editor", hosts.change_team, _OBJECT, takes=_OBJECT),
-        Route("DELETE", "/api/v1/teams/{hostname:.+}", "editor", hosts.delete_team, status=204),
+        Route("POST", "/api/v1/cache/reload", "editor", rule_table.reload, Announced, status=202),
+        Route("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts, DevelopmentHostList),
+        Route(
+            *("POST", "/api/v1/dev-hosts", "editor", hosts.add_host, DevelopmentHost),
+            takes=NewDevelopmentHost,
+            status=201,
+            also=(409,),
+        ),
+        Route("DELETE", "/api/v1/dev-hosts/{hostname:.+}", "editor", hosts.delete_host, status=204, version=True),
+        Route("GET", "/api/v1/teams", "viewer", hosts.teams, TeamList),
+        Route(
+            *("POST", "/api/v1/teams", "editor", hosts.add_team, TeamOfHost),
+            takes=NewTeam,
+            status=201,
+            also=(409,),
+            version=True,
+        ),
+        Route(
+            *("PUT", "/api/v1/teams/{hostname:.+}", "editor", hosts.change_team, TeamOfHost),
+            takes=TeamChange,
+            version=True,
+        ),
+        Route("DELETE", "/api/v1/teams/{hostname:.+}", "editor", hosts.delete_team, status=204, version=True),
+        Route("GET", "/api/v1/keys", "admin", keys.listed, KeyList),
+        Route(
+            *("POST", "/api/v1/keys", "admin", keys.create, KeyShownOnce),
+            takes=NewKey,
+            status=201,
+            also=(409,),
+            version=True,
+        ),
+        Route("PUT", "/api/v1/keys/{id}", "admin", keys.change, Key, takes=KeyChange, also=(409,), version=True),
+        Route("DELETE", "/api/v1/keys/{id}", "admin", keys.delete, status=204, version=True),
         Route("GET", "/api/v1/dlq", "viewer", letters.listed, _OBJECT),
         Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, _OBJECT, takes=_OBJECT),
         Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, _OBJECT, takes=_OBJECT),
         Route("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed, _OBJECT),
         Route("GET", "/api/v1/status", "viewer", StatusApi(store, board).status, _OBJECT),
-        Route("GET", "/api/v1/changes", "viewer", changes.page, _OBJECT),
-        Route("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert, _OBJECT, takes=_OBJECT),
+        Route("GET", "/api/v1/changes", "viewer", changes.page, ChangePage, ChangesQuery),
+        Route("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert, Reverted, takes=Reasoned, also=(409,)),
         Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),
     ]
     application = web.Application(middlewares=[as_problems, access.guard], client_max_size=_BODY_LIMIT)

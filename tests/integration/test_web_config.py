@@ -115,7 +115,10 @@ async def test_a_rule_that_cannot_be_taken_says_which_field(site: Site, wrong: d
 
 async def test_a_missing_field_is_named(site: Site) -> None:
     problem = await site.send("POST", "/api/v1/rules", {"match_type": "contains", "match_string": "a"}, 400)
-    assert problem["errors"] == [{"field": "prod_handling", "reason": "is missing"}]
+    assert problem["errors"] == [
+        {"field": "prod_handling", "reason": "is missing"},
+        {"field": "dev_handling", "reason": "is missing"},
+    ]
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", "null", '"x"', "\ud800".encode("utf-8", "surrogatepass")])
@@ -255,7 +258,8 @@ async def test_regex_tester(site: Site) -> None:
 @pytest.mark.parametrize("name", ["dev-1", "dev-*", "10.1.0.0/16", "2001:db8::/32", "a%b", "ünïcode"])
 async def test_a_development_host_comes_and_goes(site: Site, name: str) -> None:
     await site.send("POST", "/api/v1/dev-hosts", {"hostname": f" {name.upper()} ", "note": "lab"}, 201)
-    await site.send("POST", "/api/v1/dev-hosts", {"hostname": name}, 409)
+    twin = await site.send("POST", "/api/v1/dev-hosts", {"hostname": name}, 409)
+    assert "admin made or changed it at 20" in twin["detail"]
     (listed,) = (await site.get("/api/v1/dev-hosts"))["items"]
     assert (listed["hostname"], listed["note"]) == (name, "lab")
     path = site.client.make_url("/api/v1/dev-hosts").joinpath(name)
