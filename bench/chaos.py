@@ -4,8 +4,8 @@
 
 At random instants, from one seed: kill -9 of an alerter or a forwarder (another one is started), kill -9 and restart of
 Valkey, stop and restart of PostgreSQL, and a Moog that answers 500, 429, HTML, or not at all. Senders and listener stay
-up. In the end every datagram must have exactly one audit row, and every alert must have been delivered at least once.
-Prints the counts; exit status 1 where they do not add up.
+up. In the end every datagram must have exactly one audit row, every alert must have been delivered at least once, and
+`muttd ledger` must balance. Prints the counts; exit status 1 where they do not add up.
 """
 
 import argparse
@@ -188,7 +188,8 @@ heartbeat_interval = 1
 
     def books(self) -> bool:
         """Waits until nothing moves any more, then compares."""
-        deadline = time.monotonic() + SETTLE_LIMIT
+        began = time.monotonic()
+        deadline = began + SETTLE_LIMIT
         wanted_alerts = (self.sent + ALERT_EVERY - 1) // ALERT_EVERY
         while True:
             counts = asyncio.run(self.sql("SELECT count(*) AS rows, count(DISTINCT event_id) AS ids, count(DISTINCT "
@@ -198,18 +199,26 @@ heartbeat_interval = 1
             if done or time.monotonic() > deadline:
                 break
             time.sleep(1)
+        print(f"{time.monotonic() - began:8.1f}  seconds from the last datagram until all was settled")
         for what, count in sorted(self.happened.items()):
             print(f"  {count:6}  {what}")
-        ledger = [
-            line for line in self.http("ingest", "/metrics").decode().splitlines() if 'listener="syslog_udp"' in line
-        ]
-        print("\n".join(f"          {line}" for line in ledger))
+        ledger = self.ledger()
+        print("\n".join(f"          {line}" for line in ledger.stdout.splitlines()), ledger.stderr)
         print(f"  {self.sent:6}  datagrams sent")
         print(f"  {counts['rows']:6}  audit rows, of {counts['ids']} events with {counts['messages']} messages")
         print(f"  {wanted_alerts:6}  alerts due")
         print(f"  {len(set(sunk)):6}  alerts delivered, in {len(sunk)} requests")
         balanced = counts["rows"] == counts["ids"] == counts["messages"] == self.sent
-        return balanced and len(set(sunk)) == wanted_alerts
+        return balanced and len(set(sunk)) == wanted_alerts and ledger.returncode == 0
+
+    def ledger(self) -> "subprocess.CompletedProcess[str]":
+        """The ledger once all that receivers and forwarders did is in it: they report a second late."""
+        command = [sys.executable, "-m", "muttd", "ledger", "-c", str(self.configuration())]
+        end = time.monotonic() + 10
+        while True:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0 or time.monotonic() > end:
+                return done
 
     def stop(self) -> None:
         for process in [self.listener, *(process for _, process in self.workers), self.sink]:
