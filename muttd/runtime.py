@@ -29,8 +29,9 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from muttd import __version__
+from muttd import __version__, connections
 from muttd.errors import MuttError, UnavailableError
+from muttd.listeners import http_server
 from muttd.metrics import Metrics
 from muttd.pipeline.queue.connection import connect
 from muttd.settings import Settings
@@ -43,8 +44,17 @@ log = logging.getLogger(__name__)
 Check = Callable[[], Awaitable[str | None]]
 """A look at one part of a process: None where it is well, else what is wrong."""
 
+Progress = Callable[[], Awaitable[tuple[int, str]]]
+"""How many events a process has handled so far, and what waits, in words."""
+
 _CHECK_LIMIT = 2.0
 """Seconds for one look: a probe of OpenShift gives up soon after."""
+_VAULT_PATIENCE = 120.0
+"""Seconds that systemd is asked for at every try to reach Vault at the start; tries are half a minute apart at most."""
+_RESTART_PAUSE = 1.0
+"""Seconds until a task beside the work that failed is started again."""
+_STATUS_PERIOD = 5.0
+"""Seconds between two lines for `systemctl status`, and what its rate is averaged over."""
 
 
 class Runtime:
@@ -66,6 +76,8 @@ class Runtime:
         """What SIGHUP calls."""
         self.before_scrape: list[Callable[[], Awaitable[None] | None]] = []
         """What brings gauges up to date when /metrics is asked for."""
+        self.progress: Progress | None = None
+        """What `systemctl status` shows."""
         self._resources = contextlib.AsyncExitStack()
         self._redis: Any = None
         self._store: Store | None = None
@@ -173,21 +185,32 @@ class Runtime:
 
         Raises MuttError where a port cannot be bound.
         """
-        # auto_decompress off: who reads a compressed body must bound what comes out of it.
-        runner = web.AppRunner(application, access_log=None, auto_decompress=False, shutdown_timeout=3.0)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            auto_decompress=False,  # who reads a compressed body must bound what comes out of it
+            keepalive_timeout=http_server.IDLE,
+            logger=http_server.server_log(),
+            shutdown_timeout=3.0,
+        )
         await runner.setup()
+        assert runner.server is not None
+        protocols, loop = http_server.bounded(runner.server), asyncio.get_running_loop()
+        servers = []
         try:
             for one in opened:
-                await web.SockSite(runner, one).start()
+                servers.append(await loop.create_server(protocols, sock=one))
             for port in ports:
                 try:
-                    await web.TCPSite(runner, bind_address(self.settings.http.address), port).start()
+                    servers.append(await loop.create_server(protocols, bind_address(self.settings.http.address), port))
                 except OSError as error:
                     raise MuttError(
                         f"HTTP port {port}: {os.strerror(error.errno or 0)}; see who: ss -ltnp 'sport = :{port}'"
                     ) from None
             yield
         finally:
+            for server in servers:
+                server.close()
             await runner.cleanup()
 
 
@@ -231,6 +254,18 @@ async def _feed_watchdog() -> None:
         await asyncio.sleep(interval)
 
 
+async def _tell_status(runtime: Runtime) -> None:
+    """Tells systemd how much is done a second and what waits, until cancelled."""
+    before, at = 0, time.monotonic()
+    while "NOTIFY_SOCKET" in os.environ:
+        await asyncio.sleep(_STATUS_PERIOD)
+        if runtime.progress is not None and not runtime.stop.is_set():
+            done, waiting = await runtime.progress()
+            now = time.monotonic()
+            notify(f"STATUS={(done - before) / (now - at):,.0f} events/s; {waiting}")
+            before, at = done, now
+
+
 def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Settings, secrets: Secrets) -> None:
     """Runs one process until SIGTERM or SIGINT. SIGHUP reloads. A second SIGTERM ends it at once."""
 
@@ -252,11 +287,20 @@ def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Setting
         loop.add_signal_handler(signal.SIGTERM, stop)
         loop.add_signal_handler(signal.SIGINT, stop)
         loop.add_signal_handler(signal.SIGHUP, reload)
-        watchdog = loop.create_task(_feed_watchdog())
+        beside = [loop.create_task(_feed_watchdog()), loop.create_task(_tell_status(runtime))]
         try:
+            keeper = connections.keeper(settings, secrets, runtime.metrics, os.environ)
+            if keeper is None:
+                runtime.reloads.append(lambda: connections.read_again(settings, secrets, os.environ))
+            else:
+                if not await keeper.first(runtime.stop, _wait_for_vault):
+                    return
+                runtime.reloads.append(keeper.read_again)
+                beside.append(loop.create_task(_for_ever(keeper.run)))
             await main(runtime)
         finally:
-            watchdog.cancel()
+            for task in beside:
+                task.cancel()
             await runtime.close()
 
     try:
@@ -267,6 +311,19 @@ def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Setting
         if expected is None or others is not None:
             raise
         raise _first(expected) from None
+
+
+def _wait_for_vault(why: str) -> None:
+    notify(f"STATUS=waiting for Vault: {why}\nEXTEND_TIMEOUT_USEC={_VAULT_PATIENCE * 1_000_000:.0f}")
+
+
+async def _for_ever(task: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await task()
+        except Exception:  # a top loop: what the process is for goes on
+            log.exception("a fault of mutt beside its work")
+        await asyncio.sleep(_RESTART_PAUSE)
 
 
 def _first(group: "BaseExceptionGroup[MuttError]") -> MuttError:

@@ -13,6 +13,7 @@ from muttd.pipeline.intake import Intake
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.lists import Producer, Replay
 from muttd.pipeline.spool import Spool
+from muttd.roles import progress
 from muttd.roles.receiving import Receiving
 from muttd.roles.siblings import Siblings
 from muttd.roles.sockets import Opened
@@ -54,6 +55,7 @@ async def listen(runtime: Runtime, place: Place) -> None:
     )
     receiving = Receiving(runtime, intake, (*own, *leftovers), place.opened, place.engine)
     runtime.metrics.restarts.inc(place.restarts)
+    runtime.progress = progress.of_receiver(runtime.metrics)
     application = web.Application(client_max_size=settings.http.max_body)
     (place.siblings or runtime).observe(application)
     receiving.relays().register(application)

@@ -13,6 +13,7 @@ from muttd.pipeline.audit_trail import AuditTrail
 from muttd.pipeline.forwarder import LEASE_MARGIN, Forwarder
 from muttd.pipeline.live import Live
 from muttd.pipeline.moog import Target
+from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.budget import Circuit, Rate
 from muttd.pipeline.queue.lanes import Lanes
 from muttd.pipeline.queue.lists import Worker
@@ -20,6 +21,7 @@ from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.outcomes import BACKLOG, Outcomes
 from muttd.pipeline.rulebook import Rulebook
 from muttd.pipeline.verdict import Policy
+from muttd.roles import progress
 from muttd.runtime import Runtime, notify
 
 _SILENCES = 3
@@ -65,6 +67,7 @@ async def alert(runtime: Runtime) -> None:
         backlog_limit=given.audit_backlog,
     )
     runtime.reloads.append(rulebook.reload)
+    runtime.progress = progress.of_alerter(metrics, _board(runtime))
     ports = (settings.http.port_alerter, settings.http.port_alerter_metrics)
     async with runtime.serving(_observed(runtime), *ports):
         notify("READY=1")
@@ -110,10 +113,16 @@ async def forward(runtime: Runtime) -> None:
         heartbeat_interval=given.heartbeat_interval,
     )
     runtime.before_scrape.append(forwarder.refresh_gauges)
+    runtime.progress = progress.of_forwarder(runtime.metrics, _board(runtime))
     ports = (settings.http.port_forwarder, settings.http.port_forwarder_metrics)
     async with runtime.serving(_observed(runtime), *ports):
         notify("READY=1")
         await forwarder.run(runtime.stop)
+
+
+def _board(runtime: Runtime) -> Board:
+    queue = runtime.settings.queue
+    return Board(runtime.redis(), ingest_list=queue.ingest_name, alert_list=queue.alert_name)
 
 
 def _observed(runtime: Runtime) -> web.Application:
