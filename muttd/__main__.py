@@ -1,7 +1,6 @@
 """The command line. An expected error is one line and an exit status; anything else shows its traceback."""
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Callable
@@ -158,10 +157,18 @@ def _moment(text: str) -> datetime:
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
     given = getattr(options, "config", None)
-    file = given or (_DEFAULT_FILE if _DEFAULT_FILE.exists() else None)
-    settings = load(file, os.environ)
-    secrets = read_secrets(Path(settings.secrets.file) if settings.secrets.file else None, os.environ)
-    return settings, secrets
+    chosen = given or (_DEFAULT_FILE if _DEFAULT_FILE.exists() else None)
+    settings = load(chosen, os.environ)
+    file = Path(settings.secrets.file) if settings.secrets.file else None
+    return settings, read_secrets(file, os.environ, overlap=settings.secrets.key_overlap)
+
+
+def _settings_and_vault(options: argparse.Namespace) -> tuple[Settings, Secrets]:
+    """The same for commands that end soon: Vault is read once, where there is one."""
+    from muttd import connections
+
+    settings, secrets = _settings(options)
+    return settings, connections.read_once(settings, os.environ) if settings.vault.addr else secrets
 
 
 def _daemon(options: argparse.Namespace) -> None:
@@ -180,8 +187,6 @@ def _role(name: str) -> "Callable[[argparse.Namespace], None]":
 
         settings, secrets = _settings(options)
         runtime.set_up_log(name, settings.log.level, settings.log.format)
-        if settings.vault.addr:
-            logging.getLogger("muttd").warning("VAULT_ADDR is set, but this version reads no Vault: see [secrets]")
         roles.run(name, settings, secrets)
 
     return run_role
@@ -190,7 +195,7 @@ def _role(name: str) -> "Callable[[argparse.Namespace], None]":
 def _migrate(options: argparse.Namespace) -> None:
     from muttd import roles
 
-    settings, secrets = _settings(options)
+    settings, secrets = _settings_and_vault(options)
     roles.migrate(settings, secrets, sample=options.sample, report=print)
 
 
@@ -210,7 +215,7 @@ def _sink(options: argparse.Namespace) -> None:
 def _parse(options: argparse.Namespace) -> None:
     from muttd.roles.parse import parse
 
-    settings, secrets = _settings(options)
+    settings, secrets = (_settings_and_vault if options.kind == "trap" else _settings)(options)
     parse(
         options.kind,
         options.file,
@@ -231,7 +236,7 @@ def _dlq(options: argparse.Namespace) -> None:
     choice = Choice(**{name: getattr(options, name) for name in fields})
     if options.action in {"replay", "drop"} and choice == Choice() and not options.all:
         raise MuttError(f"muttd dlq {options.action}: say which, as --reason TEXT or --id ID, or --all")
-    settings, secrets = _settings(options)
+    settings, secrets = _settings_and_vault(options)
     match options.action:
         case "list":
             dlq.listed(settings, secrets, choice, options.limit, print)
@@ -246,7 +251,7 @@ def _dlq(options: argparse.Namespace) -> None:
 def _ledger(options: argparse.Namespace) -> None:
     from muttd.roles.ledger import shown
 
-    if not shown(*_settings(options), options.from_time, options.to_time, as_json=options.json, show=print):
+    if not shown(*_settings_and_vault(options), options.from_time, options.to_time, as_json=options.json, show=print):
         sys.exit(1)
 
 

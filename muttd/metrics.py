@@ -106,6 +106,20 @@ class Metrics:
             "mutt_process_restarts", "Times this one of several receiving processes was started again."
         )
         self.ingest_requests = counter("mutt_ingest_requests", "HTTP ingest requests by outcome.", "status")
+        self.relayed = counter(
+            "mutt_relayed", "Items that relays posted, by the name of their key and what was done.", "relay", "outcome"
+        )
+
+        # Secrets and certificates.
+        self.vault_up = gauge("mutt_vault_up", "1 where Vault did what it was last asked; 0: mutt goes on without.")
+        self.vault_logins = counter("mutt_vault_logins", "Times mutt logged in to Vault.")
+        self.vault_lease_end = gauge(
+            "mutt_vault_lease_end_timestamp_seconds", "When our token of Vault ends unless it is renewed; 0: never."
+        )
+        self.secrets_read = gauge("mutt_secrets_read_timestamp_seconds", "When the secrets were last read from Vault.")
+        self.certificate_end = gauge(
+            "mutt_certificate_end_timestamp_seconds", "When the first certificate of a file expires.", "setting"
+        )
 
         # Queues.
         self.ingest_depth = gauge("mutt_ingest_queue_depth", "Elements of the ingest list.")

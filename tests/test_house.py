@@ -14,6 +14,7 @@ FLOORS = [
     {"wire", "rules", "mib", "settings", "vault"},
     {"listeners", "store"},
     {"pipeline"},
+    {"connections"},
     {"runtime", "web", "sink", "embedded"},
     {"roles"},
     {"__main__"},

@@ -378,18 +378,68 @@ class Secrets:
         "(chmod 600).",
         env="MUTT_SECRETS_FILE",
     )
+    key_overlap: int = _key(
+        3600,
+        "Seconds for which an API key is still taken after another has replaced it under its name while mutt runs. One "
+        "whose name is gone is refused at once.",
+        low=0,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """Read so that existing deployments start, with a warning: this version takes no secrets from Vault yet."""
+    """Secrets from HashiCorp Vault or OpenBao, where addr is set. What the environment or the credentials directory has
+    (see [secrets]) wins over Vault, and Vault over secrets.file. Names and forms are the same there; lists may be JSON
+    text. Changes are used without a restart. Vault away while mutt runs: mutt goes on with the secrets it has, and
+    mutt_vault_up is 0; away at the start: mutt waits for it.
+    """
 
-    addr: str = _key("", "Address of Vault.", env="VAULT_ADDR", form="url")
-    role_id: str = _key("", "AppRole role id.", env="VAULT_ROLE_ID")
-    secret_id_file: str = _key("", "File with the AppRole secret id.", env="VAULT_SECRET_ID_FILE")
-    secrets_path: str = _key("secret/mutt", "Path of the secrets.", env="VAULT_SECRETS_PATH")
+    addr: str = _key("", "Address of Vault, https://HOST:8200. Empty: no Vault.", env="VAULT_ADDR", form="url")
+    namespace: str = _key("", "Namespace, where Vault has them.", env="VAULT_NAMESPACE")
+    ca_cert: str = _key("", "File with the CA certificates of Vault; empty: the usual ones.", env="VAULT_CACERT")
+    client_cert: str = _key("", "PEM file with our certificate, where Vault asks for one.", env="VAULT_CLIENT_CERT")
+    client_key: str = _key("", "PEM file with its key; empty: it stands in client_cert.", env="VAULT_CLIENT_KEY")
+    timeout: float = _key(5.0, "Seconds to connect, and to wait for an answer.", low=0.1, high=60)
+    auth: Literal["approle", "kubernetes"] = _key(
+        "approle", "How mutt logs in.", env="VAULT_AUTH", choices=("approle", "kubernetes")
+    )
+    auth_mount: str = _key("", "Where that is mounted, below auth/; empty: approle or kubernetes.")
+    role_id: str = _key("", "AppRole: its role id.", env="VAULT_ROLE_ID")
+    secret_id_file: str = _key(
+        "",
+        "AppRole: file with the secret id; empty: vault_secret_id in $CREDENTIALS_DIRECTORY. It is read at every "
+        "log-in, so that it may be replaced.",
+        env="VAULT_SECRET_ID_FILE",
+    )
+    secret_id_wrapped: bool = _key(
+        False,
+        "AppRole: whether the file holds a token that wraps the secret id. It opens once: every process of mutt needs "
+        "a file of its own, anew at every start. Where it was opened by another, mutt says so.",
+    )
+    kubernetes_role: str = _key("", "Kubernetes: the role.", env="VAULT_KUBERNETES_ROLE")
+    kubernetes_token_file: str = _key(
+        "/var/run/secrets/kubernetes.io/serviceaccount/token", "Kubernetes: file with the service account's token."
+    )
+    secrets_path: str = _key(
+        "secret/mutt",
+        "MOUNT/PATH of the secrets; secret/data/mutt means the same. A path without a mount is in secret/.",
+        env="VAULT_SECRETS_PATH",
+    )
+    kv_version: Literal["auto", "1", "2"] = _key(
+        "auto", "Version of the KV engine; auto asks Vault.", choices=("auto", "1", "2")
+    )
+    refresh: int = _key(
+        300,
+        "Seconds between readings of the secrets; SIGHUP reads them at once. A password changed there is used for the "
+        "next connection, so let the old one serve for as long.",
+        low=1,
+    )
     token_renew_threshold: int = _key(
-        3600, "Seconds of lease left at which the token is renewed.", env="VAULT_TOKEN_RENEW_THRESHOLD", low=1
+        3600,
+        "Our token is renewed at two thirds of its lease, or where this many seconds are left, whichever is sooner. "
+        "It does not count where it is more than half of the lease.",
+        env="VAULT_TOKEN_RENEW_THRESHOLD",
+        low=1,
     )
 
 

@@ -9,13 +9,13 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from muttd.errors import ConfigurationError
 from muttd.settings import certificates, forms
-from muttd.settings.keys import Settings
+from muttd.settings.keys import Settings, Vault
 
 _TABLE = re.compile(r"\s*\[\s*([\w.\"-]+)\s*\]")
 _ASSIGNMENT = re.compile(r"\s*([\w\"-]+)(?:\s*\.\s*([\w\"-]+))?\s*=")
@@ -44,7 +44,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     if faults:
         raise ConfigurationError(faults)
     settings = Settings(**tables)
-    _check_together(settings, path, lines)
+    _check_together(settings, path, lines, environment)
     return settings
 
 
@@ -183,7 +183,9 @@ def _suggest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
 
 
-def _check_together(settings: Settings, path: Path | None, lines: Mapping[tuple[str, ...], int]) -> None:
+def _check_together(
+    settings: Settings, path: Path | None, lines: Mapping[tuple[str, ...], int], environment: Mapping[str, str]
+) -> None:
     """What no key alone can show."""
     faults: list[str] = []
 
@@ -201,6 +203,9 @@ def _check_together(settings: Settings, path: Path | None, lines: Mapping[tuple[
             "ssl_mode",
             f"{settings.database.ssl_mode} needs database.ssl_root_cert, a file of CA certificates",
         )
+    if settings.vault.addr:
+        for key, text in _vault_faults(settings.vault, "CREDENTIALS_DIRECTORY" in environment):
+            fault("vault", key, text)
     for table, key in (("redis", "tls_ca_cert"), ("database", "ssl_root_cert"), ("moog", "ca_cert")):
         file = getattr(getattr(settings, table), key)
         if file and not Path(file).is_file():
@@ -216,3 +221,20 @@ def _check_together(settings: Settings, path: Path | None, lines: Mapping[tuple[
             ports[port] = f"http.{field.name}"
     if faults:
         raise ConfigurationError(faults)
+
+
+def _vault_faults(given: Vault, has_credentials: bool) -> Iterator[tuple[str, str]]:
+    """Key and text of what is missing to log in."""
+    if not given.secrets_path.strip("/"):
+        yield "secrets_path", "not set; expected MOUNT/PATH, as secret/mutt"
+    if given.auth == "kubernetes":
+        if not given.kubernetes_role:
+            yield "kubernetes_role", "not set; the role that Vault knows us by"
+        return
+    if not given.role_id:
+        yield "role_id", 'not set; the role id of the AppRole, or auth = "kubernetes"'
+    if given.secret_id_file:
+        if not Path(given.secret_id_file).is_file():
+            yield "secret_id_file", f"{given.secret_id_file}: no such file"
+    elif not has_credentials:
+        yield "secret_id_file", "not set; the file with the AppRole's secret id"

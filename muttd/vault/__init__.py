@@ -1,7 +1,25 @@
-"""Secrets: from the environment, systemd's credentials directory, or a file that only its owner can read."""
+"""Secrets: what they are (content), where they lie on this machine (sources), how a process sees them (secrets).
 
-from muttd.vault.content import NAMES, ApiKey, Content
+And how they are kept as Vault has them: when what is due (lease, pure), what Vault is asked (client), and the loop that
+does it (keeper).
+"""
+
+from muttd.vault.client import Access, Vault, VaultError
+from muttd.vault.content import NAMES, ApiKey, Content, Document
+from muttd.vault.keeper import Keeper
 from muttd.vault.secrets import Secrets
-from muttd.vault.sources import read_secrets
+from muttd.vault.sources import compose, read_secrets
 
-__all__ = ["NAMES", "ApiKey", "Content", "Secrets", "read_secrets"]
+__all__ = [
+    "NAMES",
+    "Access",
+    "ApiKey",
+    "Content",
+    "Document",
+    "Keeper",
+    "Secrets",
+    "Vault",
+    "VaultError",
+    "compose",
+    "read_secrets",
+]

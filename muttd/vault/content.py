@@ -72,11 +72,10 @@ class Document(NamedTuple):
     closed: bool = False
 
 
-def combined(documents: Sequence[Document]) -> tuple[Content, dict[str, str], list[str]]:
-    """What `documents` say together, the first that has a name wins; which place each name is from; all faults."""
+def combined(documents: Sequence[Document]) -> tuple[Content, list[str]]:
+    """What `documents` say together, the first that has a name wins; and all faults."""
     faults: list[str] = []
     found: dict[str, Any] = {}
-    places: dict[str, str] = {}
     for place, values, closed in documents:
         for name, value in values.items():
             if name not in NAMES:
@@ -84,7 +83,6 @@ def combined(documents: Sequence[Document]) -> tuple[Content, dict[str, str], li
                     faults.append(f"{place}: {name}: no such secret; known are {', '.join(NAMES)}")
             elif value not in ("", None, []) and name not in found:
                 found[name], wrong = _read(name, value)
-                places[name] = place
                 faults += [f"{place}: {name}{fault}" for fault in wrong]
     content = Content(
         texts={name: found[name] for name in TEXTS if name in found},
@@ -92,7 +90,14 @@ def combined(documents: Sequence[Document]) -> tuple[Content, dict[str, str], li
         snmp_users=found.get(USERS, ()),
         relays=found.get(INGEST_KEYS, ()),
     )
-    return content, places, faults
+    return content, faults
+
+
+def differing(one: Content, other: Content) -> list[str]:
+    """The names of the secrets that are not the same in both."""
+    names = [name for name in TEXTS if one.texts.get(name) != other.texts.get(name)]
+    lists = ((COMMUNITIES, "communities"), (USERS, "snmp_users"), (INGEST_KEYS, "relays"))
+    return names + [name for name, kept in lists if getattr(one, kept) != getattr(other, kept)]
 
 
 def _read(name: str, value: Any) -> tuple[Any, list[str]]:

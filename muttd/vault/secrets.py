@@ -23,6 +23,11 @@ class Secrets:
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._content.texts))})"
 
+    @property
+    def content(self) -> Content:
+        """All of them."""
+        return self._content
+
     def get(self, name: str) -> str | None:
         """The secret called `name` (one of TEXTS), None where there is none."""
         return self._content.texts.get(name)

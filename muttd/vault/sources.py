@@ -21,22 +21,23 @@ _CREDENTIAL_LIMIT: Final = 1 << 20
 
 def read_secrets(file: Path | None, environment: Mapping[str, str], *, overlap: float = 0.0) -> Secrets:
     """What this machine has. Raises ConfigurationError where a source is open to others or not what it should be."""
-    return Secrets(checked(local(file, environment)), overlap=overlap)
+    return Secrets(compose(file, environment), overlap=overlap)
 
 
-def local(file: Path | None, environment: Mapping[str, str]) -> list[Document]:
-    """The environment, the credentials directory, and `file`: the first that has a secret wins."""
-    found = [Document("environment", {name: environment[name] for name in NAMES if environment.get(name)})]
+def compose(file: Path | None, environment: Mapping[str, str], vault: Document | None = None) -> Content:
+    """The environment wins over the credentials directory, this over `vault`, and that over `file`.
+
+    What somebody has set on this machine for this service is meant; a file may be what was there before Vault.
+    Raises ConfigurationError with all faults.
+    """
+    documents = [Document("environment", {name: environment[name] for name in NAMES if environment.get(name)})]
     if directory := environment.get("CREDENTIALS_DIRECTORY"):
-        found.append(_credentials(Path(directory)))
+        documents.append(_credentials(Path(directory)))
+    if vault is not None:
+        documents.append(vault)
     if file is not None:
-        found.append(_document(file))
-    return found
-
-
-def checked(documents: list[Document]) -> Content:
-    """What the documents say together. Raises ConfigurationError with all their faults."""
-    content, _, faults = combined(documents)
+        documents.append(_document(file))
+    content, faults = combined(documents)
     if faults:
         raise ConfigurationError(faults)
     return content
