@@ -56,6 +56,7 @@ class Chaos:
         self.workers: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.happened: collections.Counter[str] = collections.Counter()
         self.sent = 0
+        self.upset_until = 0.0
         self.log = (directory / "chaos.log").open("wb")
         cleanup.callback(self.log.close)
         cleanup.callback(self.stop)
@@ -158,9 +159,14 @@ heartbeat_interval = 1
         behaviour: dict[str, Any] = self.random.choice(
             [{"status": 500}, {"status": 429}, {"body": "html"}, {"delay": 2.0}, {"status": 503}]
         )
-        with suppress(OSError):
-            self.http("sink", "/behave", {**behaviour, "count": self.random.randint(1, 60)})
+        self.moog(behaviour)
+        # By the clock, as outages are: counted in requests, one would last as long as forwarders are polite.
+        self.upset_until = time.monotonic() + self.random.uniform(0.1, 4)
         self.happened[f"moog {behaviour}"] += 1
+
+    def moog(self, behaviour: dict[str, Any]) -> None:
+        with suppress(OSError):
+            self.http("sink", "/behave", behaviour)
 
     def send(self, seconds: float) -> None:
         """Datagrams at the rate, from a thread of its own."""
@@ -182,8 +188,11 @@ heartbeat_interval = 1
         events = [*[self.kill_worker] * 6, self.kill_valkey, self.stop_postgres, *[self.upset_moog] * 3]
         while time.monotonic() < end:
             time.sleep(self.random.uniform(0.2, 2.0))
+            if time.monotonic() > self.upset_until:
+                self.moog({})
             self.random.choice(events)()
         sender.join()
+        self.moog({})
         return self.books()
 
     def books(self) -> bool:

@@ -116,6 +116,12 @@ class AuditTrail:
         self._outage.over()
 
     async def _write_back(self, batch: Batch) -> None:
+        try:
+            await self._write_and_drop(batch)
+        finally:
+            self._worker.let_go(batch)  # where Redis went away meanwhile, the next look finds the batch as abandoned
+
+    async def _write_and_drop(self, batch: Batch) -> None:
         now = datetime.now(UTC)
         try:
             element = _decode(batch.items[0])

@@ -5,19 +5,28 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from muttd.embedded import Valkey
-from muttd.metrics import Tally
+from muttd.event import encode
+from muttd.metrics import Metrics, Tally
+from muttd.pipeline.audit_trail import AuditTrail, deferred
+from muttd.pipeline.deciding import Deciding
 from muttd.pipeline.ledger import Ledger, Station
 from muttd.pipeline.queue.board import Board, TallyReport
 from muttd.pipeline.queue.books import Books
-from muttd.pipeline.queue.lists import Producer
+from muttd.pipeline.queue.lists import TOTAL, Producer, Worker
+from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, Outcomes
+from muttd.pipeline.unhandled import Kinds
+from muttd.rules import RuleSet
 from muttd.sink import Behaviour, Sink
+from muttd.store import AuditRow, Store, Written
 from tests import delivering
 from tests.alerting import INGEST, add_rule, alerting, event, idle, prepared, push
 
@@ -208,3 +217,60 @@ async def test_a_report_is_kept_up_over_an_outage(redis: Any, eventually: Eventu
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
+
+
+async def test_rows_of_which_the_end_was_lost_with_redis_are_not_kept_reserved_for_ever(
+    redis: Any, database: dict[str, str], eventually: Eventually
+) -> None:
+    """They are in PostgreSQL, and Redis goes away before it can be told so. Found by the ledger after a chaos run."""
+    await prepared(database)
+    written = asyncio.Event()
+
+    class RedisGoesAway(Store):
+        async def write_audit(self, batch_id: str, rows: Sequence[AuditRow]) -> Written:
+            done = await super().write_audit(batch_id, rows)
+            if not written.is_set():
+                written.set()
+                await redis.execute_command("ACL", "SETUSER", "default", "-evalsha", "-eval")
+            return done
+
+    now = datetime.now(UTC)
+    deciding = Deciding(RuleSet(), Kinds(), now, audit_unmatched=True)
+    deciding.decide([encode(event(f"row {number}")) for number in range(24)])
+    await redis.lpush(BACKLOG, deferred("a batch", deciding.decided.rows))
+    await redis.set(BACKLOG_ROWS, 24)
+    await redis.hset(TOTAL, "decided", 24)
+    await redis.hset(TOTAL, "arrived", 24)
+    worker = Worker(redis, role="audit", name="a", source=BACKLOG, heartbeat_ttl=60)
+    store = RedisGoesAway(database)
+    await store.open()
+    outcomes = Outcomes(redis, alert_list="mutt:alert_queue")
+    draining = asyncio.create_task(
+        AuditTrail(store=store, worker=worker, outcomes=outcomes, metrics=Metrics(CollectorRegistry())).drain()
+    )
+    try:
+        async with asyncio.timeout(20):
+            await written.wait()
+        await eventually(lambda: _refuses_scripts(redis))
+        held = await redis.keys("mutt:processing:audit:*")
+        await redis.execute_command("ACL", "SETUSER", "default", "+evalsha", "+eval")
+        assert len(held) == 1
+        await eventually(lambda: _nothing_reserved(redis))
+    finally:
+        await redis.execute_command("ACL", "SETUSER", "default", "+@all")
+        draining.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await draining
+        await store.close()
+    ledger = await Books(redis).ledger()
+    assert station(ledger, "audited").went["audited"] == 24
+    assert ledger.balanced
+
+
+async def _refuses_scripts(redis: Any) -> bool:
+    errors = await redis.info("errorstats")
+    return "errorstat_NOPERM" in errors
+
+
+async def _nothing_reserved(redis: Any) -> bool:
+    return not await redis.keys("mutt:processing:audit:*") and not await redis.llen(BACKLOG)

@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from muttd.pipeline.ledger import Ledger, Point, balance
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING
 from muttd.pipeline.queue.lists import TOTAL
-from muttd.pipeline.queue.outcomes import BACKLOG_ROWS
+from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS
 from muttd.pipeline.queue.script import script
 
 MEMORY: Final = "mutt:ledger:memory"
@@ -61,7 +61,7 @@ class Books:
 
     async def _look(self, keep: list[str], ttls: list[int]) -> bytes:
         keys = [TOTAL, MEMORY, self._ingest_list, BACKLOG_ROWS, self._alert_list, STAGING, IN_LANES, RETRY]
-        found: bytes = await self._point(keys=[*keys, DEAD_LETTERS, *keep], args=[int(_SILENCE * 1000), *ttls])
+        found: bytes = await self._point(keys=[*keys, DEAD_LETTERS, BACKLOG, *keep], args=[int(_SILENCE * 1000), *ttls])
         return found
 
     async def at(self, moment: float) -> Point | None:

@@ -175,9 +175,7 @@ class Outcomes:
 
     async def drained(self, worker: Worker, batch: Batch, rows: int, dead: Sequence[bytes]) -> None:
         """Drops a reserved element of the backlog, whose `rows` rows are in PostgreSQL now; `dead` are not."""
-        await self._drained(
-            keys=[batch.key, BACKLOG, BACKLOG_ROWS, DEAD_LETTERS, TOTAL], args=[rows, DEAD_LETTERS_LIMIT, *dead]
-        )
+        await self._drained(keys=[batch.key, BACKLOG_ROWS, DEAD_LETTERS, TOTAL], args=[rows, DEAD_LETTERS_LIMIT, *dead])
         worker.let_go(batch)
 
     async def backlog_rows(self) -> int:

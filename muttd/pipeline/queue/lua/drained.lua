@@ -1,28 +1,27 @@
 -- drained: a batch of the audit backlog is in PostgreSQL, and is dropped.
 --
 -- KEYS[1]  processing list of the backlog element
--- KEYS[2]  audit backlog (list)
--- KEYS[3]  rows in the audit backlog (number)
--- KEYS[4]  dead letters (list)
--- KEYS[5]  running totals (hash)
+-- KEYS[2]  rows in the audit backlog (number)
+-- KEYS[3]  dead letters (list)
+-- KEYS[4]  running totals (hash)
 -- ARGV[1]  how many rows the element had
 -- ARGV[2]  how many dead letters are kept
 -- ARGV[3..] dead letters for rows that PostgreSQL refused
 --
 -- Returns 1, or 0 where the element is not ours any more: then nothing was changed.
--- Promise: the number of rows follows the list, and is nothing when the list is empty.
+-- Promise: the number of rows is that of the elements that wait or are reserved.
 
 if redis.call('DEL', KEYS[1]) == 0 then
   return 0
 end
-if redis.call('EXISTS', KEYS[2]) == 0 or redis.call('DECRBY', KEYS[3], ARGV[1]) <= 0 then
-  redis.call('DEL', KEYS[3])
+if redis.call('DECRBY', KEYS[2], ARGV[1]) <= 0 then
+  redis.call('DEL', KEYS[2])
 end
 local refused = math.min(#ARGV - 2, tonumber(ARGV[1])) -- an element that is no batch has no rows
-redis.call('HINCRBY', KEYS[5], 'audited', ARGV[1] - refused)
-redis.call('HINCRBY', KEYS[5], 'refused', refused)
+redis.call('HINCRBY', KEYS[4], 'audited', ARGV[1] - refused)
+redis.call('HINCRBY', KEYS[4], 'refused', refused)
 for place = 3, #ARGV do
-  redis.call('LPUSH', KEYS[4], ARGV[place])
+  redis.call('LPUSH', KEYS[3], ARGV[place])
 end
-redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
+redis.call('LTRIM', KEYS[3], 0, ARGV[2] - 1)
 return 1

@@ -7,7 +7,8 @@
 -- KEYS[5..7]  alert list, staging list, counter of the alerts in lanes
 -- KEYS[8]  retry set
 -- KEYS[9]  dead letters
--- KEYS[10..]  where to keep the point, unless one is kept there already
+-- KEYS[10] audit backlog (list); where neither it nor a worker has an element, there are no rows either
+-- KEYS[11..]  where to keep the point, unless one is kept there already
 -- ARGV[1]  ms after which a process that has not said anything has nothing any more
 -- ARGV[2..]  seconds to keep it there; 0 for ever
 --
@@ -35,12 +36,16 @@ for at = 1, #flat, 2 do
   end
 end
 
-local reserved, cursor = 0, '0'
+local reserved, backlog, cursor = 0, redis.call('LLEN', KEYS[10]), '0'
 for _ = 1, 200 do
-  local found = redis.call('SCAN', cursor, 'MATCH', 'mutt:processing:alerter:*', 'COUNT', 1000)
+  local found = redis.call('SCAN', cursor, 'MATCH', 'mutt:processing:a*', 'COUNT', 1000)
   cursor = found[1]
   for _, key in ipairs(found[2]) do
-    reserved = reserved + redis.call('LLEN', key)
+    if string.find(key, '^mutt:processing:alerter:') then
+      reserved = reserved + redis.call('LLEN', key)
+    elseif string.find(key, '^mutt:processing:audit:') then
+      backlog = backlog + 1
+    end
   end
   if cursor == '0' then break end
 end
@@ -52,14 +57,14 @@ local point = cjson.encode({
     memory = memory,
     ingest = redis.call('LLEN', KEYS[3]),
     reserved = reserved,
-    backlog = math.max(0, tonumber(redis.call('GET', KEYS[4]) or 0)),
+    backlog = backlog > 0 and tonumber(redis.call('GET', KEYS[4]) or 0) or 0,
     alerts = redis.call('LLEN', KEYS[5]) + redis.call('LLEN', KEYS[6]) + tonumber(redis.call('GET', KEYS[7]) or 0),
     retry = redis.call('ZCARD', KEYS[8]),
     dead = redis.call('LLEN', KEYS[9]),
   },
 })
-for place = 10, #KEYS do
-  local seconds = tonumber(ARGV[place - 8])
+for place = 11, #KEYS do
+  local seconds = tonumber(ARGV[place - 9])
   if seconds > 0 then
     redis.call('SET', KEYS[place], point, 'NX', 'EX', seconds)
   else
