@@ -24,16 +24,15 @@ from muttd.pipeline.spool import Spool
 from muttd.roles import sockets, taking
 from muttd.roles.own_events import surplus_event
 from muttd.roles.readers import syslog_reader, trap_reader
+from muttd.roles.relaying import Relaying
 from muttd.runtime import Runtime
 from muttd.settings.certificates import CertificateError, server_context
-from muttd.wire import relay
 from muttd.wire.framing import Framer
+from muttd.wire.relay import RelayReader
 from muttd.wire.snmp_security import Engine
 
 log = logging.getLogger(__name__)
 
-_SETTLE_LIMIT = 10.0
-"""Seconds a relay waits for its 200; then it is told 503, and sends again."""
 _LOG_PAUSE = 10.0
 """Seconds between log lines of one kind that peers can cause; all are counted."""
 _LOOK_AT_KERNEL = 5.0
@@ -69,6 +68,15 @@ class Receiving:
         self._tls: ssl.SSLContext | None = None
         self._next_line: dict[str, float] = {}
         self._kernel_drops: Counter[str] = Counter()
+        self._relaying = Relaying(
+            RelayReader(self._read_syslog, runtime.settings.syslog.max_message),
+            self._new_id,
+            self._lane("relay"),
+            self._intake,
+            has_spool=bool(self._spools),
+            name_of=self._name_of,
+            count=lambda relay, outcome, count: runtime.metrics.relayed.labels(relay, outcome).inc(count),
+        )
         self._set_up()
         runtime.before_scrape.append(self._refresh)
         runtime.reloads.append(self._renew_certificates)
@@ -114,6 +122,7 @@ class Receiving:
 
     async def stop(self) -> None:
         """Closes the ports, after taking what the kernel still holds."""
+        self._relaying.stop()
         for _, streams in self._tcp:
             await streams.stop()
         for _, datagrams in self._udp:
@@ -130,37 +139,20 @@ class Receiving:
 
     def relays(self) -> https.HttpsListener:
         """The HTTP side, which has no port of its own."""
-        lane = self._lane("relay")
-        requests = self._runtime.metrics.ingest_requests
-
-        async def accept(body: bytes, peer: str, correlation_id: str | None) -> https.Outcome:
-            if not self._intake.room():
-                return https.Outcome(None, [])
-            events, faults = relay.read(
-                body,
-                source_ip=peer,
-                received=time.time(),
-                new_id=self._new_id,
-                read_syslog=self._read_syslog.read,
-                correlation_id=correlation_id,
-            )
-            lane.tally.received += len(events) + len(faults)
-            lane.tally.rejected["unreadable"] += len(faults)
-            for event in events:
-                taking.keep(event, lane)
-            try:
-                async with asyncio.timeout(_SETTLE_LIMIT):
-                    safe = await lane.settled()
-            except TimeoutError:
-                safe = False
-            return https.Outcome(len(events) if safe else None, faults)
-
+        settings, metrics, secrets = self._runtime.settings, self._runtime.metrics, self._runtime.secrets
+        for status in https.STATUSES:
+            metrics.ingest_requests.labels(status)  # a counter that is not there yet raises no alarm when it moves
         return https.HttpsListener(
-            accept=accept,
-            key=self._runtime.secrets.get("INGEST_API_KEY"),
-            max_body=self._runtime.settings.http.max_body,
-            count=lambda status: requests.labels(status).inc(),
+            accept=self._relaying.accept,
+            keys=lambda: secrets.ingest_keys,
+            max_body=settings.http.max_body,
+            count=lambda status: metrics.ingest_requests.labels(status).inc(),
+            stranger=self._strange_relay,
         )
+
+    def _strange_relay(self, peer: str) -> None:
+        if self._may_log("ingest key"):
+            log.warning("ingest: %s sends no right X-API-KEY; it is told 401, and what it sends is lost", peer)
 
     # What it tells of itself.
 

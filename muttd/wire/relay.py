@@ -1,170 +1,157 @@
-"""What a relay posts: JSON events, one or many, or syslog lines, as events.
+"""What a relay posts, as events: JSON items of many makes, or lines of syslog. Pure.
 
-Judged by the body, never by its Content-Type: rsyslog's omhttp labels its newline batches text/plain. One bad item
-takes no other with it. Pure.
+Total: every item becomes an Event, or a Fault that says why not, and takes no other with it. An item that holds the
+message as it came (`raw`, or a `message` that opens with a PRI) is read like the wire. What the item says beside it
+wins; but what stands beside `rawmsg` is rsyslog's own reading of the same octets, and only fills what ours leaves open.
 """
 
+import re
 from collections.abc import Callable, Iterator
-from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import msgspec
+from msgspec.structs import replace
 
 from muttd.event import Event, rfc3339
-from muttd.wire.text import visible
+from muttd.wire.relay_bodies import Item, Unreadable, items, octets
+from muttd.wire.relay_fields import FIELD_OF, NAME_LIMIT, READERS, RSYSLOG_RAW, Values, address
+from muttd.wire.syslog import SyslogReader
 
-_SEVERITIES = {
-    **dict.fromkeys(("emerg", "emergency", "panic"), 0),
-    "alert": 1,
-    **dict.fromkeys(("crit", "critical"), 2),
-    **dict.fromkeys(("err", "error"), 3),
-    **dict.fromkeys(("warning", "warn"), 4),
-    "notice": 5,
-    **dict.fromkeys(("info", "informational"), 6),
-    "debug": 7,
-}
-_FACILITIES = {
-    name: number
-    for number, names in enumerate(
-        (
-            *("kern", "user", "mail", "daemon", "auth security", "syslog", "lpr", "news", "uucp", "cron"),
-            *("authpriv", "ftp", "ntp", "audit", "alert", "clock"),
-            *(f"local{number}" for number in range(8)),
+OTHERS_ID = "relay"
+"""The SD-ID under which an item's other members are kept."""
+_OTHERS = 32
+"""How many of them are."""
+_OTHER_LENGTH = 1024
+"""Characters of each."""
+_IGNORED = frozenset(
+    (
+        *("id", "kind", "transport"),
+        *("pri", "pri-text", "syslogtag", "protocol-version", "inputname", "uuid", "$!", "fromhost-port", "jsonmesg"),
+    )
+)
+"""Ours to say, or said again by rsyslog's `jsonmesg`."""
+_PRI = re.compile(r" *<\d{1,3}>", re.ASCII)
+
+
+class Fault(NamedTuple):
+    """An item (from 0) that could not be taken, and why."""
+
+    item: int
+    reason: str
+
+
+class RelayReader:
+    """Reads bodies by one configuration."""
+
+    def __init__(self, syslog: SyslogReader, max_length: int = 65536) -> None:
+        """`max_length` of a text in characters: what is beyond is cut and flagged, as `syslog` does."""
+        self._syslog = syslog
+        self._max_length = max_length
+
+    def read(
+        self,
+        body: bytes,
+        *,
+        source_ip: str,
+        received: float,
+        new_id: Callable[[], str],
+        correlation_id: str | None = None,
+    ) -> Iterator[Event | Fault]:
+        """Event or Fault for each item of a body (already decompressed), one by one: the caller may pause between.
+
+        `source_ip` is the relay's, `received` in seconds since 1970. An item may name its device's address; loopback
+        there means the relay. `correlation_id` goes into each event, else what the item has.
+        """
+        for index, item in enumerate(items(body)):
+            found = self._one(item, source_ip, received, new_id, correlation_id)
+            yield Fault(index, found) if isinstance(found, str) else found
+
+    def _one(
+        self, item: Item, source_ip: str, received: float, new_id: Callable[[], str], correlation_id: str | None
+    ) -> Event | str:
+        """The event, or why there is none."""
+        if isinstance(item, Unreadable):
+            return item.reason
+        if isinstance(item, bytes):
+            event = self._syslog.read(item, source_ip, "https", received, new_id())
+            return replace(event, kind="relay", correlation_id=correlation_id)
+        fields, others = _sorted(item)
+        raw = _as_it_came(fields)
+        if raw is None and fields.get("message") is None:
+            return "no message"
+        device = address(fields.pop("source_ip", None)) or source_ip
+        source = self._syslog.source(device)
+        values = Values(source, received, self._max_length)
+        read: dict[str, Any] = {}
+        for field, value in fields.items():
+            if (found := READERS[field](values, value)) is not None:
+                read[field] = found
+        if correlation_id is not None:
+            read["correlation_id"] = correlation_id
+        if others:
+            read["structured_data"] = {**read.get("structured_data", {}), OTHERS_ID: _kept(values, others)}
+        taken_at = read.pop("taken_at", None)
+        if raw is not None:
+            event = self._syslog.read(octets(raw), device, "https", received, new_id(), values.defects)
+            own = RSYSLOG_RAW in item and "raw" not in item
+            return replace(event, kind="relay", **_beside(event, read, taken_at, host=source.name, fills=own))
+        received_at = rfc3339(received)
+        read.setdefault("hostname", source.name)
+        read.setdefault("timestamp", taken_at or received_at)
+        return Event(
+            id=new_id(),
+            kind="relay",
+            received_at=received_at,
+            source_ip=source.address,
+            transport="https",
+            defects=values.defects or None,
+            **read,
         )
-    )
-    for name in names.split()
-}
-"""RFC 5424 section 6.2.1, by the words that relays use."""
-_ALIASES = {
-    "hostname": ("hostname", "host", "HOSTNAME", "fromhost"),
-    "message": ("message", "msg", "MESSAGE"),
-    "timestamp": ("timestamp", "@timestamp", "timereported"),
-    "app_name": ("app_name", "app-name", "appname", "programname"),
-    "proc_id": ("proc_id", "procid"),
-    "msg_id": ("msg_id", "msgid"),
-}
-
-_MOMENT = Annotated[datetime, msgspec.Meta(tz=True)]
-
-ReadSyslog = Callable[[bytes, str, str, float, str], Event]
-"""SyslogReader.read: octets, source address, transport, seconds since 1970, event id."""
 
 
-class Relayed(NamedTuple):
-    """What a body held. `faults` names items (from 0) that could not be taken, with the reason."""
-
-    events: list[Event]
-    faults: list[tuple[int, str]]
-
-
-class _NoEventError(ValueError):
-    """An item that cannot become an event; the text says why."""
-
-
-def read(
-    body: bytes,
-    *,
-    source_ip: str,
-    received: float,
-    new_id: Callable[[], str],
-    read_syslog: ReadSyslog,
-    correlation_id: str | None = None,
-) -> Relayed:
-    """The events of one request's body (already decompressed); `correlation_id` goes into each."""
-    events: list[Event] = []
-    faults: list[tuple[int, str]] = []
-    for index, item in enumerate(_items(body)):
-        try:
-            event = _event(item, source_ip, received, new_id(), read_syslog)
-        except _NoEventError as fault:
-            faults.append((index, str(fault)))
-            continue
-        events.append(msgspec.structs.replace(event, kind="relay", transport="https", correlation_id=correlation_id))
-    return Relayed(events, faults)
+def _sorted(item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The members of an item by field, and those that are none."""
+    fields: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, value in item.items():
+        field = FIELD_OF.get(name)
+        if field is None:
+            if name not in _IGNORED and len(others) < _OTHERS:
+                others[name] = value
+        elif value is not None and (field not in fields or name == field):
+            fields[field] = value
+    return fields, others
 
 
-def _items(body: bytes) -> Iterator[Any]:
-    """JSON values as Python's, lines of syslog as bytes, what cannot be read as an exception to be raised later."""
-    text = body.strip()
-    try:
-        whole = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        for line in text.splitlines():
-            if line := line.strip():
-                yield _line(line)
-    else:
-        yield from whole if isinstance(whole, list) else [whole]
-
-
-def _line(line: bytes) -> Any:
-    if not line.startswith(b"{"):
-        return line
-    try:
-        return msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _NoEventError(f"not JSON: {error}")
-
-
-def _event(item: Any, source_ip: str, received: float, event_id: str, read_syslog: ReadSyslog) -> Event:
-    if isinstance(item, bytes):
-        return read_syslog(item, source_ip, "https", received, event_id)
-    if isinstance(item, _NoEventError):
-        raise item
-    if not isinstance(item, dict):
-        raise _NoEventError("expected an object")
-    message = _text(item, "message")
-    raw = item.get("raw")
-    as_sent = raw if isinstance(raw, str) else message if message and message.startswith("<") else None
-    if as_sent is not None:
-        read_event = read_syslog(as_sent.encode("utf-8", "replace"), source_ip, "https", received, event_id)
-        return msgspec.structs.replace(read_event, hostname=_text(item, "hostname") or read_event.hostname)
-    if message is None:
-        raise _NoEventError("no message")
-    received_at = rfc3339(received)
-    return Event(
-        id=event_id,
-        kind="relay",
-        received_at=received_at,
-        timestamp=_timestamp(item) or received_at,
-        source_ip=source_ip,
-        transport="https",
-        hostname=_text(item, "hostname") or source_ip,
-        message=message,
-        facility=_number(item, ("facility",), _FACILITIES, 23),
-        syslog_severity=_number(item, ("syslog_severity", "severity"), _SEVERITIES, 7),
-        app_name=_text(item, "app_name"),
-        proc_id=_text(item, "proc_id"),
-        msg_id=_text(item, "msg_id"),
-    )
-
-
-def _text(item: dict[str, Any], field: str) -> str | None:
-    for name in _ALIASES[field]:
-        value = item.get(name)
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool) and value not in {"", "-"}:
-            return visible(str(value).encode("utf-8", "replace").decode())
+def _as_it_came(fields: dict[str, Any]) -> str | None:
+    """Takes the message as it came out of `fields`; None where there is none. A trap's octets are no syslog."""
+    raw = fields.pop("raw", None)
+    if isinstance(raw, str) and raw and "trap_oid" not in fields:
+        return raw
+    message = fields.get("message")
+    if isinstance(message, str) and _PRI.match(message):
+        del fields["message"]
+        return message
     return None
 
 
-def _timestamp(item: dict[str, Any]) -> str | None:
-    text = _text(item, "timestamp")
-    if text is not None:
-        try:
-            msgspec.convert(text, _MOMENT)
-        except msgspec.ValidationError:
-            return None
-    return text
+def _kept(values: Values, others: dict[str, Any]) -> dict[str, str]:
+    return {values.text(name, NAME_LIMIT): values.text(value, _OTHER_LENGTH) for name, value in others.items()}
 
 
-def _number(item: dict[str, Any], names: tuple[str, ...], words: dict[str, int], most: int) -> int | None:
-    for name in names:
-        value = item.get(name)
-        if isinstance(value, str):
-            value = words.get(value.lower(), int(value) if value.isdecimal() and len(value) < 4 else None)
-        if isinstance(value, int) and not isinstance(value, bool):
-            if not 0 <= value <= most:
-                raise _NoEventError(f"{name} {value} is not 0 to {most}")
-            return value
-        if value is None and item.get(name) is not None:
-            raise _NoEventError(f"{name} is neither a name nor a number from 0 to {most}")
-    return None
+def _beside(event: Event, read: dict[str, Any], taken_at: str | None, *, host: str, fills: bool) -> dict[str, Any]:
+    """Of what was `read` beside the message, what changes its `event`. `host` is what its source is called."""
+    told_no_time = event.timestamp == event.received_at
+    if fills:
+        open_fields = {"hostname"} if event.hostname == host else set()
+        if told_no_time:
+            open_fields.add("timestamp")
+        read = {
+            field: value
+            for field, value in read.items()
+            if field in open_fields or field == "structured_data" or getattr(event, field) is None
+        }
+    if event.structured_data and "structured_data" in read:
+        read["structured_data"] = {**read["structured_data"], **event.structured_data}
+    if told_no_time and taken_at:
+        read.setdefault("timestamp", taken_at)
+    return read

@@ -141,6 +141,10 @@ class SyslogReader:
             raw=text,
         )
 
+    def source(self, address: str) -> Source:
+        """What the configuration says of a sender."""
+        return self._source(address)
+
     def _patiently(  # noqa: PLR0917 - what read was given
         self,
         data: bytes,
@@ -192,6 +196,7 @@ class SyslogReader:
             or self._dialects.header(header, clock, received)
             or self._rfc3164.read(header, clock, received)
         )
+        reading.message = reading.message.removeprefix(rfc5424.BOM)
         opening = self._body(reading.message)
         if opening:
             self._dialects.add(reading, opening)
@@ -211,7 +216,7 @@ def _priority(text: str) -> tuple[int, int, str, str | None]:
     match = _PRI.match(text)
     known = _PRIORITIES.get(match[1]) if match else None
     if match and known:
-        return *known, text[match.end() :].lstrip(" "), None
+        return *known, text[match.end() :].lstrip(" " + rfc5424.BOM), None
     bad = _BAD_PRI.match(text)
     if bad:
         return DEFAULT_FACILITY, DEFAULT_SEVERITY, text[bad.end() :].lstrip(" "), f"bad PRI {bad[0].strip()[:20]}"
