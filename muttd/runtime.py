@@ -33,9 +33,9 @@ from muttd import __version__, connections
 from muttd.errors import MuttError, UnavailableError
 from muttd.listeners import http_server
 from muttd.metrics import Metrics
-from muttd.pipeline.queue.connection import connect
+from muttd.pipeline.queue.connection import connect, connect_by_sentinels
 from muttd.settings import Settings
-from muttd.settings.forms import bind_address
+from muttd.settings.forms import bind_address, server
 from muttd.store import Store
 from muttd.vault import Secrets
 
@@ -89,19 +89,7 @@ class Runtime:
     def redis(self) -> Any:
         """The process's Redis client."""
         if self._redis is None:
-            given = self.settings.redis
-            self._redis = connect(
-                given.host,
-                given.port,
-                password=self.secrets.get("REDIS_PASS"),
-                tls=given.tls_enabled,
-                ca_cert=given.tls_ca_cert,
-                timeout=given.timeout,
-                connections=given.pool_max_conn,
-            )
-            where = given.host if given.host.startswith("/") else f"{given.host}:{given.port}"
-            tls = "" if given.host.startswith("/") else " with TLS" if given.tls_enabled else " without TLS"
-            log.info("Redis is at %s%s", where, tls)
+            self._redis = redis_client(self.settings, self.secrets)
             self._resources.push_async_callback(self._redis.aclose)
             self.checks["redis"] = self._check_redis
         return self._redis
@@ -212,6 +200,27 @@ class Runtime:
             for server in servers:
                 server.close()
             await runner.cleanup()
+
+
+def redis_client(settings: Settings, secrets: Secrets) -> Any:
+    """A client of the Redis that the settings name."""
+    given = settings.redis
+    options: dict[str, Any] = {
+        "password": secrets.get("REDIS_PASS"),
+        "tls": given.tls_enabled,
+        "ca_cert": given.tls_ca_cert,
+        "timeout": given.timeout,
+        "connections": given.pool_max_conn,
+    }
+    if given.sentinels:
+        log.info("Redis is %s of the Sentinels %s", given.sentinel_primary, ", ".join(given.sentinels))
+        servers = [server(text) for text in given.sentinels]
+        sentinel_password = secrets.get("REDIS_SENTINEL_PASS")
+        return connect_by_sentinels(servers, given.sentinel_primary, sentinel_password=sentinel_password, **options)
+    where = given.host if given.host.startswith("/") else f"{given.host}:{given.port}"
+    tls = "" if given.host.startswith("/") else " with TLS" if given.tls_enabled else " without TLS"
+    log.info("Redis is at %s%s", where, tls)
+    return connect(given.host, given.port, **options)
 
 
 def database_arguments(settings: Settings, secrets: Secrets) -> dict[str, Any]:

@@ -35,6 +35,16 @@ def address(text: str) -> tuple[str, int]:
     return host, number
 
 
+def server(text: str) -> tuple[str, int]:
+    """`redis-1.example.org:26379` or an address with its port, as name or address and port."""
+    host, _, port = text.rpartition(":")
+    if not _HOST_NAME.fullmatch(host):
+        return address(text)
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError("expected HOST:PORT, as redis-1.example.org:26379")
+    return host, int(port)
+
+
 def bind_address(text: str) -> str | None:
     """`*` (all addresses, as None) or one address."""
     if text == "*":
@@ -121,6 +131,7 @@ def authentication(text: str) -> str:
 
 CHECKS: dict[str, Callable[[str], object]] = {
     "address": address,
+    "server": server,
     "bind_address": bind_address,
     "network": network,
     "zone": zone,

@@ -202,6 +202,16 @@ class Redis:
     pool_max_conn: int = _key(
         10, "Connections of one process. An idle one costs nothing.", env="REDIS_POOL_MAX_CONN", low=4
     )
+    sentinels: tuple[str, ...] = _key(
+        (),
+        'Sentinels that know the primary, as ["redis-1.example.org:26379", …]; they replace host and port. A fail-over '
+        "is followed without a restart; their password is the secret REDIS_SENTINEL_PASS. Replication is asynchronous: "
+        "what the primary confirmed and no replica had yet is lost with it, some milliseconds of events. Set "
+        "min-replicas-to-write 1 and min-replicas-max-lag 1 in Redis: then a primary that lost its replica refuses "
+        "within about a second, and events wait in the spool instead of being lost with it.",
+        form="server",
+    )
+    sentinel_primary: str = _key("mymaster", "Name under which the Sentinels know the primary.")
     timeout: int = _key(5, "Seconds to wait for an answer before Redis counts as away.", low=1, high=60)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 TEXTS: Final = (
     "REDIS_PASS",
+    "REDIS_SENTINEL_PASS",
     "DB_PASS",
     "INGEST_API_KEY",
     "INGEST_API_KEY_PREVIOUS",

@@ -1,17 +1,34 @@
-"""How mutt connects to Redis: no silent retries, answers in bounded time, and a cancelled task ends."""
+"""How mutt connects to Redis: no silent retries, answers in bounded time, and a cancelled task ends.
+
+With Sentinels every new connection goes to the primary that they name then, and a connection to a server that turns
+out to be a replica is given up: so a fail-over is followed without a restart, and until then Redis counts as away.
+What a primary confirmed and had not sent to its replica when it died is lost with it.
+"""
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import (
+    Sentinel,
+    SentinelConnectionPool,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MasterDownError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
+
+_SENTINEL_TIMEOUT = 1.0
+"""Seconds for the answer of one Sentinel; then the next is asked."""
+_SENTINEL_CONNECTIONS = 2
 
 
 class _Ours(AbstractConnection):
@@ -37,6 +54,14 @@ class _Ours(AbstractConnection):
         finally:
             self.socket_timeout = limit
 
+    async def read_response(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().read_response(*arguments, **options)
+        except (ReadOnlyError, MasterDownError) as error:
+            # A fail-over behind the same name or address too: the next connection finds who is the primary now.
+            await self.disconnect(nowait=True)
+            raise RedisConnectionError(f"no primary: {error}") from error
+
 
 class _Tcp(_Ours, Connection):
     pass
@@ -48,6 +73,22 @@ class _Tls(_Ours, SSLConnection):
 
 class _Unix(_Ours, UnixDomainSocketConnection):
     pass
+
+
+class _SentinelTcp(_Ours, SentinelManagedConnection):
+    pass
+
+
+class _SentinelTls(_Ours, SentinelManagedSSLConnection):
+    pass
+
+
+class _SentinelPool(SentinelConnectionPool):
+    """Closes its connections to the Sentinels with its own."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
 
 
 def connect(
@@ -65,7 +106,52 @@ def connect(
     redis-py would repeat a command whose answer was lost; here the caller decides, since a repeated push is a
     duplicate. RESP 2, so that Redis 5 serves.
     """
-    options: dict[str, Any] = {
+    options = _options(password, timeout, connections)
+    if host.startswith("/"):
+        options |= {"connection_class": _Unix, "path": host}
+    else:
+        options |= {"connection_class": _Tcp, "host": host, "port": port, "socket_keepalive": True}
+        if tls:
+            options |= {"connection_class": _Tls, **_tls(ca_cert)}
+    return Redis.from_pool(ConnectionPool(**options))
+
+
+def connect_by_sentinels(
+    sentinels: Sequence[tuple[str, int]],
+    primary: str,
+    *,
+    password: str | None = None,
+    sentinel_password: str | None = None,
+    tls: bool = False,
+    ca_cert: str = "",
+    timeout: float = 5.0,
+    connections: int = 10,
+) -> "Redis":
+    """As `connect`, to the primary that the first of `sentinels` that answers knows under the name `primary`.
+
+    `tls` is for Redis and for the Sentinels.
+    """
+    manager = Sentinel([])  # type: ignore[no-untyped-call]  # redis-py's Sentinel has no hints
+    manager.sentinels = [
+        connect(
+            *(host, port),
+            password=sentinel_password,
+            tls=tls,
+            ca_cert=ca_cert,
+            timeout=min(timeout, _SENTINEL_TIMEOUT),
+            connections=_SENTINEL_CONNECTIONS,
+        )
+        for host, port in sentinels
+    ]
+    options = _options(password, timeout, connections) | {"socket_keepalive": True, "connection_class": _SentinelTcp}
+    if tls:
+        options |= {"connection_class": _SentinelTls, **_tls(ca_cert)}
+    pool = _SentinelPool(primary, manager, **options)  # type: ignore[no-untyped-call]  # as above
+    return Redis.from_pool(pool)
+
+
+def _options(password: str | None, timeout: float, connections: int) -> dict[str, Any]:
+    return {
         "password": password,
         "protocol": 2,
         "socket_timeout": timeout,
@@ -73,14 +159,7 @@ def connect(
         "retry": Retry(NoBackoff(), 0),
         "max_connections": connections,
     }
-    if host.startswith("/"):
-        options |= {"connection_class": _Unix, "path": host}
-    else:
-        options |= {"connection_class": _Tcp, "host": host, "port": port, "socket_keepalive": True}
-        if tls:
-            options |= {
-                "connection_class": _Tls,
-                "ssl_ca_certs": ca_cert or None,
-                "ssl_min_version": ssl.TLSVersion.TLSv1_2,
-            }
-    return Redis.from_pool(ConnectionPool(**options))
+
+
+def _tls(ca_cert: str) -> dict[str, Any]:
+    return {"ssl_ca_certs": ca_cert or None, "ssl_min_version": ssl.TLSVersion.TLSv1_2}
