@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from muttd.event import Event, encode, rfc3339
 from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import AuditRow, Store, migrate
 from muttd.web import web_application
+from muttd.wire.snmp import TrapReader
+from muttd.wire.syslog import SyslogReader
 
 KEY = "an-admin-key"
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -56,6 +59,19 @@ class Site:
         return content
 
 
+def page_application(store: Store, redis: Redis, *keys: str) -> web.Application:
+    """The application as `muttd webui` makes it, with these administrators' keys."""
+    return web_application(
+        store=store,
+        board=Board(redis),
+        sessions=Sessions(redis),
+        first_keys=lambda: keys,
+        live=LiveChannel(redis),
+        syslog=SyslogReader(),
+        traps=TrapReader(),
+    )
+
+
 @contextlib.asynccontextmanager
 async def serving(redis: "Redis", database: Mapping[str, str]) -> AsyncIterator[Site]:
     """The application on an empty, migrated database."""
@@ -63,9 +79,8 @@ async def serving(redis: "Redis", database: Mapping[str, str]) -> AsyncIterator[
     store = Store(database)
     await store.open()
     await store.ensure_partitions(datetime.now(UTC))
-    application = web_application(store=store, board=Board(redis), sessions=Sessions(redis), first_keys=lambda: [KEY])
     try:
-        async with TestClient(TestServer(application)) as client:
+        async with TestClient(TestServer(page_application(store, redis, KEY))) as client:
             yield Site(client, store, redis)
     finally:
         await store.close()

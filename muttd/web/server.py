@@ -9,9 +9,11 @@ from aiohttp import web
 
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
 from muttd.web.access import ROUTE_ROLES, Access, FirstKeys
+from muttd.web.backtest import BackTestApi, BackTestForm
 from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Reverted
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
@@ -30,6 +32,7 @@ from muttd.web.hosts import (
 from muttd.web.key_ring import KeyRing
 from muttd.web.keys import Key, KeyChange, KeyList, KeysApi, KeyShownOnce, NewKey
 from muttd.web.letters import LettersApi
+from muttd.web.live import LiveApi, LiveQuery, Tail
 from muttd.web.openapi import Specification
 from muttd.web.pages import VIEWS, Pages, WhoAmI, protect
 from muttd.web.problems import as_problems
@@ -39,8 +42,10 @@ from muttd.web.routes import Role, Route
 from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
 from muttd.web.rules import Announced, RulesApi
 from muttd.web.status import StatusApi
-from muttd.web.trials import TrialsApi
+from muttd.web.trials import RegexForm, RegexFound, Trial, TrialForm, TrialsApi
 from muttd.web.unhandled import UnhandledApi
+from muttd.wire.snmp import TrapReader
+from muttd.wire.syslog import SyslogReader
 
 _BODY_LIMIT: Final = 262_144
 """Bytes of a request's body: a rule at its largest has some 10,000."""
@@ -60,9 +65,15 @@ def web_application(
     board: Board,
     sessions: Sessions,
     first_keys: FirstKeys,
+    live: LiveChannel,
+    syslog: SyslogReader,
+    traps: TrapReader,
     default_team: str = "unassigned",
 ) -> web.Application:
-    """The application. `first_keys` gives the present values of the secret WEBUI_API_KEY, administrators' keys."""
+    """The application. `first_keys` gives the present values of the secret WEBUI_API_KEY, administrators' keys.
+
+    `syslog` and `traps` read what people try out, as the receivers' readers read what comes in.
+    """
     ring = KeyRing(store)
     access = Access(sessions, ring, first_keys)
     pulse = Pulse(board)
@@ -74,7 +85,9 @@ def web_application(
     keys = KeysApi(store, ring)
     letters = LettersApi(store, board)
     specification = Specification()
-    trials = TrialsApi(store, rules, event_ids())
+    trials = TrialsApi(store, rules, event_ids(), syslog, traps)
+    back_tests = BackTestApi(store, default_team=default_team)
+    tail = Tail(live)
 
     routes: list[Route] = [
         *(Route("GET", path, None, pages.view) for path in VIEWS),
@@ -85,15 +98,21 @@ def web_application(
         Route("GET", "/api/v1/session", "viewer", pages.session, WhoAmI),
         Route("GET", "/api/v1/metrics/current", "viewer", dashboard.current, _OBJECT),
         Route("GET", "/api/v1/audit-logs", "viewer", events.page, Page, PageQuery),
+        Route("GET", "/api/v1/events/live", "viewer", LiveApi(tail).stream, "text/event-stream", LiveQuery),
         Route("GET", "/api/v1/events/{id}", "viewer", events.one, WholeEntry),
         Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT, also=(409,)),
         Route("GET", "/api/v1/rules", "viewer", rule_table.listed, RuleList),
         Route("POST", "/api/v1/rules", "editor", rule_table.create, RuleShown, status=201, takes=NewRule, version=True),
-        Route("POST", "/api/v1/rules/test", "viewer", trials.rules, _OBJECT, takes=_OBJECT),
+        Route("POST", "/api/v1/rules/test", "viewer", trials.rules, Trial, takes=TrialForm),
+        Route(
+            *("POST", "/api/v1/rules/backtest", "viewer", back_tests.run, "application/x-ndjson"),
+            takes=BackTestForm,
+            also=(422,),
+        ),
         Route("GET", "/api/v1/rules/{id}", "viewer", rule_table.one, RuleShown, version=True),
         Route("PUT", "/api/v1/rules/{id}", "editor", rule_table.change, RuleShown, takes=RuleChange, version=True),
         Route("DELETE", "/api/v1/rules/{id}", "editor", rule_table.delete, status=204, version=True),
-        Route("POST", "/api/v1/test-regex", "viewer", trials.regex, _OBJECT, takes=_OBJECT),
+        Route("POST", "/api/v1/test-regex", "viewer", trials.regex, RegexFound, takes=RegexForm),
         Route("POST", "/api/v1/cache/reload", "editor", rule_table.reload, Announced, status=202),
         Route("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts, DevelopmentHostList),
         Route(
@@ -146,7 +165,8 @@ def web_application(
     specification.describe(routes)
     application[ROUTE_ROLES] = needed
     application.on_response_prepare.append(protect)
-    application.cleanup_ctx.append(_running(pulse.run, rules.watch))
+    application.on_shutdown.append(tail.close)
+    application.cleanup_ctx.append(_running(pulse.run, rules.watch, tail.run))
     return application
 
 

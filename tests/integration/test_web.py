@@ -13,11 +13,9 @@ from muttd.embedded import Postgres, Valkey
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lanes import FACTS, Fact
-from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
-from muttd.web import web_application
 from muttd.web.pages import STATIC, VIEWS
-from tests.page import BEGAN, KEY, Site, event, row, serving
+from tests.page import BEGAN, KEY, Site, event, page_application, row, serving
 
 Eventually = Callable[..., Awaitable[object]]
 
@@ -142,15 +140,13 @@ async def test_logging_out_ends_the_session_on_the_server(site: Site) -> None:
 async def test_a_changed_key_takes_its_sessions_with_it(site: Site) -> None:
     await log_in(site)
     cookies = {cookie.key: cookie.value for cookie in site.client.session.cookie_jar}
-    changed = web_application(
-        store=site.store, board=Board(site.redis), sessions=Sessions(site.redis), first_keys=lambda: ["another"]
-    )
+    changed = page_application(site.store, site.redis, "another")
     async with TestClient(TestServer(changed), cookies=cookies) as client:
         assert (await client.get("/api/v1/session")).status == 401
 
 
 async def test_without_a_key_in_the_secrets_nobody_is_let_in(site: Site) -> None:
-    closed = web_application(store=site.store, board=Board(site.redis), sessions=Sessions(site.redis), first_keys=list)
+    closed = page_application(site.store, site.redis)
     async with TestClient(TestServer(closed)) as client:
         for key in ("", "None"):
             assert (await client.get("/api/v1/session", headers={"X-API-KEY": key})).status == 401
@@ -259,7 +255,7 @@ async def test_a_redis_that_goes_and_comes_back(
 async def test_a_database_that_is_away_is_said_so(redis: Redis, database: dict[str, str], postgres: Postgres) -> None:
     nowhere = Store({**database, "host": str(postgres.socket_directory / "gone")})
     await nowhere.open()
-    application = web_application(store=nowhere, board=Board(redis), sessions=Sessions(redis), first_keys=lambda: [KEY])
+    application = page_application(nowhere, redis, KEY)
     async with TestClient(TestServer(application)) as client:
         answer = await client.get("/api/v1/audit-logs", headers={"X-API-KEY": KEY})
         assert answer.status == 503
@@ -272,7 +268,7 @@ async def test_a_database_that_is_away_is_said_so(redis: Redis, database: dict[s
 async def test_a_database_without_tables_is_one_clear_answer(redis: Redis, database: dict[str, str]) -> None:
     store = Store(database)
     await store.open()
-    application = web_application(store=store, board=Board(redis), sessions=Sessions(redis), first_keys=lambda: [KEY])
+    application = page_application(store, redis, KEY)
     async with TestClient(TestServer(application)) as client:
         answer = await client.get("/api/v1/audit-logs", headers={"X-API-KEY": KEY})
         assert answer.status == 503

@@ -4,7 +4,7 @@ What is looked at is a small sorted set whose elements run out by themselves (lu
 publish/subscribe channel: nobody looks, nothing is kept. Every method raises one of FAULTS where Redis is away.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -35,7 +35,7 @@ class LiveChannel:
 
     async def watch(self, watches: Sequence[bytes] = ()) -> list[bytes]:
         """Renews `watches`; all that count now, WATCHES_LIMIT at most."""
-        arguments = [int(WATCH_TTL * 1000), WATCHES_LIMIT, *watches]
+        arguments: list[bytes | int] = [int(WATCH_TTL * 1000), WATCHES_LIMIT, *watches]
         found: list[bytes] = await self._watch(keys=[WATCHES], args=arguments)
         return found
 
@@ -43,7 +43,7 @@ class LiveChannel:
         """Sends `report` to whoever listens."""
         await self._redis.publish(CHANNEL, report)
 
-    async def reports(self) -> AsyncIterator[bytes | None]:
+    async def reports(self) -> AsyncGenerator[bytes | None, None]:
         """What is published from now on; None where there was nothing for a second. Close it (aclosing)."""
         async with aclosing(self._redis.pubsub()) as subscription:
             await subscription.subscribe(CHANNEL)
