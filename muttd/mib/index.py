@@ -110,6 +110,7 @@ class MibIndex:
             severity = severities.get(oid, severities.get(trap.name))
             if severity is not None:
                 self.traps[oid] = msgspec.structs.replace(trap, severity=severity)
+        self._branches = {oid.rpartition(".")[0] for oid in self.objects}
         self._shows: dict[str, Show | None] = {}
 
     def trap(self, oid: str) -> Trap | None:
@@ -135,6 +136,10 @@ class MibIndex:
                 return Label(known.name + oid[len(column) :], short, self._show(known.type))
             column = column.rpartition(".")[0]
         return None
+
+    def is_branch(self, oid: str) -> bool:
+        """Whether there are objects directly below."""
+        return oid in self._branches
 
     def _show(self, type_name: str | None) -> Show | None:
         """The function that shows a type's values, made once for each type of the tables."""

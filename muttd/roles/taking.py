@@ -79,7 +79,7 @@ def trap_datagram(
     reader: TrapReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None
 ) -> udp.Take:
     """For the listener of SNMP notifications."""
-    read, tally, explain = reader.read, lane.tally, Refusals().explain
+    encoded, tally, explain = reader.encoded, lane.tally, Refusals().explain
 
     def answered(event_id: str, safe: bool, answer: Callable[[], None]) -> None:
         # An INFORM is answered when its event is safe, and not before (RFC 3416 section 4.2.7).
@@ -93,7 +93,12 @@ def trap_datagram(
         if refused is not None and (reason := refused(address, received)):
             tally.rejected[reason] += 1
             return
-        event, reply, unread = read(data, address, received, new_id())
+        known_as = name_of(address) if name_of is not None else None
+        reading = encoded(data, address, received, new_id(), known_as)
+        if isinstance(reading, bytes):
+            lane.put(reading)
+            return
+        event, reply, unread = reading
         if event is None:
             assert unread is not None
             tally.rejected[unread.reason] += 1

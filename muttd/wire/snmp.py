@@ -4,31 +4,40 @@
 `defects`, or a Refusal with its reason. It keeps what SNMP needs remembered (informs that may come again, engines
 that authenticated, keys localised for them), each with a cap.
 
+`TrapReader.encoded` gives the same, but the events of everyday traps as JSON already (muttd.wire.snmp_shortcut).
+
 Pure: no I/O; the time is an argument.
 """
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from muttd.event import Event, Snmp, rfc3339
 from muttd.wire import ber, snmp_pdu
 from muttd.wire.ber import BerError
+from muttd.wire.memory import Memory
 from muttd.wire.snmp_bindings import TRAP_COMMUNITY, Bindings, Names
 from muttd.wire.snmp_informs import RecentInforms, Standing
 from muttd.wire.snmp_pdu import INFORM, NOTIFICATIONS, PDU_NAMES, TRAP_V1, Notification
 from muttd.wire.snmp_reading import ROUTINE, Reading, Refusal, Refused
 from muttd.wire.snmp_security import TIME_WINDOW, Engine, Opened, Security
+from muttd.wire.snmp_shortcut import Peer, Said, Shortcut, Uncommon, enter, event_json, members_json, peer_json
 from muttd.wire.snmp_values import text_or_hex
-from muttd.wire.sources import Network, Sources
+from muttd.wire.sources import MAX_SOURCES, Network, Sources
 from muttd.wire.usm import User
 
 __all__ = ["ROUTINE", "Engine", "Names", "Reading", "Refusal", "TrapReader", "User"]
 
 VERSIONS = {0: "1", 1: "2c"}
+_VERSIONS = {ber.write_integer(number): version for number, version in VERSIONS.items()}
+_VERSION_3 = ber.write_integer(3)
 
 MAX_BINDINGS = 16_384
 """Variable bindings remembered, and their names: four of 64 interfaces of 64 devices; about 15 MB."""
+MAX_COMMUNITIES = 1024
+"""Accepted communities remembered; more than one is a site of many customers, or open to any."""
 MAX_INFORMS = 8_192
 """Informs remembered: two minutes at 50 a second."""
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 # the agent-addr of a device that does not say, not an address to bind
@@ -44,6 +53,14 @@ class Arrival(NamedTuple):
     source_ip: str
     received: float
     event_id: str
+
+
+class Accepted(NamedTuple):
+    """The version and community that a v1 or v2c message begins with: `masked` is their hex, `trap` reads its PDU."""
+
+    version: str
+    masked: str
+    trap: Callable[[bytes, int], Said]
 
 
 class TrapReader:
@@ -72,11 +89,80 @@ class TrapReader:
         self._communities = tuple(communities)
         self._security = Security(users, engine, time_window=time_window)
         self._names = names
-        self._bindings = Bindings(names, max_bindings)
+        self.forgotten: Counter[str] = Counter()
+        """How often each memory was full and began afresh, by its name."""
+        self._bindings = Bindings(names, max_bindings, self.forgotten)
+        self._shortcut = Shortcut(names, self._bindings, max_bindings, self.forgotten)
+        self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_COMMUNITIES, self.forgotten)
+        self._users: Memory[tuple[bytes | str, ...], str] = Memory("users", MAX_SOURCES, self.forgotten)
+        self._peers: Memory[tuple[str, str | None, str | None], Peer] = Memory("peers", MAX_SOURCES, self.forgotten)
         self._informs = RecentInforms(max_informs)
         self._sources = Sources(names=host_names)
         self._second = -1
         self._second_text = ""
+
+    def encoded(
+        self, data: bytes, source_ip: str, received: float, event_id: str, known_as: str | None = None
+    ) -> bytes | Reading:
+        """What `read` answers; the event of an everyday trap as its JSON, which costs a fraction.
+
+        `known_as` is the name of the sender's host, for where it is not configured.
+        """
+        try:
+            position = enter(data, 0, ber.SEQUENCE)
+            if data[position : position + 3] == _VERSION_3:
+                return self._encoded_v3(Arrival(data, source_ip, received, event_id), position + 3, known_as)
+            stop = position + 5 + data[position + 4]
+            head = data[position:stop]
+            accepted = self._accepted.get(head) or self._accept(head)
+            if _TRAP_COMMUNITY in data:
+                return self.read(data, source_ip, received, event_id)
+            said = accepted.trap(data, stop)
+            raw = f"{data[:position].hex()}{accepted.masked}{data[stop:].hex()}"
+            host = source_ip, said.agent_address, known_as
+            peer = self._peers.get(host) or self._peer(*host)
+            return event_json(event_id, self._received_at(received), peer, said, version=accepted.version, raw=raw)
+        except (Uncommon, BerError, IndexError):
+            return self.read(data, source_ip, received, event_id)
+
+    def _encoded_v3(self, arrival: Arrival, position: int, known_as: str | None) -> bytes | Reading:
+        """What stands behind the version of a v3 message that fills its datagram."""
+        data, source_ip, received, event_id = arrival
+        host = source_ip, None, known_as
+        peer = self._peers.get(host) or self._peer(*host)
+        try:
+            opened = self._security.open(data, position, peer.address, received)
+            try:
+                said = self._shortcut.trap_v2(opened.scoped.pdu, 0)
+            except (Uncommon, BerError, IndexError):
+                said = None
+            if said is None or _TRAP_COMMUNITY in data or not opened.header.engine_id:
+                return self._v3_notification(arrival._replace(source_ip=peer.address), opened, len(data), [])
+        except Refused as refused:
+            return Reading(None, refused.reply, refused.refusal)
+        who = opened.header.user, opened.level, opened.header.engine_id, *opened.scoped[:2]
+        user = self._users.get(who) or self._users.keep(who, members_json(_sender(opened)))
+        return event_json(event_id, self._received_at(received), peer, said, version="3", sender=user, raw=data.hex())
+
+    def _accept(self, head: bytes) -> Accepted:
+        """The version and community of a message, if both are plain and accepted."""
+        version = _VERSIONS.get(head[:3])
+        community = head[5:]
+        if version is None or head[3] != ber.OCTET_STRING or not head[4] == len(community) < 0x80:
+            raise Uncommon
+        if not self._is_accepted(community):
+            raise Uncommon
+        trap = self._shortcut.trap_v1 if version == "1" else self._shortcut.trap_v2
+        masked = head[:5].hex() + b"*".hex() * len(community)
+        return self._accepted.keep(head, Accepted(version, masked, trap))
+
+    def _peer(self, source_ip: str, agent_address: str | None, known_as: str | None) -> Peer:
+        """The sender as pieces of JSON."""
+        address = self._sources(source_ip).address
+        host = self._hostname(address, agent_address)
+        if known_as and host == address:
+            host = known_as
+        return self._peers.keep((source_ip, agent_address, known_as), peer_json(address, host))
 
     def read(self, data: bytes, source_ip: str, received: float, event_id: str) -> Reading:
         """One datagram. `received` is seconds since 1970."""
@@ -117,8 +203,7 @@ class TrapReader:
             # Where it ends is not known; its tag and length stay, so that raw fails in the same way.
             masked = data[: position + 2] + b"*" * (len(data) - position - 2)
             return self._unreadable(arrival, version, masked, str(fault), defects)
-        # All are compared, so that the time taken says nothing about which one it is.
-        if self._communities and not sum(hmac.compare_digest(community, known) for known in self._communities):
+        if not self._is_accepted(community):
             raise Refused("community", f"v{version} community is not in the list of those accepted")
         masked = data[: position - len(community)] + b"*" * len(community) + data[position:]
         try:
@@ -136,11 +221,22 @@ class TrapReader:
             self._once(arrival, (arrival.source_ip, community, pdu), reply)
         return Reading(self._event(arrival, notification, snmp, masked, defects), reply, None)
 
+    def _is_accepted(self, community: bytes) -> bool:
+        # All are compared, so that the time taken says nothing about which one it is.
+        return not self._communities or sum(hmac.compare_digest(community, known) for known in self._communities) > 0
+
     def _v3_message(self, arrival: Arrival, data: bytes, position: int, defects: list[str]) -> Reading:
         """What stands behind the version of a v3 message."""
         try:
             opened = self._security.open(data, position, arrival.source_ip, arrival.received)
-            pdu = opened.scoped.pdu
+        except BerError as fault:
+            return self._unreadable(arrival, "3", arrival.data, str(fault), defects)
+        return self._v3_notification(arrival, opened, len(data), defects)
+
+    def _v3_notification(self, arrival: Arrival, opened: Opened, limit: int, defects: list[str]) -> Reading:
+        """What a v3 message holds that is believed; `limit` is its length, which no answer may exceed."""
+        pdu = opened.scoped.pdu
+        try:
             tag = _notification_tag(pdu, 0, len(pdu))
             notification = snmp_pdu.read_notification(pdu, self._bindings, defects)
         except BerError as fault:
@@ -151,7 +247,7 @@ class TrapReader:
             defects.append("no engine ID")
         reply = None
         if tag == INFORM and (answer := snmp_pdu.response(pdu)):
-            reply = self._security.respond(opened, answer, arrival.received, len(data))
+            reply = self._security.respond(opened, answer, arrival.received, limit)
             self._once(arrival, (arrival.source_ip, opened.header.user, opened.level, pdu), reply)
         event = self._event(arrival, notification, _snmp(notification, "3", opened), arrival.data, defects)
         return Reading(event, reply, None)
@@ -237,12 +333,20 @@ def _snmp(notification: Notification, version: str, opened: Opened | None) -> Sn
         generic_trap=notification.generic_trap,
         specific_trap=notification.specific_trap,
         agent_address=notification.agent_address,
-        user=text_or_hex(opened.header.user) if opened else None,
-        security_level=opened.level if opened else None,
-        engine_id=(opened.header.engine_id.hex() or None) if opened else None,
-        context_engine_id=(opened.scoped.context_engine_id.hex() or None) if opened else None,
-        context_name=(text_or_hex(opened.scoped.context_name) or None) if opened else None,
+        **(_sender(opened) if opened else {}),
     )
+
+
+def _sender(opened: Opened) -> dict[str, str]:
+    """The members of Snmp that say who sent a v3 message."""
+    said = {
+        "user": text_or_hex(opened.header.user),
+        "security_level": opened.level,
+        "engine_id": opened.header.engine_id.hex(),
+        "context_engine_id": opened.scoped.context_engine_id.hex(),
+        "context_name": text_or_hex(opened.scoped.context_name),
+    }
+    return {name: value for name, value in said.items() if value or name == "user"}
 
 
 def _notification_tag(data: bytes, position: int, end: int) -> int:

@@ -1,31 +1,30 @@
-"""Variable bindings (RFC 3416 section 3): a name and a value, read once and remembered.
-
-Devices say the same things again and again: the same interface, the same state. A binding's octets are therefore the
-key of what was read from them, up to a cap; a storm of linkDown and linkUp costs one dictionary lookup per binding.
+"""Variable bindings (RFC 3416 section 3): a name and a value.
 
 One binding that cannot be read becomes a line in `defects` and takes no other with it.
 
 Pure: no I/O, no clock.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from muttd.event import Varbind
 from muttd.wire import ber
 from muttd.wire.ber import BerError
-from muttd.wire.snmp_values import COUNTER32, COUNTER64, TIME_TICKS, Value, read_value
+from muttd.wire.memory import Memory
+from muttd.wire.snmp_values import Value, read_value
 
 MAX_VARBINDS = 1024
 """More than any notification of a known MIB holds; it keeps one datagram's event below a few hundred kilobytes."""
-MAX_REMEMBERED_OCTETS = 96
-"""Longer bindings are texts, which seldom come again."""
-PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
-"""Types whose values do not come again."""
 
 TRAP_COMMUNITY = "1.3.6.1.6.3.18.1.4"
 """snmpTrapCommunity: a proxy's copy of the community (RFC 3584 section 3.1 (4)); its value is a secret."""
 MASK = "***"
+
+
+Show = Callable[[Value | bytes], str | None]
+"""A value as a person reads it; octet strings are given as octets. None where nothing is to be added."""
 
 
 class Label(Protocol):
@@ -40,8 +39,8 @@ class Label(Protocol):
         """`ifIndex`: how a sentence calls it."""
 
     @property
-    def show(self) -> Callable[[Value | bytes], str | None] | None:
-        """The value as a person reads it; octet strings are given as octets. None where nothing is to be added."""
+    def show(self) -> Show | None:
+        """How its values are shown; None where they speak for themselves."""
 
 
 class TrapName(Protocol):
@@ -57,11 +56,14 @@ class TrapName(Protocol):
 
 
 class Names(Protocol):
-    """A MIB index. Both lookups must be total."""
+    """A MIB index. All lookups must be total."""
 
     def trap(self, oid: str) -> TrapName | None: ...
 
     def instance(self, oid: str) -> Label | None: ...
+
+    def is_branch(self, oid: str) -> bool:
+        """Whether there are objects directly below. If not, its children differ in nothing but their last number."""
 
 
 Binding = tuple[Varbind | None, str, str | None]
@@ -74,18 +76,16 @@ class Named(NamedTuple):
     oid: str
     name: str | None
     short: str
-    show: Callable[[Value | bytes], str | None] | None
+    show: Show | None
     secret: bool
 
 
 class Bindings:
-    """Reads variable bindings and names their objects. Remembers up to `capacity` bindings, then begins afresh."""
+    """Reads variable bindings and names their objects. Remembers `capacity` names."""
 
-    def __init__(self, names: Names | None, capacity: int) -> None:
+    def __init__(self, names: Names | None, capacity: int, forgotten: Counter[str]) -> None:
         self._names = names
-        self._capacity = capacity
-        self._known: dict[bytes, Binding] = {}
-        self._named: dict[bytes, Named] = {}
+        self._named: Memory[bytes, Named] = Memory("names", capacity, forgotten)
 
     def read_all(self, data: bytes, position: int, end: int, defects: list[str]) -> tuple[list[Varbind], list[str]]:
         """The bindings that fill `position` to `end`, in order, and each as `name=value`."""
@@ -111,7 +111,7 @@ class Bindings:
                 defects.append(f"variable binding {number} is cut off")
                 position = end
             octets = data[start:position]
-            varbind, word, flaw = self._known.get(octets) or self._read(octets)
+            varbind, word, flaw = self.read(octets)
             if flaw is not None:
                 defects.append(f"variable binding {number}: {flaw}")
             if varbind is not None:
@@ -119,25 +119,14 @@ class Bindings:
                 words.append(word)
         return varbinds, words
 
-    def _read(self, octets: bytes) -> Binding:
+    def read(self, octets: bytes) -> Binding:
         """One binding, from its tag on."""
         length = len(octets)
         try:
-            # Where all lengths have one octet and fit, they are read in line: this is what a new binding costs.
-            if (
-                5 < length < 0x82
-                and octets[0] == ber.SEQUENCE
-                and octets[1] == length - 2
-                and octets[2] == ber.OBJECT_IDENTIFIER
-                and octets[3] < length - 5
-            ):
-                position = 4 + octets[3]
-                name = octets[4:position]
-            else:
-                tag, start, stop = ber.announced(octets, 0, length)
-                if tag != ber.SEQUENCE:
-                    return None, "", f"tag 0x{tag:02x} in place of 0x30"
-                name, position = ber.content(octets, start, min(stop, length), ber.OBJECT_IDENTIFIER, "name")
+            tag, start, stop = ber.announced(octets, 0, length)
+            if tag != ber.SEQUENCE:
+                return None, "", f"tag 0x{tag:02x} in place of 0x30"
+            name, position = ber.content(octets, start, min(stop, length), ber.OBJECT_IDENTIFIER, "name")
             named = self._named.get(name) or self._name(name)
         except BerError as fault:
             return None, "", str(fault)
@@ -148,12 +137,8 @@ class Bindings:
     def _value(self, octets: bytes, position: int, named: Named) -> Binding:
         oid, name, short, show, _ = named
         length = len(octets)
-        start = position + 2
         try:
-            if start <= length and octets[position + 1] == length - start < 0x80:
-                tag, stop = octets[position], length
-            else:
-                tag, start, stop = ber.element(octets, position, length)
+            tag, start, stop = ber.element(octets, position, length)
             content = octets[start:stop]
             kind, value = read_value[tag](content)
         except (BerError, KeyError) as error:
@@ -162,12 +147,7 @@ class Bindings:
         display = show(content if tag == ber.OCTET_STRING else value) if show else None
         word = f"{short}={display or (kind if value is None else value)}"
         flaw = f"{length - stop} octets behind the value" if length > stop else None
-        binding = Varbind(oid, kind, value, name, display), word, flaw
-        if tag not in PASSING and length <= MAX_REMEMBERED_OCTETS:
-            if len(self._known) >= self._capacity:
-                self._known.clear()
-            self._known[octets] = binding
-        return binding
+        return Varbind(oid, kind, value, name, display), word, flaw
 
     def _name(self, octets: bytes) -> Named:
         """An object identifier's octets as text and with its label. Raises BerError where they are none."""
@@ -178,7 +158,4 @@ class Bindings:
             named = Named(oid, label.name, label.short, label.show, secret)
         else:
             named = Named(oid, None, oid, None, secret)
-        if len(self._named) >= self._capacity:
-            self._named.clear()
-        self._named[octets] = named
-        return named
+        return self._named.keep(octets, named)

@@ -113,7 +113,7 @@ def _trap_v1(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
     varbinds, words = _read_list(data, position, stop, bindings, defects)
     return Notification(
         pdu="trap",
-        trap_oid=_translated(enterprise, generic, specific, defects),
+        trap_oid=translated(enterprise, generic, specific, defects),
         varbinds=varbinds,
         words=words,
         uptime=uptime,
@@ -136,7 +136,7 @@ def _read_list(
     return bindings.read_all(data, position, stop, defects)
 
 
-def _translated(enterprise: str, generic: int, specific: int, defects: list[str]) -> str | None:
+def translated(enterprise: str, generic: int, specific: int, defects: list[str]) -> str | None:
     """The SNMPv2 name of a v1 trap (RFC 3584 section 3.1 (2) and (3))."""
     if 0 <= generic < ENTERPRISE_SPECIFIC:
         return f"{STANDARD_TRAPS}.{generic + 1}"

@@ -1,0 +1,344 @@
+"""The shortcut: from the octets of an everyday trap straight to the JSON of its event.
+
+Nearly all traps are well formed and say what was said before, of another port or at another time. Their JSON is put
+together from pieces that are remembered, and no values are made in between. Whatever is unusual raises Uncommon and
+is for the long way (muttd.wire.snmp), which decides what a datagram means: wherever the shortcut answers, it answers
+octet for octet what the long way would (tests/unit/test_snmp_shortcut.py).
+
+Pure: no I/O, no clock.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+import msgspec
+
+from muttd.wire import ber
+from muttd.wire.memory import Memory
+from muttd.wire.snmp_bindings import MAX_VARBINDS, Bindings, Names, Show
+from muttd.wire.snmp_pdu import SYS_UPTIME, TRAP_OID, TRAP_V1, TRAP_V2, translated
+from muttd.wire.snmp_values import COUNTER32, COUNTER64, GAUGE32, IP_ADDRESS, TIME_TICKS, ip_address, text_or_hex
+
+MAX_REMEMBERED_OCTETS = 96
+"""Longer bindings are texts, which seldom come again."""
+PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
+"""Types whose values do not come again."""
+APART = ("1.3.6.1.6.3.1.1.4", "1.3.6.1.6.3.18.1")
+"""snmpTrap, and the objects of which one is a secret: what they say of the trap itself is for the long way."""
+
+NUMBERS = {
+    ber.INTEGER: ('","type":"Integer32","value":', 4, True),
+    COUNTER32: ('","type":"Counter32","value":', 5, False),
+    GAUGE32: ('","type":"Gauge32","value":', 5, False),
+    TIME_TICKS: ('","type":"TimeTicks","value":', 5, False),
+    COUNTER64: ('","type":"Counter64","value":', 9, False),
+}
+"""Types of numbers by their tag: the JSON between OID and value, the most octets, and whether they have a sign."""
+LARGEST = {tag: 2**64 - 1 if tag == COUNTER64 else 2**32 - 1 for tag in NUMBERS}
+TEXTS = {
+    ber.OCTET_STRING: ('","type":"OctetString","value":', text_or_hex),
+    ber.OBJECT_IDENTIFIER: ('","type":"ObjectIdentifier","value":', ber.oid),
+    IP_ADDRESS: ('","type":"IpAddress","value":', ip_address),
+}
+"""Types that are shown as text, with their readers."""
+
+_UPTIME = ber.write_oid(SYS_UPTIME) + bytes((TIME_TICKS,))
+_TRAP_OID = ber.write_oid(TRAP_OID) + bytes((ber.OBJECT_IDENTIFIER,))
+_NO_ERROR = ber.write_integer(0) * 2
+_VALUE = len(_UPTIME) + 2
+"""Where the length of sysUpTime.0 stands in its binding."""
+
+
+class Uncommon(Exception):  # noqa: N818 # no error: it says which way is to be taken
+    """This datagram is for the long way. IndexError (its octets end too early) and BerError say the same."""
+
+
+class Said(NamedTuple):
+    """What the event of a notification says, as pieces of JSON: without quotes around `message`, the members from
+    `syslog_severity` to `varbinds` with a comma before each, and those of `snmp` that the PDU makes."""
+
+    message: str
+    members: str
+    snmp: str
+    agent_address: str | None
+
+
+class Peer(NamedTuple):
+    """A sender: its address, and that and its host's name as JSON."""
+
+    address: str
+    source: str
+    host: str
+
+
+class Subject(NamedTuple):
+    """A trap OID: how a sentence calls it, and the members of its event up to `varbinds`."""
+
+    name: str
+    members: str
+
+
+class Head(NamedTuple):
+    """A v1 trap up to its time stamp; `snmp` follows `uptime`."""
+
+    subject: Subject
+    snmp: str
+    agent_address: str
+
+
+class Column(NamedTuple):
+    """Objects whose OIDs differ in their last number: what stands before it in the JSON of a binding. Where they have
+    a name, `name` stands before that number again and `word` is the sentence's; else `word` stands before it there."""
+
+    oid: str
+    name: str | None
+    word: str
+    show: Show | None
+
+
+class Shortcut:
+    """Reads notification PDUs. Raises Uncommon, IndexError or BerError."""
+
+    def __init__(self, names: Names | None, bindings: Bindings, capacity: int, forgotten: Counter[str]) -> None:
+        """`bindings` is the long way's reader of a single variable binding; `capacity` is that of each memory."""
+        self._names = names
+        self._bindings = bindings
+        self._known: Memory[bytes, tuple[str, str]] = Memory("bindings", capacity, forgotten)
+        self._columns: Memory[bytes, Column] = Memory("columns", capacity, forgotten)
+        self._subjects: Memory[bytes, Subject] = Memory("trap_oids", capacity, forgotten)
+        self._heads: Memory[bytes, Head] = Memory("v1_heads", capacity, forgotten)
+
+    def trap_v2(self, data: bytes, position: int) -> Said:
+        """The SNMPv2-Trap-PDU that fills `data` from `position` on."""
+        position = enter(data, position, TRAP_V2)
+        start = position + 2
+        position = start + data[position + 1]
+        request_id = int.from_bytes(data[start:position], "big", signed=True)
+        if data[start - 2] != ber.INTEGER or not start < position <= start + 4:
+            raise Uncommon
+        stop = position + len(_NO_ERROR)
+        if data[position:stop] != _NO_ERROR:
+            raise Uncommon
+        position = enter(data, stop, ber.SEQUENCE)
+
+        start = position + _VALUE + 1
+        stop = start + data[start - 1]
+        uptime = int.from_bytes(data[start:stop], "big")
+        if (
+            data[position + 2 : start - 1] != _UPTIME
+            or data[position] != ber.SEQUENCE
+            or data[position + 1] != stop - position - 2
+            or not start < stop <= start + 5
+            or uptime >> 32
+        ):
+            raise Uncommon
+
+        position = stop + 2 + data[stop + 1]
+        octets = data[stop:position]
+        subject = self._subjects.get(octets) or self._subject(octets)
+        message, varbinds = self._bound(data, position, subject.name, MAX_VARBINDS - 2)
+        snmp = f'"request_id":{request_id},"uptime":{uptime}'
+        return Said(message, f'{subject.members},"varbinds":[{varbinds}]', snmp, None)
+
+    def trap_v1(self, data: bytes, position: int) -> Said:
+        """The Trap-PDU that fills `data` from `position` on."""
+        stop = position = enter(data, position, TRAP_V1)
+        for _ in range(4):  # enterprise, agent-addr, generic-trap, specific-trap
+            stop += 2 + data[stop + 1]
+        octets = data[position:stop]
+        head = self._heads.get(octets) or self._head(octets)
+        start = stop + 2
+        position = start + data[stop + 1]
+        uptime = int.from_bytes(data[start:position], "big")
+        if data[stop] != TIME_TICKS or not start < position <= start + 5 or uptime >> 32:
+            raise Uncommon
+        name, members = head.subject
+        message, varbinds = self._bound(data, enter(data, position, ber.SEQUENCE), name, MAX_VARBINDS)
+        snmp = f'"uptime":{uptime}{head.snmp}'
+        return Said(message, f'{members},"varbinds":[{varbinds}]', snmp, head.agent_address)
+
+    def _bound(self, data: bytes, position: int, subject: str, most: int) -> tuple[str, str]:
+        """The message and the list `varbinds` of the bindings that fill `data` from `position` on."""
+        known, end = self._known, len(data)
+        words, varbinds = [subject], []
+        while position < end:
+            start = position
+            position += 2 + data[position + 1]
+            if data[start + 1] > 0x7F:
+                position = ber.announced(data, start, end)[2]
+            octets = data[start:position]
+            piece = known.get(octets) or self._piece(octets)
+            varbinds.append(piece[0])
+            words.append(piece[1])
+        if position != end or len(varbinds) > most:
+            raise Uncommon
+        return " ".join(words), ",".join(varbinds)
+
+    def _piece(self, octets: bytes) -> tuple[str, str]:
+        """One binding as an element of `varbinds` and as `name=value`."""
+        name_stop = 4 + octets[3]
+        tag, length, start = octets[name_stop], octets[name_stop + 1], name_stop + 2
+        number = octets[name_stop - 1]
+        if (
+            octets[0] != ber.SEQUENCE
+            or not octets[1] == len(octets) - 2 < 0x80
+            or octets[2] != ber.OBJECT_IDENTIFIER
+            or length != len(octets) - start
+            or number > 0x7F
+        ):
+            return self._whole(octets)
+        parent_stop = name_stop - 1
+        if octets[parent_stop - 1] > 0x7F:
+            parent_stop, number = _last_number(octets, name_stop)
+        parent = octets[4:parent_stop]
+        column = self._columns.get(parent) or self._column(parent)
+        if column is None:
+            return self._whole(octets)
+
+        oid, name, word, show = column
+        if tag in NUMBERS:
+            kind, most, signed = NUMBERS[tag]
+            value = int.from_bytes(octets[start:], "big", signed=signed)
+            if not 0 < length <= most or value > LARGEST[tag]:
+                raise Uncommon
+            quoted = said = str(value)
+            display = show(value) if show else None
+        elif tag in TEXTS:
+            kind, read = TEXTS[tag]
+            content = octets[start:]
+            text = read(content)
+            quoted = _json(text)
+            said = quoted[1:-1]
+            display = show(content if tag == ber.OCTET_STRING else text) if show else None
+        else:
+            return self._whole(octets)
+        shown = ""
+        if display is not None:
+            shown_as = _json(display)
+            shown, said = f',"display":{shown_as}', shown_as[1:-1] or said
+        piece = (
+            (f"{oid}{number}{kind}{quoted}{shown}}}", f"{word}{number}={said}")
+            if name is None
+            else (f'{oid}{number}{kind}{quoted}{name}{number}"{shown}}}', f"{word}{said}")
+        )
+        if tag in PASSING or len(octets) > MAX_REMEMBERED_OCTETS:
+            return piece
+        return self._known.keep(octets, piece)
+
+    def _column(self, parent: bytes) -> Column | None:
+        """What all objects directly below this OID have in common; None where they may be of different kinds."""
+        oid = ber.oid(parent)
+        if oid.startswith(APART):
+            raise Uncommon
+        if self._names and self._names.is_branch(oid):
+            return None
+        label = self._names.instance(f"{oid}.0") if self._names else None
+        before = f'{{"oid":"{oid}.'
+        if label is None:
+            return self._columns.keep(parent, Column(before, None, f"{oid}.", None))
+        name, word = _json(label.name)[:-2], _json(label.short)[1:-1]  # the name without its 0 and last quote
+        return self._columns.keep(parent, Column(before, f',"name":{name}', f"{word}=", label.show))
+
+    def _whole(self, octets: bytes) -> tuple[str, str]:
+        """A binding as the long way reads it."""
+        varbind, word, flaw = self._bindings.read(octets)
+        if varbind is None or flaw is not None or varbind.oid.startswith(APART):
+            raise Uncommon
+        piece = _json(varbind), _json(word)[1:-1]
+        return self._known.keep(octets, piece) if len(octets) <= MAX_REMEMBERED_OCTETS else piece
+
+    def _subject(self, octets: bytes) -> Subject:
+        """The binding of snmpTrapOID.0."""
+        start = 2 + len(_TRAP_OID)
+        content = octets[start + 1 :]
+        if (
+            octets[2:start] != _TRAP_OID
+            or octets[0] != ber.SEQUENCE
+            or not octets[1] == len(octets) - 2 < 0x80
+            or octets[start] != len(content)
+        ):
+            raise Uncommon
+        return self._subjects.keep(octets, self._called(ber.oid(content)))
+
+    def _called(self, trap_oid: str) -> Subject:
+        trap = self._names.trap(trap_oid) if self._names else None
+        if trap is None:
+            return Subject(trap_oid, f',"trap_oid":"{trap_oid}"')
+        name = _json(trap.name)
+        severity = "" if trap.severity is None else f',"syslog_severity":{trap.severity}'
+        return Subject(name[1:-1], f'{severity},"trap_oid":"{trap_oid}","trap_name":{name}')
+
+    def _head(self, octets: bytes) -> Head:
+        """A v1 trap from its enterprise to its specific-trap."""
+        content, position = ber.content(octets, 0, len(octets), ber.OBJECT_IDENTIFIER, "enterprise")
+        enterprise = ber.oid(content)
+        content, position = ber.content(octets, position, len(octets), IP_ADDRESS, "agent-addr")
+        address = ip_address(content)
+        generic, position = ber.number(octets, position, len(octets), "generic-trap")
+        specific, position = ber.number(octets, position, len(octets), "specific-trap")
+        defects: list[str] = []
+        trap_oid = translated(enterprise, generic, specific, defects)
+        if defects or trap_oid is None or position != len(octets):
+            raise Uncommon
+        snmp = (
+            f',"enterprise":"{enterprise}","generic_trap":{generic},"specific_trap":{specific}'
+            f',"agent_address":"{address}"'
+        )
+        return self._heads.keep(octets, Head(self._called(trap_oid), snmp, address))
+
+
+def event_json(event_id: str, at: str, peer: Peer, said: Said, *, version: str, raw: str, sender: str = "") -> bytes:
+    """The event; `sender` are members of `snmp`. `event_id`, `at` and `raw` hold nothing that JSON has to escape."""
+    return (
+        f'{{"id":"{event_id}","kind":"trap","received_at":"{at}","timestamp":"{at}",'
+        f'"source_ip":{peer.source},"transport":"snmpv{version}","hostname":{peer.host},'
+        f'"message":"{said.message}"{said.members},'
+        f'"snmp":{{"version":"{version}","pdu":"trap",{said.snmp}{sender}}},"raw":"{raw}"}}'
+    ).encode()
+
+
+def peer_json(address: str, host: str) -> Peer:
+    """The sender's address and its name."""
+    return Peer(address, _json(address), _json(host))
+
+
+def members_json(members: dict[str, str]) -> str:
+    """Members that follow others in an object."""
+    return "," + _json(members)[1:-1] if members else ""
+
+
+def enter(data: bytes, position: int, tag: int) -> int:
+    """First octet of the content of the element that fills `data` from `position` on."""
+    length = data[position + 1]
+    start = position + 2
+    if length == 0x81:
+        length = data[start]
+        start += 1
+    elif length == 0x82:
+        length = data[start] << 8 | data[start + 1]
+        start += 2
+    elif length > 0x7F:
+        raise Uncommon
+    if data[position] != tag or start + length != len(data):
+        raise Uncommon
+    return start
+
+
+def _last_number(octets: bytes, stop: int) -> tuple[int, int]:
+    """Where the last number of the object identifier that ends before `stop` begins, and that number."""
+    start = stop - 1
+    while octets[start - 1] > 0x7F:
+        start -= 1
+    number = 0
+    for octet in octets[start:stop]:
+        number = number << 7 | octet & 0x7F
+    if number > ber.MAX_SUBIDENTIFIER:
+        raise Uncommon
+    return start, number
+
+
+def _json(value: object) -> str:
+    return _encode(value).decode()
+
+
+_encode = msgspec.json.Encoder().encode
