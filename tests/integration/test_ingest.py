@@ -1,0 +1,363 @@
+"""HTTP ingest on a real socket before a real Valkey: what is acknowledged is safe; every request gets its answer."""
+
+import asyncio
+import gzip
+import json
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from muttd.embedded import Valkey
+from muttd.listeners import https
+from muttd.pipeline.queue.connection import connect
+from muttd.pipeline.spool import Spool
+from muttd.roles import relaying
+from muttd.vault.content import ApiKey
+from tests.ingesting import KEY, LIST, Answer, Ingest, ingesting, read_answer
+from tests.listening import close
+
+Eventually = Callable[..., Awaitable[Any]]
+BATCH = json.dumps([{"message": f"m{number}", "hostname": "h"} for number in range(3)]).encode()
+
+
+async def arrived(redis: Redis) -> list[str]:
+    """Messages, oldest first."""
+    return [json.loads(item)["message"] for item in reversed(await redis.lrange(LIST, 0, -1))]
+
+
+def balanced(ingest: Ingest) -> bool:
+    tally = ingest.lane.tally
+    given_up = tally.rejected.total() + tally.dropped.total()
+    return tally.received == tally.queued + tally.spooled + given_up
+
+
+@pytest.mark.parametrize(
+    "path", ["/ingest", "/api/v1/ingest", "//ingest", "/ingest/", "/topics/mutt", "/loki/api/v1/push", "/", "//"]
+)
+async def test_what_is_acknowledged_is_in_the_list(path: str, redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        answer = await ingest.post(BATCH, path, X_Correlation_ID="c-1")
+        assert await arrived(redis) == ["m0", "m1", "m2"]
+    assert answer.status == 200
+    assert answer.content == {"status": "queued", "queued": 3, "rejected": 0}
+    assert answer.headers["x-correlation-id"] == "c-1"
+    assert {json.loads(item)["correlation_id"] for item in await redis.lrange(LIST, 0, -1)} == {"c-1"}
+    assert ingest.statuses == {"success": 1}
+
+
+async def test_good_items_are_taken_and_bad_ones_listed(redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        answer = await ingest.post(b'{"message": "a"}\n{"no": 1}\n{broken\n<13>Mar  5 04:07:09 gw1 su: b\n')
+        assert await arrived(redis) == ["a", "b"]
+        assert balanced(ingest)
+    assert (answer.status, answer.content["queued"], answer.content["rejected"]) == (200, 2, 2)
+    assert [fault["item"] for fault in answer.content["faults"]] == [1, 2]
+    assert ingest.relayed == {("default", "queued"): 2, ("default", "unreadable"): 2}
+
+
+def head(*lines: str, method: str = "POST", path: str = "/ingest", key: str = KEY) -> bytes:
+    start = [f"{method} {path} HTTP/1.1", "Host: x", f"X-API-KEY: {key}"]
+    return "\r\n".join([*start, *lines, "", ""]).encode("latin-1")
+
+
+def whole(body: bytes, *lines: str, **options: Any) -> bytes:
+    return head(f"Content-Length: {len(body)}", *lines, **options) + body
+
+
+BOMB = gzip.compress(b" " * 50_000_000)
+MANY = b"".join(gzip.compress(b"<13>a\n") for _ in range(20))
+REQUESTS = {
+    "no body": (whole(b""), 400),
+    "blank body": (whole(b" \n "), 400),
+    "no JSON": (whole(b"{nothing"), 400),
+    "JSON that is no event": (whole(b"[1, 2]"), 400),
+    "an object without message": (whole(b'{"hostname": "x"}'), 400),
+    "an empty array": (whole(b"[]"), 200),
+    "no UTF-8": (whole(b"<13>gr\xfc\xdfe"), 200),
+    "a label that lies": (whole(BATCH, "Content-Type: image/png"), 200),
+    "no key": (whole(BATCH, key=""), 401),
+    "a wrong key": (whole(BATCH, key="wrong"), 401),
+    "a key that is no ASCII": (whole(BATCH, key="r\xefght"), 401),
+    "a key with a tail": (whole(BATCH, key=KEY + "x"), 401),
+    "GET": (head(method="GET"), 405),
+    "PUT": (whole(BATCH, method="PUT"), 405),
+    "another path": (whole(BATCH, path="/ingest/x"), 404),
+    "a path of slashes": (whole(BATCH, path="/" * 8000 + "x"), 404),
+    "too long": (head("Content-Length: 100001") + b"x" * 100_001, 413),
+    "too long in chunks": (head("Transfer-Encoding: chunked") + (b"8000\r\n" + b"x" * 32_768 + b"\r\n") * 4, 413),
+    "too many events": (whole(b"{}\n" * 2501), 413),
+    "gzip": (whole(gzip.compress(BATCH), "Content-Encoding: gzip"), 200),
+    "gzip without label": (whole(gzip.compress(BATCH)), 200),
+    "gzip in two members": (
+        whole(gzip.compress(BATCH[:20]) + gzip.compress(BATCH[20:]), "Content-Encoding: gzip"),
+        200,
+    ),
+    "the label of gzip alone": (whole(BATCH, "Content-Encoding: gzip"), 200),
+    "deflate": (whole(zlib.compress(BATCH), "Content-Encoding: deflate"), 200),
+    "no deflate": (whole(BATCH, "Content-Encoding: deflate"), 400),
+    "half a gzip": (whole(gzip.compress(BATCH)[:-9], "Content-Encoding: gzip"), 400),
+    "gzip with a wrong sum": (whole(gzip.compress(BATCH)[:-8] + b"12345678"), 400),
+    "gzip in many members": (whole(MANY), 400),
+    "a bomb": (whole(BOMB, "Content-Encoding: gzip"), 413),
+    "another coding": (whole(BATCH, "Content-Encoding: br"), 400),
+    "chunks": (head("Transfer-Encoding: chunked") + b"2\r\n<1\r\n4\r\n3>ab\r\n0\r\n\r\n", 200),
+    "broken chunks": (head("Transfer-Encoding: chunked") + b"zz\r\n<13>a\r\n0\r\n\r\n", 400),
+    "two lengths": (head("Content-Length: 5", "Content-Length: 6") + b"<13>ab", 400),
+    "length and chunks": (head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+    "a negative length": (head("Content-Length: -1"), 400),
+    "a length that is none": (head("Content-Length: 5_0") + b"x" * 50, 400),
+    "a huge header": (whole(BATCH, "X: " + "x" * 100_000), 400),
+    "many headers": (whole(BATCH, *(f"X-{number}: 1" for number in range(1000))), 400),
+    "an unknown expectation": (whole(BATCH, "Expect: tea"), 417),
+    "a header that is none": (head("no colon"), 400),
+    "no HTTP": (b"<13>Mar  5 04:07:09 gw1 su: syslog to the wrong port\r\n\r\n", 400),
+    "TLS to a port without": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+async def test_every_request_gets_its_answer_and_disturbs_nobody(
+    name: str, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    octets, status = REQUESTS[name]
+    async with ingesting(redis) as ingest:
+        [answer] = await ingest.say(octets)
+        assert answer.status == status, answer
+        queued = await arrived(redis)
+        assert bool(queued) is (status == 200 and name != "an empty array")
+        assert (await ingest.post(b"<13>still here")).status == 200
+        assert balanced(ingest)
+    assert answer.headers.get("allow") == ("POST" if status == 405 else None)
+    assert ("www-authenticate" in answer.headers) is (status == 401)
+    assert ingest.strangers.total() == (status == 401)
+    assert not caplog.records
+
+
+async def test_pipelined_requests_are_answered_in_order(redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        bodies = [b"<13>a", b"{", b"<13>b"]
+        answers = await ingest.say(b"".join(map(whole, bodies)), 3)
+        assert [answer.status for answer in answers] == [200, 400, 200]
+        assert await arrived(redis) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("key", "version", "invited"), [(KEY, "1.1", True), ("wrong", "1.1", False), (KEY, "1.0", False)]
+)
+async def test_only_who_may_send_is_asked_for_the_body(key: str, version: str, invited: bool, redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
+        opening = head("Content-Length: 5", "Expect: 100-continue", key=key).replace(
+            b"HTTP/1.1", f"HTTP/{version}".encode()
+        )
+        writer.write(opening)
+        if not invited:
+            writer.write(b"<13>a")
+        answer = await read_answer(reader)
+        if invited:
+            assert answer.status == 100
+            writer.write(b"<13>a")
+            answer = await read_answer(reader)
+        assert answer.status == (200 if key == KEY else 401)
+        await close(writer)
+
+
+async def test_old_and_new_keys_let_in_under_their_names(redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        ingest.keys.append((ApiKey("berlin", "new"), ApiKey("berlin", "old"), ApiKey("hq", KEY)))
+        for number, key in enumerate(("new", "old", KEY, "none")):
+            assert (await ingest.post(b"<13>%d" % number, key=key)).status == (401 if key == "none" else 200)
+        ingest.keys.append((ApiKey("berlin", "new"),))
+        assert (await ingest.post(b"<13>x", key="old")).status == 401
+        ingest.keys.append(())
+        assert (await ingest.post(b"<13>x", key="")).status == 401
+    assert ingest.relayed[("berlin", "queued")] == 2
+    assert ingest.relayed[("hq", "queued")] == 1
+    assert ingest.statuses == {"success": 3, "fail_auth": 3}
+
+
+async def test_a_batch_that_comes_twice_is_queued_once(redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        ingest.keys.append((ApiKey("default", KEY), ApiKey("other", "other")))
+        answers = await asyncio.gather(*(ingest.post(BATCH) for _ in range(5)))
+        answers += [await ingest.post(gzip.compress(BATCH))]
+        assert Counter(answer.content.get("repeated", False) for answer in answers) == {True: 5, False: 1}
+        assert {(answer.status, answer.content["queued"]) for answer in answers} == {(200, 3)}
+        assert len(await arrived(redis)) == 3
+        assert "repeated" not in (await ingest.post(BATCH, key="other")).content
+        assert len(await arrived(redis)) == 6
+        assert balanced(ingest)
+    assert ingest.relayed[("default", "repeated")] == 15
+
+
+async def test_one_event_may_come_twice_unless_it_bears_the_same_id(redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        for _ in range(2):
+            await ingest.post(b"<13>link down")
+            await ingest.post(b"<13>link up", X_Correlation_ID="c-1")
+        await ingest.post(b"<13>link up", X_Correlation_ID="c-2")
+        assert await arrived(redis) == ["link down", "link up", "link down", "link up"]
+
+
+@pytest.mark.parametrize("window", [0.0, 3600.0])
+async def test_a_repeat_is_forgotten_in_time(window: float, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relaying, "_REPEAT_WINDOW", window)
+    async with ingesting(redis) as ingest:
+        await ingest.post(BATCH)
+        await ingest.post(BATCH)
+        assert len(await arrived(redis)) == (3 if window else 6)
+
+
+async def own_valkey(directory: Path) -> tuple[Valkey, Redis]:
+    server = Valkey(directory / "valkey", directory)
+    await asyncio.to_thread(server.start)
+    return server, connect(str(server.socket), 0)
+
+
+async def test_without_spool_later_is_later_and_then_each_comes_once(
+    short_directory: Path, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relaying, "_SETTLE_LIMIT", 0.2)
+    directory = short_directory / "ingest"
+    directory.mkdir()
+    server, redis = await own_valkey(directory)
+    try:
+        async with ingesting(redis) as ingest:
+            await ingest.post(b"<13>before")
+            await asyncio.to_thread(server.stop)
+            first = await ingest.post(BATCH)  # goes on its way before anybody knows that Redis is away
+            assert (first.status, first.headers["retry-after"]) == (503, "5")
+            await eventually(lambda: ingest.lane._intake.trouble)
+            assert (await ingest.post(b"<13>new")).status == 503
+            await asyncio.to_thread(server.start)
+
+            async def taken() -> Answer | None:
+                answer = await ingest.post(BATCH)
+                return answer if answer.status == 200 else None
+
+            assert (await eventually(taken)).content["repeated"]
+            await eventually(lambda: ingest.lane._intake.trouble is None)
+            assert (await ingest.post(b"<13>new")).status == 200
+            assert sorted(await arrived(redis)) == ["before", "m0", "m1", "m2", "new"]
+            assert ingest.statuses["fail_redis"] >= 2
+            assert balanced(ingest)
+    finally:
+        await redis.aclose()
+        server.stop()
+
+
+async def test_with_a_spool_what_redis_cannot_take_is_acknowledged(
+    redis: Redis, tmp_path: Path, eventually: Eventually
+) -> None:
+    spool = Spool(tmp_path / "spool", 10_000_000)
+    async with ingesting(redis, spool=spool) as ingest:
+        ingest.lane._intake.trouble = "redis_away"
+        assert (await ingest.post(BATCH)).status == 200
+        await eventually(lambda: redis.llen(LIST))
+        await eventually(lambda: not spool.events)
+        assert balanced(ingest)
+    spool.close()
+    assert await arrived(redis) == ["m0", "m1", "m2"]
+
+
+async def test_a_full_buffer_takes_all_of_a_batch_or_nothing(redis: Redis) -> None:
+    async with ingesting(redis, limit=1000) as ingest:
+        ingest.lane._intake.waiting = 800
+        answer = await ingest.post(BATCH)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        ingest.lane._intake.waiting = 0
+        assert (await ingest.post(b"<13>x\n" * 251)).status == 413
+        assert (await ingest.post(b"<13>x\n" * 250)).status == 200
+        assert ingest.lane.tally.received == ingest.lane.tally.queued == 250
+    assert ingest.statuses == {"fail_queue_full": 1, "fail_json": 1, "success": 1}
+
+
+async def test_bodies_in_memory_are_bounded(redis: Redis) -> None:
+    async with ingesting(redis) as ingest:
+        slow = [await asyncio.open_connection("127.0.0.1", ingest.port) for _ in range(10)]
+        for _, writer in slow:
+            writer.write(head("Content-Length: 100000") + b"x" * 99_999)
+        refused = [asyncio.create_task(read_answer(reader)) for reader, _ in slow]
+        done, waiting = await asyncio.wait(refused, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+        assert {task.result().status for task in done} == {503}
+        for task in waiting:
+            task.cancel()
+        for _, writer in slow:
+            await close(writer)
+
+
+async def test_slow_senders_and_too_many_connections(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    monkeypatch.setattr(https, "_BODY_TIME", 0.2)
+    async with ingesting(redis, connections=3, idle=0.2) as ingest:
+        slow = [await asyncio.open_connection("127.0.0.1", ingest.port) for _ in range(3)]
+        slow[0][1].write(head("Content-Length: 10") + b"<13>")
+        slow[1][1].write(b"POST /ingest HTTP/1.1\r\nHost")
+        assert (await ingest.post(b"<13>one too many")).status == 0
+        assert (await read_answer(slow[0][0])).status == 408
+        for reader, _ in slow[1:]:
+            assert await reader.read() == b""
+
+        async def taken() -> bool:
+            return (await ingest.post(b"<13>x")).status == 200
+
+        await eventually(taken)
+        for _, writer in slow:
+            await close(writer)
+
+
+async def test_a_client_that_leaves_is_no_fault(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+    async with ingesting(redis) as ingest:
+        for octets in (head("Content-Length: 10") + b"<13>", b"POST /in", whole(BATCH)):
+            _, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
+            writer.write(octets)
+            await writer.drain()
+            writer.transport.abort()
+        assert (await ingest.post(b"<13>x")).status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+PARTS = (
+    *(b"POST /ingest HTTP/1.1\r\n", b"GET / HTTP/1.0\r\n", b"Host: x\r\n", b"X-API-KEY: right\r\n"),
+    *(b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Encoding: gzip\r\n"),
+    *(b"Expect: 100-continue\r\n", b"Connection: Upgrade\r\nUpgrade: websocket\r\n", b"\r\n", b"0\r\n\r\n"),
+    *(b"5\r\n<13>a\r\n", b'{"message": 1}', b"\x1f\x8b\x08", b"\0", b" ", b":"),
+)
+
+
+async def test_any_octets_get_an_answer_that_is_no_fault_of_ours(
+    redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    conversations: list[bytes] = []
+
+    @given(st.lists(st.sampled_from(PARTS) | st.binary(max_size=8), max_size=14).map(b"".join))
+    @settings(max_examples=150, deadline=None, database=None)
+    def collect(octets: bytes) -> None:
+        conversations.append(octets)
+
+    collect()
+    async with ingesting(redis, idle=0.3) as ingest:
+
+        async def converse(octets: bytes) -> set[int]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
+            writer.write(octets)
+            writer.write_eof()
+            found = await reader.read()
+            await close(writer)
+            return {int(line[9:12]) for line in found.split(b"\r\n") if line.startswith(b"HTTP/1.")}
+
+        statuses: set[int] = set()
+        for octets in conversations:
+            statuses |= await converse(octets)
+        assert (await ingest.post(b"<13>x")).status == 200
+    assert statuses <= {100, 200, 400, 401, 404, 405, 413, 417}
+    assert not caplog.records
