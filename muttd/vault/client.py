@@ -21,8 +21,9 @@ _SAID_LIMIT: Final = 200
 """Characters kept of what Vault says for itself."""
 
 _T = TypeVar("_T")
-Kind = Literal["away", "refused", "denied", "missing"]
-"""away: no answer, or sealed. refused: the log-in. denied: the token, or its policy. missing: nothing at the path."""
+Kind = Literal["away", "failed", "refused", "denied", "missing"]
+"""away: no answer, or sealed. failed: Vault's own fault. refused: the log-in. denied: the token, or its policy.
+missing: nothing at the path."""
 
 
 class VaultError(UnavailableError):
@@ -103,13 +104,13 @@ class Vault:
             return _grant(_asked(lambda: login(access.role, credential, mount_point=mount)))
         except VaultError as error:
             client.token = before  # it may serve for a while yet
-            if error.kind == "away":
+            if error.kind in {"away", "failed"}:
                 raise
             said = str(error).removeprefix("Vault: ")
             raise VaultError("refused", f"refuses the log-in: {said}; right would be: {right}") from None
 
     def renew(self) -> Grant:
-        """A further lease for the token. Raises VaultError: denied where it is at its maximum age or revoked."""
+        """A further lease for the token. Raises VaultError: denied or failed where it is at its greatest age."""
         return _grant(_asked(self._client.auth.token.renew_self))
 
     def read(self) -> Mapping[str, Any]:
@@ -160,7 +161,7 @@ class Vault:
             except (KeyError, TypeError, AttributeError):
                 version = "2"
             except VaultError as error:
-                if error.kind == "away":
+                if error.kind in {"away", "failed"}:
                     raise
                 version = "2"  # the read will say what is wrong
         if version == "2":
@@ -188,12 +189,12 @@ class Vault:
         try:
             return str(_asked(self._client.sys.unwrap)["data"]["secret_id"])
         except VaultError as error:
-            if error.kind == "away":
+            if error.kind in {"away", "failed"}:
                 raise
             raise VaultError(
                 "refused",
                 f"the wrapping token in {self._access.credential} has expired or was used before. If not by mutt, then "
-                "by somebody who has the secret id now: revoke it; else write a new one",
+                "by somebody who has it now: revoke the secret id; else write a new token",
             ) from None
         except (KeyError, TypeError):
             raise VaultError("refused", f"{self._access.credential}: wraps something else than a secret id") from None
@@ -222,6 +223,8 @@ def _asked(call: Callable[[], Any]) -> Any:
         raise VaultError("denied", _said(error) or "permission denied") from None
     except (exceptions.InvalidRequest, exceptions.ParamValidationError) as error:
         raise VaultError("denied", _said(error) or "invalid request") from None
+    except exceptions.InternalServerError as error:
+        raise VaultError("failed", _said(error) or "internal error") from None
     except exceptions.VaultError as error:
         raise VaultError("away", _said(error) or type(error).__name__) from None
     except requests.exceptions.SSLError as error:

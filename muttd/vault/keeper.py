@@ -140,7 +140,9 @@ class Keeper:
 
     def _failed(self, step: Step, error: VaultError, consequence: str) -> None:
         self._failures += 1
-        if error.kind == "denied" and (step == "renew" or self._proven):
+        # Past the greatest age by a fraction of a second, Vault calls it an error of its own.
+        ended = step == "renew" and error.kind in {"denied", "failed"}
+        if ended or (step == "read" and error.kind == "denied" and self._proven):
             log.info("Vault takes our token no longer (its greatest age, or revoked); logging in again")
             self._lease, self._proven = None, False
             if self._failures == 1:
