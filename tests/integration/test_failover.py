@@ -89,17 +89,17 @@ class Cluster:
     async def is_ready(self) -> bool:
         """Whether the replica follows and every Sentinel knows the replica and both others."""
         try:
-            primary = connect("127.0.0.1", self.primary, password=PASSWORD)
+            primary: Any = connect("127.0.0.1", self.primary, password=PASSWORD)
             ready = (await primary.info("replication"))["connected_slaves"] == 1
             await primary.aclose()
             for port in self.sentinels:
-                sentinel = connect("127.0.0.1", port, password=PASSWORD)
+                sentinel: Any = connect("127.0.0.1", port, password=PASSWORD)
                 state = (await sentinel.sentinel_masters())[PRIMARY]
                 await sentinel.aclose()
                 ready = ready and (state["num-slaves"], state["num-other-sentinels"]) == (1, 2)
         except (RedisError, OSError):
             return False
-        return ready
+        return bool(ready)
 
 
 def _binary() -> Path:
@@ -190,7 +190,7 @@ async def test_a_connection_to_a_demoted_primary_is_given_up(
     redis = client(cluster, tmp_path)
     producer = Producer(redis, INGEST, "test")
     await producer.push([b"1"])
-    sentinel = connect("127.0.0.1", cluster.sentinels[0], password=PASSWORD)
+    sentinel: Any = connect("127.0.0.1", cluster.sentinels[0], password=PASSWORD)
     await sentinel.execute_command("SENTINEL", "FAILOVER", PRIMARY)
 
     async def pushed() -> bool:
@@ -198,7 +198,7 @@ async def test_a_connection_to_a_demoted_primary_is_given_up(
             await producer.push([b"2"])
         except (RedisError, OSError):
             return False
-        return (await redis.info("server"))["tcp_port"] == cluster.replica
+        return bool((await redis.info("server"))["tcp_port"] == cluster.replica)
 
     await eventually(pushed, limit=30)
     assert set(await redis.lrange(INGEST, 0, -1)) == {b"1", b"2"}
