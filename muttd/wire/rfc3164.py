@@ -19,7 +19,7 @@ _FACILITIES = (
 _SPELLINGS = [*_LEVELS, *(level.upper() for level in _LEVELS)]
 _LEVEL = re.compile(
     rf"(?:<(?P<bracketed>{'|'.join(_FACILITIES)})\.(?:{'|'.join(_SPELLINGS)})>"
-    rf"|(?:(?P<facility>{'|'.join(_FACILITIES)})(?:\|security)?[.:])?(?:{'|'.join(_SPELLINGS)}))\s"
+    rf"|(?:(?P<facility>{'|'.join(_FACILITIES)})(?:\|security)?[.:])?(?:{'|'.join(_SPELLINGS)}))\s{{1,4}}"
 )
 """A level, alone or behind its facility, that some senders write before the host name or the tag: `notice` (F5, SONiC),
 `user.info` (CMS), `<local0.info>` (NetScaler), `auth|security:info` (AIX)."""
@@ -127,6 +127,10 @@ class Reader:
         if _CHAIN.fullmatch(word) and (tag := _TAG.match(after[1:])) and tag["pid"]:
             reading.hostname, reading.message = word, after[1:]
             return
+        if word.endswith(",") and _is_tag(after.lstrip(" ")):  # FastIron: gw1, System: text
+            word = word[:-1]
+        elif word.isdecimal() and not (_is_tag(after[1:]) or after.startswith(" %")):
+            return  # the first column of a table
         if not _is_host(word) or (_is_tag(rest) and not _ADDRESS.fullmatch(word)):
             return
         reading.hostname = word.strip("[]")
@@ -161,6 +165,9 @@ def _take_tag(reading: Reading) -> bool:
             return False
         reading.found(level=level[0].strip())
         rest = rest[level.end() :]
+    if rest.startswith("-: "):  # nobody's
+        reading.message = rest[3:]
+        return True
     tag = _TAG.match(rest)
     if not tag or _BODY.match(rest) or reading.app_name:
         return False

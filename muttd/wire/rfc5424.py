@@ -27,11 +27,12 @@ _LIKELY_FIELDS = re.compile(
 _BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=)", re.ASCII)
 """What was meant for an element, though it is none."""
 _SURE_FIELDS = re.compile(
-    r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} "
-    r"\[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]",
+    r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} \[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]"
+    r"|[A-Za-z/][\w./-]{0,47} \d{1,10} - - ",
     re.ASCII,
 )
-"""Program, process, message id and an element: `RT_FLOW - RT_FLOW_SESSION_CLOSE [junos@2636.1.1.1.2.39 …]`."""
+"""Program, process, message id and an element: `RT_FLOW - RT_FLOW_SESSION_CLOSE [junos@2636.1.1.1.2.39 …]`; or program,
+process and NILVALUEs: `vpxd 1234 - - text`."""
 _LIMITS = (("app name", 48), ("process id", 128), ("message id", 32))  # section 6, in characters
 
 _NAME = r'[^\s=\]"]+'
@@ -96,6 +97,8 @@ def _after_host(reading: Reading, text: str, start: int) -> Reading:
 def _are_meant(fields: re.Match[str]) -> bool:
     """Whether three words without structured data behind them are the fields, not just any text."""
     if fields["data"] is None:
+        if fields.end() == len(fields.string) and _PROCESS.fullmatch(fields[2]) and not fields[1].endswith(":"):
+            return True  # the message was cut off behind them
         return bool(_LIKELY_FIELDS.match(fields.string, fields.start()))
     if fields["data"] == NIL:
         return True

@@ -185,7 +185,7 @@ class Clock:
             moment = (
                 _moment(match.groupdict(), int(year), self.zone)
                 if year
-                else self._nearest(match, hour * 3600.0, self.zone)
+                else self._nearest(match.groupdict(), hour * 3600.0, self.zone)
             )
             if moment:
                 read = _text(moment, "", None), moment.timestamp()
@@ -222,7 +222,7 @@ class Clock:
         elif found.get("year") or found.get("late_year"):
             moment = _moment(found, int(found["year"] or found["late_year"]), zone)
         else:
-            moment = self._nearest(match, received, zone)
+            moment = self._nearest(found, received, zone)
         if moment is None:
             return Stamp(None, match.end(), defect or f"device time {match[0]} does not exist", iso)
         if moment.timestamp() - received > AHEAD:
@@ -248,9 +248,8 @@ class Clock:
             return self.zone, None, f"zone {unknown} unknown, read in the configured one"
         return self.zone, None, None
 
-    def _nearest(self, match: re.Match[str], received: float, zone: tzinfo) -> datetime | None:
+    def _nearest(self, found: dict[str, str | None], received: float, zone: tzinfo) -> datetime | None:
         """The moment without year in the year that puts it nearest to `received`."""
-        found = match.groupdict()
         this_year = datetime.fromtimestamp(received, UTC).year
         moments = [_moment(found, year, zone) for year in (this_year, this_year - 1, this_year + 1)]
         return min(

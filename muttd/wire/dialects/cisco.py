@@ -14,10 +14,13 @@ import re
 from muttd.wire.dialects import Body, Header
 from muttd.wire.interfaces import interface_in
 from muttd.wire.reading import Reading
+from muttd.wire.rfc5424 import structured_data
 from muttd.wire.timestamps import AHEAD, Clock, Stamp
 
-_UNIT = r"(?:%[A-Z]\w{0,30}-[A-Z]:\w{1,20} )?"  # Dell Force10: %STKUNIT0-M:CP %IFMGR-5-OSTATE_UP
-_MNEMONIC = re.compile(rf"{_UNIT}[%#](?P<mnemonic>[A-Z][\w-]{{0,60}}?-\d-[\w-]{{1,80}})(?=\s|:|$)")
+_UNIT = r"(?:%[A-Z]\w{0,30}-[A-Z]:\w{1,20} |%\$ VDC-\d{1,3} [%$]{2} )?"
+"""Dell Force10: %STKUNIT0-M:CP %IFMGR-5-OSTATE_UP. NX-OS: %$ VDC-1 %$ %ETHPORT-5-IF_UP."""
+_SEVERITY = r"(?:\d|[ACDEFINW])"  # small-business switches write its first letter: %LINK-W-Down
+_MNEMONIC = re.compile(rf"{_UNIT}[%#](?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$)")
 _HEADER_LIMIT = 250
 """Characters before the mnemonic; a longer header is none."""
 
@@ -41,7 +44,9 @@ _UNNAMED = re.compile(
 )
 _TASK = re.compile(r"\*[A-Za-z]\w*(?=: )")
 _PROGRAM = re.compile(r"([A-Za-z_][\w./()@-]{0,63})(?:\[(\w{1,20})\](?: ?:|(?= ))|:)")
-_HOST = re.compile(r"(?=[\w:.-]*[\w])[\w][\w./:-]{0,254}?(?= ?: | ?:$| |$)")
+_HOST = re.compile(rf"(?=[\w:.-]*[\w])[\w][\w./:-]{{0,254}}?(?= ?: | ?:$| |$|:{_MONTH} )")
+_ELEMENT = re.compile(r"\[syslog@9 ")
+"""Structured data of IOS in its own header (logging host … session-id)."""
 
 
 def read_header(text: str, clock: Clock, received: float) -> Reading | None:
@@ -110,6 +115,9 @@ def _part(header: str, start: int, reading: Reading) -> int:
         reading.found(node=part[0])
     elif part := _TASK.match(header, start):
         reading.found(task=part[0][1:])
+    elif _ELEMENT.match(header, start) and (data := structured_data(header, start)):
+        reading.structured_data = {**data[0], **(reading.structured_data or {})}
+        return data[1]
     elif (part := _HOST.match(header, start)) and not reading.hostname:
         reading.hostname = part[0]
     elif part and "origin" not in found and (_BEFORE_TIME.match(header, part.end()) or header[part.end() :] == " : "):
@@ -152,7 +160,7 @@ def read_mnemonic(reading: Reading) -> None:
 
 
 HEADERS = (
-    Header(r"[^%]{0,250}%[A-Z]", read_header),
+    Header(r"[^%]{0,250}%(?:[A-Z]|\$ VDC-)", read_header),
     Header(r"[\w.:-]{1,80}: [*.\w]|[*.][A-Z]|[A-Z]{1,3}/\d", read_unnamed),
 )
-BODIES = (Body(r"(?:\d{1,12}: )?[%#][A-Z]", read_mnemonic),)
+BODIES = (Body(r"(?:\d{1,12}: )?(?:[%#][A-Z]|%\$ VDC-)", read_mnemonic),)

@@ -1,4 +1,5 @@
-"""UniFi and BIG-IP iRules: a comma-separated block where the host name belongs, `u1,f09fc2aabbcc,v4.0.66 switch: text`.
+"""UniFi and BIG-IP iRules: a comma-separated block where the host name belongs, `u1,f09fc2aabbcc,v4.0.66 switch: text`,
+also as `("u1,f09fc2aabbcc,v4.0.66") switch: text`.
 
 Its first field is the host's name. The block stays in the message: its other fields say more than a name.
 """
@@ -7,7 +8,7 @@ import re
 
 from muttd.wire.dialects import Origin, Place
 
-_BLOCK = re.compile(r"(?P<host>[\w-]*[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+),[^\s,]")
+_BLOCK = re.compile(r'(?:\(")?(?P<host>[\w-]*[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+),[^\s,]')
 
 
 def read_block(rest: str) -> Origin | None:
@@ -19,4 +20,4 @@ def read_block(rest: str) -> Origin | None:
     return Origin(None if word.endswith(":") else block["host"], rest, {})
 
 
-ORIGINS = (Place(r"[\w.-]+,[^\s,]", read_block),)
+ORIGINS = (Place(r'(?:\(")?[\w.-]+,[^\s,]', read_block),)

@@ -14,7 +14,7 @@ SEARCHED = 1000
 """Characters searched: these keys stand at the beginning."""
 
 _DATE = re.compile(r'\bdate="?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
-_ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d):?(\d\d)')
+_ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d):?(\d\d)|\btimezone="(?P<name>[A-Z]{2,5})"')
 _TIME = re.compile(r'\btime(?:stamp)?="(?=\d{4}-\d\d-\d\d[T ]\d\d:)')
 _NAME = re.compile(r'\bdev(?:ice_)?name="?([\w.-]{1,255})')
 
@@ -27,7 +27,8 @@ def read_pairs(text: str, clock: Clock, received: float) -> Reading:
     stamp = None
     if date := _DATE.search(text, 0, SEARCHED):
         zone = _ZONE.search(text, 0, SEARCHED)
-        stamp = clock.read(f"{date[1]}T{date[2]}{f'{zone[1]}:{zone[2]}' if zone else ''}", 0, received)
+        shift = "" if zone is None else f" {zone['name']}" if zone["name"] else f"{zone[1]}:{zone[2]}"
+        stamp = clock.read(f"{date[1]}T{date[2]}{shift}", 0, received)
     elif time := _TIME.search(text, 0, SEARCHED):
         stamp = clock.read(text[: SEARCHED + 40].replace('"', " "), time.end(), received)
     if stamp:
@@ -38,7 +39,7 @@ def read_pairs(text: str, clock: Clock, received: float) -> Reading:
 
 
 _OPENING = (
-    r'(?:date|id|logver|timestamp|devname|device|device_name|time)="?[\w.:-]+"?[ ,]\S{0,60}?='
+    r'(?:date|id|logver|timestamp|eventtime|itime|devname|devid|device|device_name|time)="?[\w.:-]+"?[ ,]\S{0,60}?='
     r"|id=firewall\b"
 )
 HEADERS = (Header(_OPENING, read_pairs),)
