@@ -129,10 +129,14 @@ class Config:
     async def rows(self) -> list[Row]:
         """All rows, in the table's order."""
         async with self._store.connection() as connection:
-            found = await connection.fetch(
-                f"SELECT {self._shown} FROM {self._table.name} row "  # noqa: S608  # our names
-                f"ORDER BY {self._table.order} LIMIT {_ROWS_LIMIT}"
-            )
+            return await self.listed(connection)
+
+    async def listed(self, connection: asyncpg.Connection) -> list[Row]:
+        """`rows` in a transaction of the caller's."""
+        found = await connection.fetch(
+            f"SELECT {self._shown} FROM {self._table.name} row "  # noqa: S608  # our names
+            f"ORDER BY {self._table.order} LIMIT {_ROWS_LIMIT}"
+        )
         return [_row(one[0]) for one in found]
 
     async def get(self, key: str) -> Row:
@@ -143,9 +147,7 @@ class Config:
     async def create(self, values: Mapping[str, object], actor: Actor) -> Row:
         """A new row. `values`: all columns, and the key where it is given. Raises AlreadyThereError."""
         async with self._changing(values) as connection:
-            row = await self._insert(connection, values)
-            await self._record(connection, "create", actor, None, row)
-            return row
+            return await self.created(connection, values, actor)
 
     async def update(self, key: str, values: Mapping[str, object], actor: Actor, version: str | None = None) -> Row:
         """The row of `key` with `values` in the place of what they name.
@@ -154,21 +156,42 @@ class Config:
         AlreadyThereError where the key itself is changed into one that exists.
         """
         async with self._changing(values) as connection:
-            before = await self._find(connection, key, version)
-            wanted = {name: values.get(name, before.content[name]) for name in self._table.columns}
-            if all(before.content[name] == value for name, value in wanted.items()):
-                return before  # nothing to change, to announce or to record
-            row = await self._replace(connection, key, wanted)
-            await self._record(connection, "update", actor, before, row)
-            return row
+            return await self.updated(connection, key, values, actor, version)
 
     async def delete(self, key: str, actor: Actor, version: str | None = None) -> Row:
         """Deletes the row of `key`; what it was. Raises as `update`."""
         async with self._changing({}) as connection:
-            before = await self._find(connection, key, version)
-            await connection.execute(f"DELETE FROM {self._table.name} WHERE {self._where()}", key)  # noqa: S608  # our names
-            await self._record(connection, "delete", actor, before, None)
-            return before
+            return await self.deleted(connection, key, actor, version)
+
+    async def created(self, connection: asyncpg.Connection, values: Mapping[str, object], actor: Actor) -> Row:
+        """`create` in a transaction of the caller's."""
+        row = await self._insert(connection, values)
+        await self._record(connection, "create", actor, None, row)
+        return row
+
+    async def updated(
+        self,
+        connection: asyncpg.Connection,
+        key: str,
+        values: Mapping[str, object],
+        actor: Actor,
+        version: str | None = None,
+    ) -> Row:
+        """`update` in a transaction of the caller's."""
+        before = await self._find(connection, key, version)
+        wanted = {name: values.get(name, before.content[name]) for name in self._table.columns}
+        if all(before.content[name] == value for name, value in wanted.items()):
+            return before  # nothing to change, to announce or to record
+        row = await self._replace(connection, key, wanted)
+        await self._record(connection, "update", actor, before, row)
+        return row
+
+    async def deleted(self, connection: asyncpg.Connection, key: str, actor: Actor, version: str | None = None) -> Row:
+        """`delete` in a transaction of the caller's."""
+        before = await self._find(connection, key, version)
+        await connection.execute(f"DELETE FROM {self._table.name} WHERE {self._where()}", key)  # noqa: S608  # our names
+        await self._record(connection, "delete", actor, before, None)
+        return before
 
     @asynccontextmanager
     async def _changing(self, values: Mapping[str, object]) -> AsyncIterator[asyncpg.Connection]:
@@ -245,10 +268,16 @@ class Config:
         )
 
 
-async def record(store: Store, about: tuple[str, str, str], actor: Actor, after: Mapping[str, object]) -> None:
+async def record(
+    store: Store,
+    about: tuple[str, str, str],
+    actor: Actor,
+    after: Mapping[str, object],
+    before: Mapping[str, object] | None = None,
+) -> None:
     """Records a change of something that is not in PostgreSQL; `about`: subject, its id, action."""
     async with store.connection() as connection:
-        await _add(connection, about, actor, None, dict(after))
+        await _add(connection, about, actor, None if before is None else dict(before), dict(after))
 
 
 async def _add(

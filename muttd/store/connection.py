@@ -15,7 +15,7 @@ import asyncpg
 from muttd.errors import UnavailableError
 from muttd.store import audit, partitions, rules
 from muttd.store.faults import translated
-from muttd.store.search import AuditEntry, Search, count_by_handling, find, get
+from muttd.store.search import AuditEntry, Search, Walk, count_by_handling, find, get, walk
 
 _CLOSE_LIMIT = 1.0
 """Seconds to say goodbye on the listening connection."""
@@ -117,6 +117,15 @@ class Store:
         """The newest entries that fit, newest first, `limit` (1..1000) at most."""
         async with self.connection() as connection:
             return await find(connection, wanted, limit)
+
+    @asynccontextmanager
+    async def walk(self, wanted: Search) -> AsyncIterator[Walk]:
+        """All entries that fit, newest first, as they were at the beginning, by a cursor of the server.
+
+        It holds one connection of the pool. Cancelling a step cancels the server's work.
+        """
+        async with self.connection() as connection, walk(connection, wanted) as step:
+            yield step
 
     async def get_event(self, event_id: str) -> AuditEntry | None:
         """The entry of one event; None where there is none, or `event_id` is not an id."""

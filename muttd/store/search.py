@@ -1,7 +1,10 @@
 """The audit log, read: what people ask of it. Newest first, in pages; a page begins where the last one ended."""
 
 import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -32,7 +35,10 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What entries must be like; None does not matter. `hostname` and `text` (found in the message) in any case."""
+    """What entries must be like; None does not matter.
+
+    `hostname` (a name, or a pattern with * and ?) and `text` (found in the message) in any case.
+    """
 
     since: datetime | None = None
     """Included."""
@@ -52,10 +58,76 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS = ", ".join(AuditEntry.__struct_fields__)
+_ORDER = "ORDER BY event_timestamp DESC, event_id DESC"
+_TO_LIKE = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": "\\\\"})
+
+_STEP_LIMIT = 600.0
+"""Seconds that looking for the next entries of a walk may take: rare text in a year of events."""
+
+_HOSTS_LIMIT = 20_000
+"""Hosts that are looked at for a pattern, about a second's worth."""
+_MEANT_LIMIT = 500
+"""Hosts that a pattern may mean to be looked up one by one: with more of them, the newest events soon have enough."""
+
+Walk = Callable[[int], Coroutine[Any, Any, list[AuditEntry]]]
+"""The next so many entries, none where it is at the end."""
 
 
 async def find(connection: asyncpg.Connection, wanted: Search, limit: int) -> list[AuditEntry]:
     """See Store.search."""
+    condition, values = _condition(wanted, await _hosts_like(connection, wanted.hostname))
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM event_audit_log {condition} {_ORDER} LIMIT ${len(values) + 1}",  # noqa: S608  # all ours, values are parameters
+        *values,
+        max(1, min(limit, _LIMIT)),
+    )
+    return [_entry(row) for row in rows]
+
+
+@asynccontextmanager
+async def walk(connection: asyncpg.Connection, wanted: Search) -> AsyncIterator[Walk]:
+    """See Store.walk."""
+    condition, values = _condition(wanted, await _hosts_like(connection, wanted.hostname))
+    async with connection.transaction(readonly=True):
+        # What is asked for is the whole, but in order: no sort of millions of rows before the first of them.
+        await connection.execute("SET LOCAL cursor_tuple_fraction = 0.0001")
+        await connection.execute(
+            f"DECLARE walk NO SCROLL CURSOR FOR SELECT {_COLUMNS} FROM event_audit_log {condition} {_ORDER}",  # noqa: S608  # all ours, values are parameters
+            *values,
+        )
+
+        async def step(count: int) -> list[AuditEntry]:
+            rows = await connection.fetch(f"FETCH {int(count)} FROM walk", timeout=_STEP_LIMIT)
+            return [_entry(row) for row in rows]
+
+        yield step
+
+
+async def _hosts_like(connection: asyncpg.Connection, name: str | None) -> list[str] | None:
+    """The hosts that a pattern means; None where it is no pattern, or where there are too many hosts to look at.
+
+    Walks from host to host in the index on (hostname, event_timestamp): 0.2 s for 5,000 hosts in 10 million rows, where
+    looking at every row takes a minute.
+    """
+    if name is None or not _is_pattern(name):
+        return None
+    rows = await connection.fetch(
+        "WITH RECURSIVE host AS (SELECT (SELECT hostname FROM event_audit_log ORDER BY hostname LIMIT 1) AS name "
+        "UNION ALL SELECT (SELECT hostname FROM event_audit_log WHERE hostname > host.name ORDER BY hostname LIMIT 1) "
+        "FROM host WHERE host.name IS NOT NULL) "
+        "SELECT name, name LIKE $1 AS meant FROM host WHERE name IS NOT NULL LIMIT $2",
+        *(name.strip().lower().translate(_TO_LIKE), _HOSTS_LIMIT),
+    )
+    meant = [row["name"] for row in rows if row["meant"]]
+    return meant if len(rows) < _HOSTS_LIMIT and len(meant) <= _MEANT_LIMIT else None
+
+
+def _is_pattern(name: str) -> bool:
+    return "*" in name or "?" in name
+
+
+def _condition(wanted: Search, hosts: list[str] | None) -> tuple[str, list[object]]:
+    """WHERE …, and its parameters; `hosts` are those that a pattern means, where that is known."""
     tests: list[str] = []
     values: list[object] = []
 
@@ -69,7 +141,13 @@ async def find(connection: asyncpg.Connection, wanted: Search, limit: int) -> li
     if wanted.until is not None:
         where("event_timestamp < {}", wanted.until)
     if wanted.hostname is not None:
-        where("hostname = {}", wanted.hostname.strip().lower())
+        name = wanted.hostname.strip().lower()
+        if hosts is not None:
+            where("hostname = ANY({}::text[])", hosts)
+        elif _is_pattern(name):
+            where("hostname LIKE {}", name.translate(_TO_LIKE))
+        else:
+            where("hostname = {}", name)
     for column in ("rule_id", "handling", "team", "environment", "severity", "app_name", "kind"):
         value = getattr(wanted, column)
         if value is not None:
@@ -78,15 +156,10 @@ async def find(connection: asyncpg.Connection, wanted: Search, limit: int) -> li
         # A third faster than ILIKE: over a day of millions of rows that is the seconds one waits.
         where('strpos(lower(message), lower({} COLLATE "C")) > 0', wanted.text)
     if wanted.before is not None:
+        # The first half leaves out the months that the page is not about; pairs do not.
+        where("event_timestamp <= {}", wanted.before[0])
         where("(event_timestamp, event_id) < ({}, {})", *wanted.before)
-    condition = "WHERE " + " AND ".join(tests) if tests else ""
-    values.append(max(1, min(limit, _LIMIT)))
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM event_audit_log {condition} "  # noqa: S608  # columns and tests are ours, values are parameters
-        f"ORDER BY event_timestamp DESC, event_id DESC LIMIT ${len(values)}",
-        *values,
-    )
-    return [_entry(row) for row in rows]
+    return "WHERE " + " AND ".join(tests) if tests else "", values
 
 
 async def get(connection: asyncpg.Connection, event_id: str) -> AuditEntry | None:

@@ -18,7 +18,8 @@ from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Reverted
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
 from muttd.web.events import EventsApi, Page, WholeEntry
-from muttd.web.filters import PageQuery
+from muttd.web.exports import ExportsApi
+from muttd.web.filters import ExportQuery, PageQuery
 from muttd.web.hosts import (
     DevelopmentHost,
     DevelopmentHostList,
@@ -39,6 +40,7 @@ from muttd.web.problems import as_problems
 from muttd.web.pulse import Pulse
 from muttd.web.reading import Reasoned
 from muttd.web.routes import Role, Route
+from muttd.web.rule_file_api import MEDIA, ExportForm, Imported, ImportForm, RuleFileApi
 from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
 from muttd.web.rules import Announced, RulesApi
 from muttd.web.status import StatusApi
@@ -82,7 +84,7 @@ def web_application(
     dashboard = DashboardApi(pulse)
     events = EventsApi(store, board, rules)
     rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store, ring)
-    keys = KeysApi(store, ring)
+    keys, rule_file = KeysApi(store, ring), RuleFileApi(store)
     letters = LettersApi(store, board)
     specification = Specification()
     trials = TrialsApi(store, rules, event_ids(), syslog, traps)
@@ -99,6 +101,11 @@ def web_application(
         Route("GET", "/api/v1/metrics/current", "viewer", dashboard.current, _OBJECT),
         Route("GET", "/api/v1/audit-logs", "viewer", events.page, Page, PageQuery),
         Route("GET", "/api/v1/events/live", "viewer", LiveApi(tail).stream, "text/event-stream", LiveQuery),
+        Route(
+            *("GET", "/api/v1/audit-logs/export", "viewer", ExportsApi(store).export),
+            gives="text/csv, application/jsonl",
+            query=ExportQuery,
+        ),
         Route("GET", "/api/v1/events/{id}", "viewer", events.one, WholeEntry),
         Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT, also=(409,)),
         Route("GET", "/api/v1/rules", "viewer", rule_table.listed, RuleList),
@@ -108,6 +115,19 @@ def web_application(
             *("POST", "/api/v1/rules/backtest", "viewer", back_tests.run, "application/x-ndjson"),
             takes=BackTestForm,
             also=(422,),
+        ),
+        Route(
+            *("GET", "/api/v1/rules/export", "viewer", rule_file.export),
+            gives=MEDIA,
+            query=ExportForm,
+            version=True,
+        ),
+        Route(
+            *("POST", "/api/v1/rules/import", "editor", rule_file.take, Imported),
+            query=ImportForm,
+            takes=MEDIA,
+            also=(412, 428),
+            version=True,
         ),
         Route("GET", "/api/v1/rules/{id}", "viewer", rule_table.one, RuleShown, version=True),
         Route("PUT", "/api/v1/rules/{id}", "editor", rule_table.change, RuleShown, takes=RuleChange, version=True),

@@ -1,0 +1,43 @@
+"""Whether the one who asked is still there: long work for nobody is stopped, and nobody is waited for without end."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from aiohttp import web
+
+Found = TypeVar("Found")
+
+_LOOK_EVERY: Final = 0.5
+"""Seconds between looks at the connection."""
+_WRITE_LIMIT: Final = 60.0
+"""Seconds in which a client must take what it is sent."""
+
+
+class WriteLimitError(Exception):
+    """The client takes nothing any more."""
+
+
+async def while_present(request: web.Request, work: Coroutine[Any, Any, Found]) -> Found:
+    """What `work` finds. Cancels it and raises ConnectionResetError when the client has gone."""
+    task = asyncio.create_task(work)
+    try:
+        while True:
+            done, _ = await asyncio.wait({task}, timeout=_LOOK_EVERY)
+            if done:
+                return task.result()
+            if request.transport is None or request.transport.is_closing():
+                raise ConnectionResetError("the client has gone")
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+
+
+async def write(response: web.StreamResponse, content: bytes) -> None:
+    """Sends. Raises ConnectionResetError for a client that has gone, WriteLimitError for one that takes nothing."""
+    try:
+        async with asyncio.timeout(_WRITE_LIMIT):
+            await response.write(content)
+    except TimeoutError:
+        raise WriteLimitError from None

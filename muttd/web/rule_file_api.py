@@ -1,0 +1,114 @@
+"""Rules as code: all of them out as one file, all of them in from one, after a look at what that would change."""
+
+import asyncio
+from typing import Annotated, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from muttd.store import Store
+from muttd.store.rule_set import RuleSetChange, changing_rules, whole_rules
+from muttd.web.access import actor
+from muttd.web.answers import answer, wanted_version
+from muttd.web.problems import ProblemError
+from muttd.web.reading import PRINTABLE, read_query
+from muttd.web.rule_files import FILE_LIMIT, read, written
+from muttd.web.rule_plan import Mode, Plan, WantedRule, plan
+
+MEDIA: Final = "application/yaml"
+"""RFC 9512."""
+_TAKEN: Final = {MEDIA, "application/x-yaml", "text/yaml", "text/x-yaml"}
+
+
+class ExportForm(msgspec.Struct, frozen=True, kw_only=True):
+    """`ids`: with the rules' numbers, which only this installation knows."""
+
+    ids: bool = True
+
+
+class ImportForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done with the file. Where nothing is said, nothing is changed."""
+
+    dry_run: bool = True
+    mode: Mode = "replace"
+    reason: Annotated[str, msgspec.Meta(max_length=500, pattern=PRINTABLE)] | None = None
+
+
+class Imported(Plan, frozen=True, kw_only=True):
+    """What was changed, or would be."""
+
+    dry_run: bool
+    version: str
+    """Of the rules as they are then: what If-Match asks for."""
+
+
+class RuleFileApi:
+    """GET /api/v1/rules/export and POST /api/v1/rules/import."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def export(self, request: web.Request) -> web.Response:
+        """All rules as YAML, for a repository or another installation."""
+        form = read_query(request.query, ExportForm)
+        whole = await whole_rules(self._store)
+        text = await asyncio.to_thread(written, [row.content for row in whole.rows], ids=form.ids)
+        return web.Response(
+            text=text,
+            content_type=MEDIA,
+            charset="utf-8",
+            headers={"ETag": f'"{whole.version}"', "Content-Disposition": 'attachment; filename="mutt-rules.yaml"'},
+        )
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Makes the rules what a YAML file says, all of it or nothing; with dry_run (so it is where nothing is said)
+        only tells what would change. What is done for good needs If-Match, the ETag of the rules that were seen."""
+        form = read_query(request.query, ImportForm)
+        if request.content_type not in _TAKEN:
+            raise ProblemError(415, f"Send Content-Type: {MEDIA}.")
+        if not form.dry_run and "If-Match" not in request.headers:
+            raise ProblemError(428, "Send If-Match with the ETag of the rules that you have seen, or * for any.")
+        wanted = await asyncio.to_thread(read, await _body(request))
+        version = wanted_version(request)
+        if form.dry_run:
+            whole = await whole_rules(self._store)
+            found = _planned([row.content for row in whole.rows], wanted, form.mode)
+            return self._told(found, True, whole.version)
+        async with changing_rules(self._store, actor(request, form.reason or "import of a file"), version) as change:
+            found = _planned([row.content for row in change.whole.rows], wanted, form.mode)
+            await _apply(change, found, {rule.place: rule for rule in wanted})
+        return self._told(found, False, (await whole_rules(self._store)).version)
+
+    def _told(self, found: Plan, dry_run: bool, version: str) -> web.Response:
+        content = Imported(**msgspec.structs.asdict(found), dry_run=dry_run, version=version)
+        return answer(content, headers={"ETag": f'"{version}"'})
+
+
+async def _body(request: web.Request) -> bytes:
+    """The file; it may be larger than the bodies of other requests. Raises ProblemError 413."""
+    found = bytearray()
+    async for chunk in request.content.iter_any():
+        found += chunk
+        if len(found) > FILE_LIMIT:
+            raise ProblemError(413, f"The file is larger than {FILE_LIMIT:,} bytes.")
+    return bytes(found)
+
+
+def _planned(present: list[dict[str, object]], wanted: list[WantedRule], mode: Literal["replace", "merge"]) -> Plan:
+    found, faults = plan(present, wanted, mode)
+    if faults:
+        raise ProblemError(400, "The file cannot be taken; nothing was changed.", faults[:100])
+    return found
+
+
+async def _apply(change: RuleSetChange, found: Plan, wanted: dict[int, WantedRule]) -> None:
+    for gone in found.deleted:
+        assert gone.id is not None
+        await change.delete(gone.id)
+    for different in found.changed:
+        assert different.id is not None
+        assert different.place is not None
+        await change.update(different.id, wanted[different.place].columns)
+    for new in found.created:
+        assert new.after is not None
+        await change.create(new.after)
