@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from muttd.event import Event, encode, rfc3339
 from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.budget import Rate
 from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import AuditRow, Store, migrate
@@ -69,6 +70,8 @@ def page_application(store: Store, redis: Redis, *keys: str) -> web.Application:
         live=LiveChannel(redis),
         syslog=SyslogReader(),
         traps=TrapReader(),
+        rate=Rate(50, 1.0),
+        ends=lambda: {"http.tls_cert": 2e9},
     )
 
 

@@ -1,4 +1,4 @@
-"""What people do with dead letters: `muttd dlq list | show | replay | drop`.
+"""What people do with dead letters: `muttd dlq list | show | replay | drop`, and the page, which also mends them.
 
 Promises: a replayed alert leaves the dead letters in the same step in which it comes back to the alert list, under
 the external_id it always had; a replay stays below live traffic and never picks up what died since it began.
@@ -72,6 +72,16 @@ async def drop(letters: Letters, choice: Choice) -> int:
     count = 0
     async for one in _walk(letters, choice):
         count += await letters.drop(one)
+    return count
+
+
+async def mend(letters: Letters, choice: Choice, mended: Callable[[DeadLetter], DeadLetter | None]) -> int:
+    """Puts what `mended` makes of each of those chosen in its place (None: it stays as it is); how many."""
+    count = 0
+    async for one in _walk(letters, choice):
+        letter = mended(one.letter)
+        if letter is not None and letter != one.letter:
+            count += await letters.mend(one, letter)
     return count
 
 

@@ -4,7 +4,9 @@ import os
 import socket
 
 from muttd.listeners.inherited import inherit
+from muttd.metrics import Metrics
 from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.budget import Rate
 from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.roles.readers import syslog_reader, trap_reader
@@ -32,6 +34,8 @@ async def show(runtime: Runtime) -> None:
         syslog=syslog_reader(settings),
         # Without an engine of its own: that is the receiver's. Old datagrams may be tried, too.
         traps=trap_reader(settings, runtime.secrets, time_window=None),
+        rate=Rate(settings.moog.rate_limit, settings.moog.rate_period),
+        ends=lambda: _ends(runtime.metrics),
         default_team=settings.alerter.default_team,
     )
     runtime.observe(application)
@@ -40,3 +44,14 @@ async def show(runtime: Runtime) -> None:
     async with runtime.serving(application, *ports, opened=opened):
         notify("READY=1")
         await runtime.stop.wait()
+
+
+def _ends(metrics: Metrics) -> dict[str, float]:
+    """What of this process runs out when, in seconds since 1970: certificates by setting, and the token of Vault."""
+    found = {
+        sample.labels["setting"]: sample.value
+        for family in metrics.certificate_end.collect()
+        for sample in family.samples
+    }
+    lease = next(iter(metrics.vault_lease_end.collect())).samples[0].value
+    return {**found, "vault": lease} if lease else found

@@ -121,6 +121,19 @@ class Outcome(msgspec.Struct, frozen=True):
     samples: list[Sample]
 
 
+class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
+    """How far it is."""
+
+    events: int
+    matched: int
+
+
+class Result(msgspec.Struct, frozen=True, tag="result", tag_field="type"):
+    """What came of it."""
+
+    outcome: Outcome
+
+
 class BackTest:
     """Takes events one after the other."""
 

@@ -17,10 +17,9 @@ from aiohttp import web
 
 from muttd.errors import UnavailableError
 from muttd.rules import Rule
-from muttd.rules.backtest import Job
+from muttd.rules.backtest import Job, Progress, Result
 from muttd.store import Store
 from muttd.store.past import copy_between, count_between
-from muttd.web.backtest_process import Progress, Result
 from muttd.web.problems import Fault, ProblemError, unavailable
 from muttd.web.reading import in_utc, read_body
 from muttd.web.trials import Draft, drafted

@@ -11,26 +11,13 @@ from typing import Final
 
 import msgspec
 
-from muttd.rules.backtest import BackTest, Job, Outcome, Past
+from muttd.rules.backtest import BackTest, Job, Past, Progress, Result
 
 _TELL_EVERY: Final = 0.25
 _LOOK_EVERY: Final = 500
 """Rows between looks at the clock."""
 _NICENESS: Final = 10
 """What runs on this machine goes before what would have been."""
-
-
-class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
-    """How far it is."""
-
-    events: int
-    matched: int
-
-
-class Result(msgspec.Struct, frozen=True, tag="result", tag_field="type"):
-    """What came of it."""
-
-    outcome: Outcome
 
 
 def past(line: bytes) -> Past:

@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
 from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.budget import Rate
 from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
@@ -32,7 +34,19 @@ from muttd.web.hosts import (
 )
 from muttd.web.key_ring import KeyRing
 from muttd.web.keys import Key, KeyChange, KeyList, KeysApi, KeyShownOnce, NewKey
-from muttd.web.letters import LettersApi
+from muttd.web.ledger import LedgerApi, LedgerQuery
+from muttd.web.letters import (
+    Dropped,
+    LetterList,
+    LetterMended,
+    LettersApi,
+    LettersChosen,
+    LetterShown,
+    LettersMended,
+    LettersQuery,
+    Mended,
+    Replayed,
+)
 from muttd.web.live import LiveApi, LiveQuery, Tail
 from muttd.web.openapi import Specification
 from muttd.web.pages import VIEWS, Pages, WhoAmI, protect
@@ -43,7 +57,7 @@ from muttd.web.routes import Role, Route
 from muttd.web.rule_file_api import MEDIA, ExportForm, Imported, ImportForm, RuleFileApi
 from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
 from muttd.web.rules import Announced, RulesApi
-from muttd.web.status import StatusApi
+from muttd.web.status import Status, StatusApi
 from muttd.web.trials import RegexForm, RegexFound, Trial, TrialForm, TrialsApi
 from muttd.web.unhandled import UnhandledApi
 from muttd.wire.snmp import TrapReader
@@ -70,11 +84,14 @@ def web_application(
     live: LiveChannel,
     syslog: SyslogReader,
     traps: TrapReader,
+    rate: Rate,
+    ends: Callable[[], Mapping[str, float]] = dict,
     default_team: str = "unassigned",
 ) -> web.Application:
     """The application. `first_keys` gives the present values of the secret WEBUI_API_KEY, administrators' keys.
 
     `syslog` and `traps` read what people try out, as the receivers' readers read what comes in.
+    `rate` is what all forwarders together may send; `ends` tells what of this process runs out when (StatusApi).
     """
     ring = KeyRing(store)
     access = Access(sessions, ring, first_keys)
@@ -166,11 +183,15 @@ def web_application(
         ),
         Route("PUT", "/api/v1/keys/{id}", "admin", keys.change, Key, takes=KeyChange, also=(409,), version=True),
         Route("DELETE", "/api/v1/keys/{id}", "admin", keys.delete, status=204, version=True),
-        Route("GET", "/api/v1/dlq", "viewer", letters.listed, _OBJECT),
-        Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, _OBJECT, takes=_OBJECT),
-        Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, _OBJECT, takes=_OBJECT),
+        Route("GET", "/api/v1/dlq", "viewer", letters.listed, LetterList, LettersQuery),
+        Route("GET", "/api/v1/dlq/{id}", "viewer", letters.one, LetterShown, version=True),
+        Route("PUT", "/api/v1/dlq/{id}", "operator", letters.change, LetterShown, takes=LetterMended, version=True),
+        Route("POST", "/api/v1/dlq/edit", "operator", letters.mend, Mended, takes=LettersMended),
+        Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, Replayed, takes=LettersChosen),
+        Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, Dropped, takes=LettersChosen),
         Route("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed, _OBJECT),
-        Route("GET", "/api/v1/status", "viewer", StatusApi(store, board).status, _OBJECT),
+        Route("GET", "/api/v1/status", "viewer", StatusApi(store, board, rate, ends).status, Status),
+        Route("GET", "/api/v1/ledger", "viewer", LedgerApi(board).between, Ledger, LedgerQuery),
         Route("GET", "/api/v1/changes", "viewer", changes.page, ChangePage, ChangesQuery),
         Route("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert, Reverted, takes=Reasoned, also=(409,)),
         Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),

@@ -28,7 +28,7 @@ from muttd.errors import UnavailableError
 from muttd.metrics import Tally
 from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
-from muttd.pipeline.queue.budget import CircuitState, circuit_state
+from muttd.pipeline.queue.budget import Budget, CircuitState, Rate, circuit_state, used_budget
 from muttd.pipeline.queue.hits import Hits
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
 from muttd.pipeline.queue.letters import Letters
@@ -207,6 +207,11 @@ class Board:
         """Whether alerts flow to Moog."""
         with translated():
             return await circuit_state(self._redis)
+
+    async def budget(self, rate: Rate) -> Budget:
+        """How much of what all forwarders may send has just been sent."""
+        with translated():
+            return await used_budget(self._redis, rate)
 
     async def deliveries(self, event_ids: Sequence[str]) -> dict[str, Fact]:
         """What is known about the delivery of events; those of which nothing is known are left out."""

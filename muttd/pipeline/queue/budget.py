@@ -25,6 +25,14 @@ class Rate(NamedTuple):
     period: float
 
 
+class Budget(NamedTuple):
+    """How much of a rate is used up: `used` of `limit` in the last `period` seconds."""
+
+    limit: int
+    period: float
+    used: int
+
+
 class CircuitState(NamedTuple):
     """`state` closed: alerts flow. open: they wait. half-open: one is being tried."""
 
@@ -71,3 +79,12 @@ async def circuit_state(redis: "Redis") -> CircuitState:
         float(found.get(b"since", 0)),
         int(found.get(b"openings", 0)),
     )
+
+
+async def used_budget(redis: "Redis", rate: Rate) -> Budget:
+    """How much of `rate` has just been used. The list has an entry for each lease of the last period (lease.lua)."""
+    seconds, micros = await redis.time()
+    since = int(seconds) * 1_000_000 + int(micros) - int(rate.period * 1e6)
+    entries: list[bytes] = await redis.lrange(RATE_LIMIT, 0, -1)  # type: ignore[assignment]  # never str here
+    taken = [tuple(map(int, entry.split(b":"))) for entry in entries]
+    return Budget(rate.limit, rate.period, sum(after - before for at, before, after in taken if at > since))

@@ -30,6 +30,7 @@ class Letters:
         self._redis = redis
         self._source = source
         self._unletter = script(redis, "unletter")
+        self._mend = script(redis, "mend")
 
     async def page(self, first: int, count: int) -> list[Found]:
         """Up to `count` of them from place `first` on; fewer at the newest end."""
@@ -47,6 +48,11 @@ class Letters:
         """
         assert found.letter.alert is not None
         return await self._take(found, encode(found.letter.alert))
+
+    async def mend(self, found: Found, letter: DeadLetter) -> bool:
+        """Puts `letter` in its place. False as of `drop`."""
+        arguments: list[int | bytes] = [-found.place - 1, found.element, msgspec.json.encode(letter)]
+        return bool(await self._mend(keys=[DEAD_LETTERS], args=arguments))
 
     async def _take(self, found: Found, alert: bytes) -> Literal["done", "moved", "busy"]:
         done = await self._unletter(
