@@ -1,7 +1,9 @@
 """UDP: datagrams from the kernel, as fast as it has them.
 
 A reader callback drains the socket in bursts; asyncio's DatagramProtocol lost 8 % at 100,000 datagrams/s where this
-lost none. What the kernel itself had to drop on our sockets is read from /proc/self/net/udp{,6} by inode.
+lost none. Under load datagrams gather in the kernel's buffer for some milliseconds, as network cards let them: to be
+woken for each costs more than to read it. What the kernel itself had to drop on our sockets is read from
+/proc/self/net/udp{,6} by inode.
 """
 
 import asyncio
@@ -27,6 +29,11 @@ Take = Callable[[bytes, Peer, float, Answer], None]
 
 _BURST = 256
 """Datagrams taken before other work gets its turn: about 2 ms."""
+_REST = 0.004
+"""Seconds that datagrams gather when they come closer together than that: at 100,000/s some 400, a tenth of 4 MiB of
+buffer. At 20,000/s it saves 5 of 10 µs of each."""
+_ENOUGH_TO_REST = 1 << 20
+"""Bytes of receive buffer below which nothing may gather."""
 _LARGEST = 65_535
 """Octets; a UDP payload cannot be longer."""
 _SO_RCVBUFFORCE = 33
@@ -90,6 +97,9 @@ class UdpListener:
         self._fault = fault
         self._dropped_before = 0
         self._inode = os.fstat(opened.fileno()).st_ino
+        self._may_rest = granted_buffer(opened) >= _ENOUGH_TO_REST
+        self._woken = 0.0
+        self._resting: asyncio.TimerHandle | None = None
         self.unsent = 0
         """Answers the kernel did not take."""
 
@@ -100,30 +110,51 @@ class UdpListener:
 
     def start(self) -> None:
         """Begins to read, on the running loop."""
-        asyncio.get_running_loop().add_reader(self.socket.fileno(), self._readable)
+        asyncio.get_running_loop().add_reader(self.socket.fileno(), self._wake)
 
     def stop(self) -> None:
         """Takes what the kernel still holds, then closes."""
         asyncio.get_running_loop().remove_reader(self.socket.fileno())
+        if self._resting is not None:
+            self._resting.cancel()
         for _ in range(_LARGEST):  # an end, should senders be faster than we are
-            if not self._readable():
+            if self._drain() < _BURST:
                 break
         self.socket.close()
 
-    def _readable(self) -> bool:
+    def _wake(self) -> None:
+        """There is something to read, and nothing was for a while."""
+        self._drain()
+        loop = asyncio.get_running_loop()
+        before, self._woken = self._woken, loop.time()
+        if self._may_rest and self._woken - before < _REST:
+            loop.remove_reader(self.socket.fileno())
+            self._resting = loop.call_later(_REST, self._rested)
+
+    def _rested(self) -> None:
+        """Reads what has gathered. As long as something has, it goes on so."""
+        loop = asyncio.get_running_loop()
+        if taken := self._drain():
+            self._resting = loop.call_later(_REST if taken < _BURST else 0.0, self._rested)
+        else:
+            self._resting = None
+            loop.add_reader(self.socket.fileno(), self._wake)
+
+    def _drain(self) -> int:
+        """Reads up to a burst; says how many it found."""
         receive, take, clock, answer = self.socket.recvfrom, self._take, time.time, self._answer
-        for _ in range(_BURST):
+        for taken in range(_BURST):
             try:
                 data, peer = receive(_LARGEST)
             except BlockingIOError:
-                return False
+                return taken
             except OSError:  # an ICMP error of an answer we sent; the datagrams behind it are fine
                 continue
             try:
                 take(data, peer, clock(), answer)
             except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
                 self._fault()
-        return True
+        return _BURST
 
     def _answer(self, data: bytes, peer: Peer) -> None:
         try:
