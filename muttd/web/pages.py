@@ -14,7 +14,7 @@ from muttd.web.problems import ProblemError
 from muttd.web.routes import Role
 
 STATIC: Final = Path(__file__).parent / "static"
-VIEWS: Final = ("/", "/events", "/rules", "/hosts", "/unhandled", "/delivery", "/changes", "/keys", "/status")
+VIEWS: Final = ("/", "/live", "/events", "/rules", "/hosts", "/unhandled", "/delivery", "/changes", "/keys", "/status")
 """Addresses that people bookmark: all are the one page, which looks at its address."""
 
 _FORM_LIMIT: Final = 4096

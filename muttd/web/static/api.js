@@ -34,6 +34,23 @@ export function asQuery(query) {
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
+/** A POST whose answer comes line by line (JSON): `each` gets the lines. `signal` ends it, here and on the server. */
+export async function stream(path, body, signal, each) {
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": (await whoami()).csrf };
+  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal, credentials: "same-origin" });
+  if (response.status === 401) location.reload();
+  if (!response.ok) throw new Refusal(response.status, await response.json().catch(() => ({})));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    lines.forEach((line) => each(JSON.parse(line)));
+  }
+}
+
 async function call(method, path, body, headers = {}, signal = undefined) {
   const options = { method, headers: { Accept: "application/json", ...headers }, signal, credentials: "same-origin" };
   if (method !== "GET") options.headers["X-CSRF-Token"] = (await whoami()).csrf;

@@ -8,19 +8,20 @@ import * as changes from "/static/changes.js";
 import * as delivery from "/static/delivery.js";
 import * as events from "/static/events.js";
 import * as hosts from "/static/hosts.js";
+import * as live from "/static/live.js";
 import * as rules from "/static/rules.js";
 import * as status from "/static/status.js";
 import * as unhandled from "/static/unhandled.js";
 
 const VIEWS = {
-  "/": dashboard, "/events": events, "/rules": rules, "/hosts": hosts, "/unhandled": unhandled,
+  "/": dashboard, "/live": live, "/events": events, "/rules": rules, "/hosts": hosts, "/unhandled": unhandled,
   "/delivery": delivery, "/changes": changes, "/status": status,
 };
 const EVERY = 2000, EVERY_WITHOUT_ANSWER = 5000;
 
 const main = document.getElementById("main");
 const linkState = document.getElementById("link-state");
-let refresh = null, timer = 0;
+let refresh = null, leave = null, timer = 0;
 
 /** Draws the view that the address means. */
 function draw() {
@@ -28,8 +29,9 @@ function draw() {
   document.title = `${view.title} · mutt`;
   show(document.getElementById("navigation"), Object.entries(VIEWS).map(([path, one]) =>
     el("li", {}, el("a", { href: path, "aria-current": one === view ? "page" : null }, one.title))));
+  leave?.();
   refresh = null;
-  view.draw(main, (wanted) => { refresh = wanted; });
+  leave = view.draw(main, (wanted) => { refresh = wanted; });
   const opened = new URL(location.href).searchParams.get("event");
   if (opened) openEvent(opened);
   pulse();

@@ -5,19 +5,19 @@ import { short, whole } from "/static/words.js";
 
 const WIDTH = 720, HEIGHT = 150, BOTTOM = 2, TOP = 8;
 
-/** Draws `series` ([{name, fill, counts}], the gravest first) over `stamps` (seconds since 1970) into `place`. */
-export function columns(place, stamps, series) {
+/** Draws `series` ([{name, fill, counts}], the gravest first) over `stamps` (seconds since 1970), each `per`, into `place`. */
+export function columns(place, stamps, series, per = "a minute") {
   const totals = stamps.map((_, index) => series.reduce((sum, one) => sum + one.counts[index], 0));
   const top = niceTop(Math.max(...totals, 1));
   const height = HEIGHT - TOP - BOTTOM, step = WIDTH / stamps.length;
   const y = (count) => TOP + height - (count / top) * height;
-  const picture = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": spoken(totals, series) });
+  const picture = svg("svg", { class: "chart", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": spoken(totals, series, per) });
   for (const part of [0, 0.5, 1]) {
     picture.append(svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: y(top * part), y2: y(top * part), "vector-effect": "non-scaling-stroke" }));
   }
   stamps.forEach((stamp, index) => {
     let base = 0;
-    const column = svg("g", {}, svg("title", {}, `${clock(stamp)}: ${whole(totals[index])} a minute`));
+    const column = svg("g", {}, svg("title", {}, `${clock(stamp)}: ${whole(totals[index])} ${per}`));
     for (const one of [...series].reverse()) {
       const count = one.counts[index];
       if (!count) continue;
@@ -29,7 +29,7 @@ export function columns(place, stamps, series) {
   });
   // Words are HTML, so that they keep their shape when the picture is stretched.
   show(place, picture,
-    el("span", { class: "quiet chart-top", "aria-hidden": "true" }, `${short(top)} a minute`),
+    el("span", { class: "quiet chart-top", "aria-hidden": "true" }, `${short(top)} ${per}`),
     el("div", { class: "quiet chart-labels", "aria-hidden": "true" }, el("span", {}, clock(stamps[0])), el("span", {}, clock(stamps[stamps.length - 1]))));
 }
 
@@ -46,8 +46,8 @@ function niceTop(value) {
 
 const clock = (stamp) => new Date(stamp * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
 
-function spoken(totals, series) {
+function spoken(totals, series, per) {
   const sum = totals.reduce((all, one) => all + one, 0);
-  return `Events by minute over the last hour: ${whole(sum)} in all. ` + series.map((one) =>
+  return `Events ${per}: ${whole(sum)} in all. ` + series.map((one) =>
     `${one.name} ${whole(one.counts.reduce((all, count) => all + count, 0))}`).join(", ");
 }

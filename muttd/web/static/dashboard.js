@@ -8,6 +8,7 @@ import { ago, HANDLINGS, rate, SEVERITIES, short, time, whole } from "/static/wo
 
 const EVENTS = 50;
 const DAY = 86400000;
+const TALKERS = 8, TALKERS_EVERY = 5;
 
 export const title = "Dashboard";
 
@@ -15,6 +16,13 @@ export const title = "Dashboard";
 export function draw(main, live) {
   const flow = el("section", { class: "panel flow", "aria-label": "Flow of events" });
   const chart = el("div", { class: "chart-frame" });
+  const talkers = el("div", { class: "scroll" });
+  let by = new URL(location.href).searchParams.get("by") === "kind" ? "kind" : "severity", minutes = null;
+  const parts = el("div", { class: "switch", role: "group", "aria-label": "Columns by" }, ["severity", "kind"].map((name) => el("button", { type: "button", "data-by": name, on: { click: () => { by = name; keepInAddress({ ...filters, by: by === "kind" ? by : null }); chosen(); } } }, name)));
+  const chosen = () => {
+    for (const button of parts.children) button.setAttribute("aria-pressed", String(button.dataset.by === by));
+    if (minutes) drawChart(chart, key, minutes, by);
+  };
   const key = el("div");
   const sources = el("div", { class: "scroll" });
   const decided = el("div", { class: "scroll" });
@@ -30,20 +38,21 @@ export function draw(main, live) {
   const more = el("a", { href: "/events" }, "Search all events");
   const form = filterForm(["host", "severity", "kind", "handling", "team", "text"], filters, (changed) => {
     filters = changed; first = true; known = new Set();
-    keepInAddress(filters);
+    keepInAddress({ ...filters, by: by === "kind" ? by : null });
     events();
   });
 
   show(main, el("h1", { class: "sr" }, "Dashboard"), flow,
     el("div", { class: "wide-left" },
-      panel("Events decided, last hour", el("div", {}, chart, key)),
+      panel("Events decided, last hour", el("div", {}, chart, key), parts),
       panel("Receivers", sources)),
+    el("div", { class: "columns" }, panel("Top talkers", talkers), panel("Decisions", decided)),
     el("section", { class: "panel", "aria-label": "Newest events" },
       el("div", { class: "heading" }, el("h2", {}, "Newest events"), el("div", { class: "actions" }, more, pause)),
-      form, list),
-    panel("Decisions", decided));
+      form, list));
+  chosen();
 
-  let waiting = null;
+  let waiting = null, turn = 0;
   async function events() {
     waiting?.abort();
     waiting = new AbortController();
@@ -69,14 +78,16 @@ export function draw(main, live) {
 
   live(async (metrics) => {
     show(flow, ...stages(metrics));
-    drawChart(chart, key, metrics.minutes);
+    minutes = metrics.minutes;
+    drawChart(chart, key, minutes, by);
     show(sources, receivers(metrics));
     show(decided, decisions(metrics));
     if (!paused) await events();
+    if (turn++ % TALKERS_EVERY === 0) show(talkers, topTalkers(await get("/api/v1/sources")));
   });
 }
 
-const panel = (heading, body) => el("section", { class: "panel", "aria-label": heading }, el("div", { class: "heading" }, el("h2", {}, heading)), body);
+const panel = (heading, body, beside = null) => el("section", { class: "panel", "aria-label": heading }, el("div", { class: "heading" }, el("h2", {}, heading), beside), body);
 
 function stages({ rates, today, queues, oldest_waiting_seconds: waited, circuit }) {
   const figure = (name) => el("p", { class: "figure" }, rate(rates[name] ?? 0), el("small", {}, "/s"));
@@ -105,10 +116,12 @@ function stages({ rates, today, queues, oldest_waiting_seconds: waited, circuit 
   ];
 }
 
-function drawChart(place, key, minutes) {
+const KINDS = { syslog: "fill5", trap: "fill3", relay: "fill6" };
+
+function drawChart(place, key, minutes, by) {
   const none = minutes.stamps.map(() => 0);
-  const series = [...SEVERITIES.map((name, index) => ({ name, fill: `fill${index}`, counts: minutes.counts[`severity:${index}`] ?? none })),
-    { name: "without severity", fill: "filln", counts: minutes.counts["severity:none"] ?? none }]
+  const series = (by === "kind" ? Object.entries(KINDS).map(([name, fill]) => ({ name, fill, counts: minutes.counts[`kind:${name}`] ?? none })) : [...SEVERITIES.map((name, index) => ({ name, fill: `fill${index}`, counts: minutes.counts[`severity:${index}`] ?? none })),
+    { name: "without severity", fill: "filln", counts: minutes.counts["severity:none"] ?? none }])
     .filter((one) => one.counts.some(Boolean));
   columns(place, minutes.stamps, series);
   show(key, series.length ? legend(series) : el("p", { class: "legend" }, "Nothing was decided in the last hour."));
@@ -134,6 +147,18 @@ function receivers({ rates, today, workers }) {
     rows.length ? el("table", {}, head, el("tbody", {}, rows)) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
     el("p", { class: "quiet legend" }, alive.length ? `Alive: ${alive.map(([role, count]) => `${count} ${role}`).join(", ")}` : "No worker reports."),
   ];
+}
+
+/** Who sends most, among the newest events. */
+function topTalkers({ events, seconds, items }) {
+  if (!events) return el("p", { class: "empty" }, "Nobody has sent anything in the last day.");
+  return [el("table", {},
+    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Sender"), ["Per second", "Share", "Unclean", "Last"].map((name) => el("th", { scope: "col", class: "number" }, name)))),
+    el("tbody", {}, items.slice(0, TALKERS).map((one) => el("tr", {},
+      el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ host: one.hostname })}` }, one.hostname), el("span", { class: "quiet" }, one.hostname === one.source_ip ? "" : ` ${one.source_ip}`, one.hostnames > 1 ? ` and ${whole(one.hostnames - 1)} more names` : "")),
+      el("td", { class: "number" }, rate(one.rate)), el("td", { class: "number" }, `${Math.round((one.events / events) * 100)} %`),
+      el("td", { class: "number", title: "Events of which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", { class: "number" }, time(one.last_seen)))))),
+  el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} senders.`)];
 }
 
 function decisions({ rates, today }) {

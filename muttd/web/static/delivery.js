@@ -1,13 +1,13 @@
 // Delivery: the circuit, what waits, and the dead letters: look, send again, drop.
 
-import { get, may, post } from "/static/api.js";
-import { confirmed, dialog, el, empty, field, note, show } from "/static/dom.js";
-import { ago, handling, short, time, whole } from "/static/words.js";
+import { get, may, post, put } from "/static/api.js";
+import { choice, confirmed, dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
+import { ago, handling, HANDLINGS, short, time, whole } from "/static/words.js";
 
 export const title = "Delivery";
 
 export function draw(main, live) {
-  const facts = el("dl", { class: "facts" }), place = el("div"), state = el("p", { class: "quiet", role: "status" });
+  const facts = el("dl", { class: "facts" }), budget = el("span", {}, "–"), place = el("div"), state = el("p", { class: "quiet", role: "status" });
   const host = el("input", { id: "host", name: "host" }), reason = el("input", { id: "reason", name: "reason" });
   const address = new URL(location.href).searchParams;
   host.value = address.get("host") ?? "";
@@ -35,10 +35,57 @@ export function draw(main, live) {
     el("tbody", {}, items.map((item) => el("tr", {}, el("td", { class: "nowrap" }, time(item.time || null)), el("td", {}, item.alert?.event.hostname ?? "–"),
       el("td", { class: "message" }, item.alert?.event.message ?? item.item ?? ""), el("td", {}, item.alert ? handling(item.alert.handling) : "–"), el("td", {}, item.alert?.team ?? "–"),
       el("td", { class: "message" }, item.reason), el("td", { class: "number" }, String(item.attempts)),
-      el("td", {}, el("span", { class: "actions" }, el("button", { type: "button", on: { click: () => inFull(item) } }, "Show"),
+      el("td", {}, el("span", { class: "actions" }, el("button", { type: "button", on: { click: () => inFull(item) } }, may("operator") && item.alert ? "Edit" : "Show"),
         may("operator") && item.alert ? el("button", { type: "button", on: { click: () => replay({ id: item.id }) } }, "Send again") : null)))))));
 
-  const inFull = (item) => dialog("Dead letter", [el("p", {}, item.reason), el("pre", { tabindex: "0" }, JSON.stringify(item.alert ?? item.item, null, 2))]);
+  function inFull(item) {
+    const general = el("p", { class: "refusal", role: "alert" });
+    if (!item.alert || !may("operator")) {
+      dialog("Dead letter", [el("p", {}, item.reason), el("pre", { tabindex: "0" }, JSON.stringify(item.alert ?? item.item, null, 2))]);
+      return;
+    }
+    const text = el("textarea", { id: "alert", name: "alert", rows: "22", spellcheck: "false" });
+    text.value = JSON.stringify(item.alert, null, 2);
+    const comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
+    const form = el("form", { class: "stack", novalidate: true, id: "letter-form" }, el("p", {}, `Given up: ${item.reason}`),
+      field("The alert, as it is sent again", text), field("Why it is changed (for the record)", comment), general);
+    const save = async (again) => {
+      let alert;
+      try { alert = JSON.parse(text.value); } catch (error) { general.textContent = `This is not JSON: ${error.message}`; return; }
+      try {
+        if (JSON.stringify(alert) !== JSON.stringify(item.alert)) {
+          await put(`/api/v1/dlq/${encodeURIComponent(item.id)}`, { alert, comment: comment.value || null }, { "If-Match": `"${item.version}"` });
+        }
+        shown.close();
+        if (again) await replay({ id: item.id });
+        else { note("Saved. It waits here until it is sent again."); load(); }
+      } catch (error) { showFaults(form, general, error.problem ?? { detail: error.message }); }
+    };
+    form.addEventListener("submit", (event) => { event.preventDefault(); save(false); });
+    const shown = dialog("Dead letter", form, { actions: [
+      el("button", { form: form.id }, "Save"), el("button", { type: "button", class: "primary", on: { click: () => save(true) } }, "Save and send again")] });
+  }
+
+  function mendAll() {
+    const general = el("p", { class: "refusal", role: "alert" });
+    const team = el("input", { id: "team", name: "team" }), comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
+    const form = el("form", { class: "form", novalidate: true }, field("Team", team, { hint: "empty: stays" }),
+      field("Handling", choice("handling", [["", "stays"], ...Object.entries(HANDLINGS).filter(([name]) => name !== "unhandled")])),
+      field("Severity in Moog", choice("severity", [["", "stays"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]])),
+      field("Why (for the record)", comment, { long: true }), general, el("div", { class: "long" }, el("button", { class: "primary" }, "Change all that are chosen")));
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const given = Object.fromEntries([...new FormData(form)].filter(([name, value]) => value && name !== "comment"));
+      if (given.severity) given.severity = Number(given.severity);
+      try {
+        const done = await post("/api/v1/dlq/edit", { ...body(), set: given, comment: comment.value || null });
+        shown.close();
+        note(`${whole(done.mended)} changed.`);
+        load();
+      } catch (error) { showFaults(form, general, error.problem ?? { detail: error.message }); }
+    });
+    const shown = dialog("Change dead letters", form, { small: true });
+  }
 
   async function replay(which) {
     try {
@@ -61,7 +108,7 @@ export function draw(main, live) {
     } catch (error) { note(error.message, true); }
   }
 
-  const buttons = may("operator") ? [el("button", { type: "button", class: "primary", on: { click: () => replay(body()) } }, "Send these again"), el("button", { type: "button", class: "danger", on: { click: drop } }, "Drop these")] : [];
+  const buttons = may("operator") ? [el("button", { type: "button", class: "primary", on: { click: () => replay(body()) } }, "Send these again"), el("button", { type: "button", on: { click: mendAll } }, "Change these"), el("button", { type: "button", class: "danger", on: { click: drop } }, "Drop these")] : [];
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(load, 300); });
   form.addEventListener("submit", (event) => { event.preventDefault(); load(); });
   show(main, el("h1", { class: "sr" }, "Delivery"), el("section", { class: "panel", "aria-label": "Now" }, el("div", { class: "heading" }, el("h2", {}, "To Moog")), el("div", { class: "body" }, facts)),
@@ -75,8 +122,11 @@ export function draw(main, live) {
       open ? ["Since", [time(circuit.since), ` (${ago(Date.parse(now) / 1000 - circuit.since)})`]] : null,
       ["Delivered", `${(rates["delivery:delivered"] ?? 0).toFixed(1)} a second, ${short(today["delivery:delivered"] ?? 0)} today`],
       ["Waiting", `${short(queues.alert)} alerts, ${short(queues.retry)} signatures to be tried again`],
+      ["Rate budget", budget],
       ["Failed tries", `${short(today["delivery:retry"] ?? 0)} today`],
     ].filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
     if (queues.dead_letters !== total && total >= 0) await load();
+    const rate = (await get("/api/v1/status")).budget;
+    if (rate) show(budget, `${whole(rate.used)} of ${whole(rate.limit)} alerts used in the last ${rate.period} s `, el("meter", { min: "0", max: String(rate.limit), high: String(rate.limit * 0.9), value: String(rate.used), "aria-label": "Used" }));
   });
 }

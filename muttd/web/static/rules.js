@@ -1,6 +1,7 @@
 // Rules: in the order in which they are asked; a form to change one, with what it would do beside it.
 
 import { get, may, post, put, remove } from "/static/api.js";
+import { backTest } from "/static/backtest.js";
 import { choice, confirmed, dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
 import { explanation } from "/static/event_list.js";
 import { handling, HANDLINGS, SEVERITIES, time, whole } from "/static/words.js";
@@ -10,6 +11,7 @@ export const title = "Rules";
 const MADE = Object.entries(HANDLINGS).filter(([name]) => name !== "unhandled");
 const TEXTS = ["name", "match_string", "trap_oid", "host_pattern", "source_network", "app_name", "varbind_oid", "varbind_value", "team_assignment"];
 const NUMBERS = ["priority", "syslog_severity", "severity_from", "severity_to", "facility", "moog_severity"];
+const TRAP = /^\s*(0x)?30[0-9a-f\s:]{20,}$/i; // an SNMP message is a SEQUENCE
 const CONDITIONS = { match_string: "text", trap_oid: "trap OID", syslog_severity: "severity", severity_range: "severity range", facility: "facility",
   host_pattern: "host", source_network: "network", app_name: "application", varbind: "variable", environment: "environment" };
 
@@ -115,7 +117,7 @@ export function edit(rule, saved) {
     return made;
   };
 
-  const line = el("textarea", { id: "line", name: "line", placeholder: "Paste a syslog line" });
+  const line = el("textarea", { id: "line", name: "line", placeholder: "Paste a syslog line, or a trap as hex", spellcheck: "false" });
   if (rule.sample) line.value = rule.sample.message;
   const outcome = el("div", { role: "status" });
   let timer = 0;
@@ -123,7 +125,7 @@ export function edit(rule, saved) {
   async function attempt() {
     if (!line.value.trim()) { show(outcome); return; }
     try {
-      const from = rule.sample && line.value === rule.sample.message ? { event: rule.sample } : { line: line.value };
+      const from = rule.sample && line.value === rule.sample.message ? { event: rule.sample } : TRAP.test(line.value) ? { trap: line.value } : { line: line.value };
       const found = await post("/api/v1/rules/test", { ...from, rule: { ...read(), id: rule.id } });
       showFaults(form, general, null);
       show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Without this rule as it stands here: `, handling(found.now.decision.handling)), explanation(found.draft));
@@ -159,6 +161,7 @@ export function edit(rule, saved) {
     rule.id ? el("button", { class: "danger", type: "button", on: { click: drop } }, "Delete") : null,
     el("button", { class: "primary", form: form.id }, "Save")] : [];
   const tester = el("section", { class: "tester" }, el("h3", {}, "Try it"), field("A message", line), outcome);
-  const shown = dialog(rule.id ? `Rule ${rule.id}` : "New rule", el("div", { class: "wide-left" }, form, tester), { actions });
+  const past = backTest(() => ({ ...read(), id: rule.id }), (problem) => showFaults(form, general, problem));
+  const shown = dialog(rule.id ? `Rule ${rule.id}` : "New rule", el("div", { class: "wide-left" }, form, el("div", { class: "beside" }, tester, past.element)), { actions, closed: past.stop });
   attempt();
 }

@@ -1,28 +1,57 @@
-// Status: every process of mutt and what it needs.
+// Status: every process of mutt, what it needs, and whether its books balance.
 
 import { get } from "/static/api.js";
 import { el, empty, show } from "/static/dom.js";
-import { ago } from "/static/words.js";
+import { ago, time, whole } from "/static/words.js";
 
 export const title = "Status";
 
+const LEDGER_EVERY = 15000;
+const SOON = 30 * 86400;
+
 export function draw(main, live) {
-  const parts = el("dl", { class: "facts" }), workers = el("div");
-  show(main, el("h1", { class: "sr" }, "Status"), el("section", { class: "panel", "aria-label": "Services" }, el("div", { class: "heading" }, el("h2", {}, "Services")), el("div", { class: "body" }, parts)),
-    el("section", { class: "panel", "aria-label": "Processes" }, el("div", { class: "heading" }, el("h2", {}, "Processes")), workers));
+  const parts = el("dl", { class: "facts" }), workers = el("div"), books = el("div"), range = el("p", { class: "quiet" });
+  const panel = (name, ...content) => el("section", { class: "panel", "aria-label": name }, el("div", { class: "heading" }, el("h2", {}, name), content.length > 1 ? content.shift() : null), ...content);
+  show(main, el("h1", { class: "sr" }, "Status"),
+    el("div", { class: "wide-right" }, panel("Services", el("div", { class: "body" }, parts)), panel("Processes", workers)),
+    panel("Ledger", range, books));
+  let asked = 0;
   live(async () => {
     const found = await get("/api/v1/status");
-    const state = (words) => el("span", { class: words === "ok" ? "good" : "bad" }, words === "ok" ? "✓ ok" : `✕ ${words}`);
-    const runway = found.partition_runway_days;
-    show(parts, [["Version", found.version], ["Redis", state(found.components.redis)], ["PostgreSQL", state(found.components.postgresql)],
-      runway === undefined ? null : ["Audit log", el("span", { class: runway < 14 ? "warn" : "" }, `has partitions for ${Math.floor(runway)} days`)],
-      found.circuit ? ["Moog", state(found.circuit.state === "closed" ? "ok" : `circuit ${found.circuit.state}: ${found.circuit.reason}`)] : null,
-    ].filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
-    const list = found.workers ?? [];
-    show(workers, list.length ? el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["Role", "Name", "Says"].map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col", class: "number" }, "Counts as gone in"))),
-      el("tbody", {}, list.map((one) => el("tr", {}, el("th", { scope: "row" }, one.role), el("td", {}, one.name), el("td", { class: "message" }, says(one.status)), el("td", { class: "number" }, ago(one.ttl)))))))
-      : empty("No process reports.", el("p", {}, "Start `muttd`, `muttd alerter` and `muttd forwarder`.")));
+    show(parts, services(found).filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
+    show(workers, processes(found.workers ?? []));
+    if (Date.now() - asked < LEDGER_EVERY || found.components.redis !== "ok") return;
+    asked = Date.now();
+    const ledger = await get("/api/v1/ledger");
+    show(range, "From ", time(ledger.since), " until ", time(ledger.until), " ", ledger.balanced
+      ? el("span", { class: "good" }, "✓ it balances") : el("span", { class: "bad" }, "✕ it does not balance"));
+    show(books, stations(ledger));
   });
+}
+
+function services(found) {
+  const well = (words) => el("span", { class: "good" }, `✓ ${words}`), bad = (words) => el("span", { class: "bad" }, `✕ ${words}`);
+  const state = (words) => (words === "ok" ? well("ok") : bad(words));
+  const { circuit, queues, budget, partition_runway_days: runway } = found;
+  const lost = Object.entries(found.lost_today ?? {});
+  const ends = (at) => [el("span", { class: at - Date.now() / 1000 < SOON ? "warn" : "" }, `in ${ago(Math.max(0, at - Date.now() / 1000))}`), " (", time(at, true), ")"];
+  return [
+    ["Version", found.version], ["Redis", state(found.components.redis)], ["PostgreSQL", state(found.components.postgresql)],
+    circuit ? ["Moog", circuit.state === "closed" ? well("alerts flow") : bad(`circuit ${circuit.state}: ${circuit.reason}`)] : null,
+    budget ? ["Rate budget", `${whole(budget.used)} of ${whole(budget.limit)} in ${budget.period} s`] : null,
+    queues ? ["Waiting", `${whole(queues.ingest)} for a decision, ${whole(queues.alert)} for delivery, ${whole(queues.audit_backlog_rows)} audit rows`] : null,
+    ["Lost today", lost.length ? el("ul", { class: "plain-list bad" }, lost.map(([name, count]) => el("li", {}, `✕ ${whole(count)}: ${name.replace(":", ", ")}`))) : well("nothing")],
+    runway === undefined ? null : ["Audit log", el("span", { class: runway < 14 ? "warn" : "" }, `has partitions for ${Math.floor(runway)} days`)],
+    ...Object.entries(found.certificates ?? {}).map(([name, at]) => [`Certificate ${name}`, ends(at)]),
+    found.vault_lease_end ? ["Vault token", ends(found.vault_lease_end)] : null,
+  ];
+}
+
+function processes(list) {
+  if (!list.length) return empty("No process reports.", el("p", {}, "Start `muttd`, `muttd alerter` and `muttd forwarder`."));
+  return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Processes" }, el("table", {},
+    el("thead", {}, el("tr", {}, ["Role", "Host", "Says"].map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col", class: "number" }, "Gone in"))),
+    el("tbody", {}, list.map((one) => el("tr", {}, el("th", { scope: "row" }, one.role), el("td", {}, one.name), el("td", { class: "message" }, says(one.status)), el("td", { class: "number" }, ago(one.ttl)))))));
 }
 
 /** What a process says of itself: JSON as `name value`, else as it stands. */
@@ -31,5 +60,14 @@ function says(status) {
     const told = JSON.parse(status);
     if (told && typeof told === "object") return Object.entries(told).map(([name, value]) => `${name} ${value}`).join(", ");
   } catch { /* not JSON */ }
-  return status;
+  return status || "works";
+}
+
+/** The books: what each station had and got, what left it, what is there. */
+function stations(ledger) {
+  const told = (counts) => el("ul", { class: "plain-list" }, Object.entries(counts).filter(([, count]) => count).map(([name, count]) => el("li", {}, el("span", { class: "amount" }, whole(count)), ` ${name}`)));
+  return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Ledger" }, el("table", { class: "books" },
+    el("thead", {}, el("tr", {}, ["Station", "Had", "Came", "Went", "Has", "Missing"].map((name) => el("th", { scope: "col" }, name)))),
+    el("tbody", {}, ledger.stations.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name), el("td", {}, told(one.before)), el("td", {}, told(one.came)), el("td", {}, told(one.went)), el("td", {}, told(one.now)),
+      el("td", { class: one.missing ? "bad" : "good" }, one.missing ? `✕ ${whole(one.missing)}` : "✓ none"))))));
 }
