@@ -7,7 +7,9 @@ waits long without need: an event after a pause is pushed at once; only under lo
 """
 
 import asyncio
+import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -91,6 +93,11 @@ class Lane:
         self.tally.spooled -= count
         self.tally.queued += count
 
+    def lost(self, count: int) -> None:
+        """`count` events of a damaged spool will not arrive."""
+        self.tally.spooled -= count
+        self.tally.dropped["spool_damaged"] += count
+
     def give_up(self, reason: str) -> None:
         """What has not arrived will not."""
         self.tally.dropped[reason] += self._put - self._settled
@@ -124,11 +131,13 @@ class Intake:
         self._spooling = asyncio.Lock()
         self._lanes: dict[str, Lane] = {}
         self._wakeup = asyncio.Event()
+        self._hurried = asyncio.Event()
         self.awake = False
         self.waiting = 0
         """Events put and neither in Redis nor on disk."""
         self.trouble: str | None = None
         """Why Redis gets nothing now: redis_away, queue_full, redis_refuses; the reason of drops."""
+        self._trouble_since = 0.0
 
     def lane(self, name: str, tally: Tally) -> Lane:
         """The lane of the listener called `name`, that counts in `tally`."""
@@ -142,9 +151,23 @@ class Intake:
         self.awake = True
         self._wakeup.set()
 
+    def hurry(self) -> None:
+        """Somebody waits for what was put last: it is pushed without gathering more."""
+        self._hurried.set()
+
     def room(self) -> bool:
         """Whether more can be taken. Below the limit, so that what is already read from a stream still fits."""
         return self.waiting < self.limit * 3 // 4
+
+    def oldest_unsent(self) -> float | None:
+        """When the oldest event came that Redis does not have, in seconds since 1970; None where there is none.
+
+        On disk it is exact; in memory no event is older than the trouble that keeps it there.
+        """
+        moments = [spool.oldest for spool, _ in self._spools if spool.oldest]
+        if self.trouble and self.waiting:
+            moments.append(self._trouble_since)
+        return min(moments, default=None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Empties the lanes until `stop`, then for up to five seconds more; what is left is dropped and counted."""
@@ -174,7 +197,13 @@ class Intake:
                     await self._make_safe(lane, items)
                     self.waiting -= len(items)
             if gathered < self._batch:
-                await asyncio.sleep(_GATHER)
+                await self._gather()
+
+    async def _gather(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER):
+                await self._hurried.wait()
+        self._hurried.clear()
 
     async def _make_safe(self, lane: Lane, items: list[bytes]) -> None:
         """Returns when `items` are in Redis or on disk, however long that takes."""
@@ -202,7 +231,9 @@ class Intake:
         if not self._spools:
             return False
         async with self._spooling:
-            if not await asyncio.to_thread(self._spools[0][0].append, lane.name, items, self._producer.origin):
+            stored = await asyncio.to_thread(self._spools[0][0].append, lane.name, items, self._producer.origin)
+            self._count_lost(self._spools[0][0])
+            if not stored:
                 return False
         self._producer.set_aside()
         return True
@@ -231,15 +262,29 @@ class Intake:
     async def _replay_one(self, spool: Spool, replay: Replay) -> None:
         async with self._spooling:
             stored = await asyncio.to_thread(spool.first)
-        if stored is not None:
+            self._count_lost(spool)
+        if stored is None:
+            await asyncio.sleep(_AGAIN_MOST)
+        else:
             length = await replay.push(stored.id, stored.items, stored.origin)
             async with self._spooling:
-                await asyncio.to_thread(spool.remove, stored)
+                forgotten = await asyncio.to_thread(spool.remove, stored)
+                self._count_lost(spool)
+            if not forgotten:
+                await asyncio.sleep(_AGAIN_MOST)
+                return  # the same again: it is known as pushed
             if lane := self._lanes.get(stored.lane):
                 lane.replayed(len(stored.items))
             if not spool.events:
                 log.warning("the spool is empty again")
             self._see(length)
+
+    def _count_lost(self, spool: Spool) -> None:
+        """Those of lanes that this process does not have were counted by nobody."""
+        while spool.lost:
+            name, count = spool.lost.popitem()
+            if lane := self._lanes.get(name):
+                lane.lost(count)
 
     def _see(self, length: int) -> None:
         """The ingest list has `length` elements now."""
@@ -260,4 +305,5 @@ class Intake:
     def _say(self, trouble: str, text: str) -> None:
         if self.trouble != trouble:
             log.warning("%s", text)
+            self._trouble_since = self._trouble_since if self.trouble else time.time()
             self.trouble = trouble

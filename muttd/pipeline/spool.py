@@ -12,6 +12,7 @@ import logging
 import sqlite3
 import time
 import uuid
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,8 @@ class Spool:
         Raises MuttError where the directory is no use, or where another process holds it for `patience` seconds.
         """
         self._patience = patience
+        self.lost: Counter[str] = Counter()
+        """Events by lane that a spool damaged at work took with it; whoever counts them takes them out."""
         self._file = directory / "spool.sqlite"
         self._max_bytes = max_bytes
         try:
@@ -85,6 +88,8 @@ class Spool:
         row = self._database.execute(
             "SELECT coalesce(sum(events), 0), coalesce(sum(length(items)), 0), min(stored) FROM batches"
         ).fetchone()
+        self._by_lane = self._count_lanes()
+        self._last_id: int = self._database.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()[0]
         self.events, self.bytes, self.oldest = int(row[0]), int(row[1]), row[2]
         """Events and bytes held; when the oldest was stored, in seconds since 1970, None where there is none."""
 
@@ -99,10 +104,24 @@ class Spool:
             *(error, aside, aside),
         )
 
-    def by_lane(self) -> dict[str, int]:
-        """Events held, by lane."""
+    def _count_lanes(self) -> Counter[str]:
         rows = self._database.execute("SELECT lane, sum(events) FROM batches GROUP BY lane")
-        return {lane: int(events) for lane, events in rows}
+        return Counter({lane: int(events) for lane, events in rows})
+
+    def by_lane(self) -> Counter[str]:
+        """Events held, by lane."""
+        return +self._by_lane
+
+    def _start_afresh(self, error: sqlite3.DatabaseError) -> None:
+        """Damage met at work is as loud as damage met at the start, and as little a reason to stop."""
+        self.lost += self._by_lane
+        last = self._last_id
+        self._database.close()
+        self._set_aside(error)
+        self._open()
+        # No number twice under one name: what brings batches to Redis knows by the number that one has arrived.
+        self._database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batches', ?)", (last,))
+        self._last_id = last
 
     def append(self, lane: str, items: list[bytes], origin: str = "") -> bool:
         """Stores a batch behind the others. False where it does not fit, or the disk takes nothing."""
@@ -111,32 +130,56 @@ class Spool:
             return False
         now = time.time()
         try:
-            self._database.execute(
+            row = self._database.execute(
                 "INSERT INTO batches (lane, origin, stored, events, items) VALUES (?, ?, ?, ?, ?)",
                 (lane, origin, now, len(items), blob),
             )
-        except sqlite3.Error as error:  # disk full, read-only, …
+        except sqlite3.OperationalError as error:  # disk full, read-only, …
             log.error("the spool takes nothing: %s", error)  # noqa: TRY400 (the disk's fault, not the code's)
             return False
+        except sqlite3.DatabaseError as error:
+            self._start_afresh(error)
+            return False
+        self._last_id = row.lastrowid or self._last_id
         self.events += len(items)
+        self._by_lane[lane] += len(items)
         self.bytes += len(blob)
         self.oldest = self.oldest or now
         return True
 
     def first(self) -> Stored | None:
-        """The oldest batch, which stays until removed; None where there is none."""
+        """The oldest batch, which stays until removed; None where there is none, or none can be read now."""
         if not self.events:
             return None
-        row = self._database.execute("SELECT id, lane, origin, items FROM batches ORDER BY id LIMIT 1").fetchone()
+        try:
+            row = self._database.execute("SELECT id, lane, origin, items FROM batches ORDER BY id LIMIT 1").fetchone()
+        except sqlite3.OperationalError as error:
+            log.error("the spool cannot be read: %s", error)  # noqa: TRY400 (the disk's fault, not the code's)
+            return None
+        except sqlite3.DatabaseError as error:
+            self._start_afresh(error)
+            return None
         return Stored(row[0], row[1], row[2], row[3].split(b"\n")) if row else None
 
-    def remove(self, stored: Stored) -> None:
-        """Forgets a batch that has arrived."""
-        self._database.execute("DELETE FROM batches WHERE id = ?", (stored.id,))
+    def remove(self, stored: Stored) -> bool:
+        """Forgets a batch that has arrived. False where the disk does not allow it: it is still the first."""
+        try:
+            deleted = self._database.execute("DELETE FROM batches WHERE id = ?", (stored.id,)).rowcount
+        except sqlite3.OperationalError as error:
+            log.error("the spool cannot forget: %s", error)  # noqa: TRY400 (the disk's fault, not the code's)
+            return False
+        except sqlite3.DatabaseError as error:
+            self._by_lane[stored.lane] -= len(stored.items)  # these have arrived
+            self._start_afresh(error)
+            return True
+        if not deleted:  # it was set aside with the others meanwhile
+            return True
+        self._by_lane[stored.lane] -= len(stored.items)
         self.events -= len(stored.items)
         self.bytes -= sum(map(len, stored.items)) + len(stored.items) - 1
         row = self._database.execute("SELECT stored FROM batches ORDER BY id LIMIT 1").fetchone()
         self.oldest = row[0] if row else None
+        return True
 
     def close(self) -> None:
         """Writes the WAL back."""

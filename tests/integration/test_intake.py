@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -249,3 +250,66 @@ def test_a_second_process_cannot_have_the_same_spool(tmp_path: Path) -> None:
     with pytest.raises(MuttError, match="locked"):
         Spool(tmp_path, 1 << 20, patience=0.1)
     spool.close()
+
+
+def damage(directory: Path) -> None:
+    """The file as a failing disk leaves it, behind the back of who has it open."""
+    for file in directory.glob("spool.sqlite*"):
+        content = bytearray(file.read_bytes())
+        content[100:] = b"\xa5" * (len(content) - 100)
+        with file.open("r+b") as opened:
+            opened.write(content)
+
+
+async def test_a_spool_damaged_at_work_is_set_aside_and_what_it_held_is_counted(
+    redis: Redis, tmp_path: Path, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path, 1 << 24)
+    for _ in range(400):  # more than the pages that SQLite keeps in memory
+        spool.append("test", [b"x" * 20_000])
+    spool._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    spool._database.execute("PRAGMA shrink_memory")
+    damage(tmp_path)
+    async with running(redis, spool=spool) as (_, lane):
+        assert lane.tally.carried == 400
+        await eventually(lambda: lane.tally.dropped["spool_damaged"])
+        assert adds_up(lane.tally)
+        assert lane.tally.waiting == 0
+        assert await asyncio.to_thread(spool.append, "test", [b"1"])
+        lane.tally.carried, lane.tally.spooled = lane.tally.carried + 1, lane.tally.spooled + 1
+        await eventually(lambda: not spool.events)
+        assert adds_up(lane.tally)
+    assert (await redis.lrange(NAME, 0, 0)) == [b"1"]
+    assert "damaged" in caplog.text
+    spool.close()
+
+
+async def test_a_disk_that_forgets_nothing_makes_no_twins(redis: Redis, tmp_path: Path, eventually: Eventually) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    spool.append("test", [b"1", b"2"])
+    spool._database.execute("PRAGMA query_only = 1")  # as a full disk: what is there can be read
+    async with running(redis, spool=spool) as (_, lane):
+        await eventually(lambda: redis.llen(NAME))
+        assert not await asyncio.to_thread(spool.append, "test", [b"3"])
+        await asyncio.to_thread(spool._database.execute, "PRAGMA query_only = 0")
+        await eventually(lambda: lane.tally.queued == 2)
+        assert adds_up(lane.tally)
+    assert await redis.lrange(NAME, 0, -1) == [b"2", b"1"]
+    spool.close()
+
+
+async def test_the_age_of_what_waits_is_known_without_a_spool(own_valkey: Valkey, eventually: Eventually) -> None:
+    own_valkey.stop()
+    client = connect(str(own_valkey.socket), 0)
+    async with running(client) as (intake, lane):
+        await eventually(lambda: intake.trouble)
+        assert intake.oldest_unsent() is None
+        put(lane, range(3))
+        began = intake.oldest_unsent()
+        assert began is not None
+        assert 0 <= time.time() - began < 60
+        own_valkey.start()
+        assert await lane.settled()
+        assert intake.oldest_unsent() is None
+    await client.aclose()
+    own_valkey.stop()
