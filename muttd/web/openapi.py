@@ -11,9 +11,9 @@ from aiohttp import web
 
 from muttd import __version__
 from muttd.web.problems import Problem
-from muttd.web.routes import Route
+from muttd.web.routes import Media, Route
 
-_VARIABLE: Final = re.compile(r"\{(\w+)(?::[^{}]*)?\}")
+_VARIABLE: Final = re.compile(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}")
 _REFERENCE: Final = "#/components/schemas/{name}"
 _FOR_A_KEY: Final = (401, 403, 429)
 _FOR_A_BODY: Final = (400, 413, 415)
@@ -75,7 +75,7 @@ class _Types:
     """The schemas of all types that routes name."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        named = [found for route in routes for found in (route.gives, route.takes) if not isinstance(found, str)]
+        named = [_kind(found) for route in routes for found in (route.gives, route.takes)]
         fields = [given_type(field.type) for route in routes for field in _query_fields(route)]
         wanted = [*(found for found in named if found is not None), *fields, Problem]
         schemas, components = msgspec.json.schema_components(wanted, ref_template=_REFERENCE)
@@ -136,10 +136,15 @@ def _parameter(field: Any, types: _Types) -> dict[str, Any]:
     }
 
 
-def _content(kind: Any, types: _Types) -> dict[str, Any]:
-    if isinstance(kind, str):
-        return {media: {"schema": {"type": "string"}} for media in kind.split(", ")}
-    return {"application/json": {"schema": types[kind]}}
+def _kind(content: Any) -> Any:
+    if isinstance(content, str):
+        return str
+    return content.kind if isinstance(content, Media) else content
+
+
+def _content(content: Any, types: _Types) -> dict[str, Any]:
+    name = content.name if isinstance(content, Media) else content if isinstance(content, str) else "application/json"
+    return {media: {"schema": types[_kind(content)]} for media in name.split(", ")}
 
 
 def _responses(route: Route, types: _Types, variables: bool) -> dict[str, Any]:

@@ -15,6 +15,15 @@ ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "editor", "admin")
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Media(NamedTuple):
+    """Content that is not JSON."""
+
+    name: str
+    """Its media type."""
+    kind: Any = str
+    """The type of what is in it; text where only people and other programs read it."""
+
+
 class Route(NamedTuple):
     """One method of one path. Its description for people is the docstring of its endpoint."""
 
@@ -25,11 +34,11 @@ class Route(NamedTuple):
     """Who may; None: everybody."""
     endpoint: Endpoint
     gives: Any = None
-    """The type of the JSON answer (a msgspec.Struct, dict[str, Any], …), or as text the media type of another kind."""
+    """The type of the JSON answer (a msgspec.Struct, dict[str, Any], …), or Media, or the media type of text."""
     query: Any = None
     """The struct whose fields may stand in the query."""
     takes: Any = None
-    """The type of the JSON body, or as text the media type of another kind."""
+    """The type of the JSON body, or Media."""
     status: int = 200
     """Of an answer that is no problem. 204 has no body."""
     also: tuple[int, ...] = ()

@@ -12,12 +12,14 @@ from muttd.web.access import actor
 from muttd.web.answers import answer, wanted_version
 from muttd.web.problems import ProblemError
 from muttd.web.reading import PRINTABLE, read_query
+from muttd.web.routes import Media
 from muttd.web.rule_files import FILE_LIMIT, read, written
+from muttd.web.rule_forms import RuleFields
 from muttd.web.rule_plan import Mode, Plan, WantedRule, plan
 
-MEDIA: Final = "application/yaml"
+_YAML: Final = "application/yaml"
 """RFC 9512."""
-_TAKEN: Final = {MEDIA, "application/x-yaml", "text/yaml", "text/x-yaml"}
+_TAKEN: Final = {_YAML, "application/x-yaml", "text/yaml", "text/x-yaml"}
 
 
 class ExportForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +34,21 @@ class ImportForm(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = True
     mode: Mode = "replace"
     reason: Annotated[str, msgspec.Meta(max_length=500, pattern=PRINTABLE)] | None = None
+
+
+class RuleOfFile(RuleFields, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule in a file: with an id the one that has it, without the one that has its name, else a new one."""
+
+    id: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+
+
+class RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All rules; 10,000 are the most."""
+
+    rules: list[RuleOfFile]
+
+
+RULE_FILE: Final = Media(_YAML, RuleFile)
 
 
 class Imported(Plan, frozen=True, kw_only=True):
@@ -55,7 +72,7 @@ class RuleFileApi:
         text = await asyncio.to_thread(written, [row.content for row in whole.rows], ids=form.ids)
         return web.Response(
             text=text,
-            content_type=MEDIA,
+            content_type=_YAML,
             charset="utf-8",
             headers={"ETag": f'"{whole.version}"', "Content-Disposition": 'attachment; filename="mutt-rules.yaml"'},
         )
@@ -65,7 +82,7 @@ class RuleFileApi:
         only tells what would change. What is done for good needs If-Match, the ETag of the rules that were seen."""
         form = read_query(request.query, ImportForm)
         if request.content_type not in _TAKEN:
-            raise ProblemError(415, f"Send Content-Type: {MEDIA}.")
+            raise ProblemError(415, f"Send Content-Type: {_YAML}.")
         if not form.dry_run and "If-Match" not in request.headers:
             raise ProblemError(428, "Send If-Match with the ETag of the rules that you have seen, or * for any.")
         wanted = await asyncio.to_thread(read, await _body(request))

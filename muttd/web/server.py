@@ -54,7 +54,7 @@ from muttd.web.problems import as_problems
 from muttd.web.pulse import Pulse
 from muttd.web.reading import Reasoned
 from muttd.web.routes import Role, Route
-from muttd.web.rule_file_api import MEDIA, ExportForm, Imported, ImportForm, RuleFileApi
+from muttd.web.rule_file_api import RULE_FILE, ExportForm, Imported, ImportForm, RuleFileApi
 from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
 from muttd.web.rules import Announced, RulesApi
 from muttd.web.sources import Sources, SourcesApi
@@ -118,12 +118,12 @@ def web_application(
         Route("GET", "/api/v1/session", "viewer", pages.session, WhoAmI),
         Route("GET", "/api/v1/metrics/current", "viewer", dashboard.current, _OBJECT),
         Route("GET", "/api/v1/audit-logs", "viewer", events.page, Page, PageQuery),
-        Route("GET", "/api/v1/events/live", "viewer", LiveApi(tail).stream, "text/event-stream", LiveQuery),
         Route(
             *("GET", "/api/v1/audit-logs/export", "viewer", ExportsApi(store).export),
             gives="text/csv, application/jsonl",
             query=ExportQuery,
         ),
+        Route("GET", "/api/v1/events/live", "viewer", LiveApi(tail).stream, "text/event-stream", LiveQuery),
         Route("GET", "/api/v1/events/{id}", "viewer", events.one, WholeEntry),
         Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT, also=(409,)),
         Route("GET", "/api/v1/rules", "viewer", rule_table.listed, RuleList),
@@ -136,20 +136,22 @@ def web_application(
         ),
         Route(
             *("GET", "/api/v1/rules/export", "viewer", rule_file.export),
-            gives=MEDIA,
+            gives=RULE_FILE,
             query=ExportForm,
             version=True,
         ),
         Route(
             *("POST", "/api/v1/rules/import", "editor", rule_file.take, Imported),
             query=ImportForm,
-            takes=MEDIA,
+            takes=RULE_FILE,
             also=(412, 428),
             version=True,
         ),
-        Route("GET", "/api/v1/rules/{id}", "viewer", rule_table.one, RuleShown, version=True),
-        Route("PUT", "/api/v1/rules/{id}", "editor", rule_table.change, RuleShown, takes=RuleChange, version=True),
-        Route("DELETE", "/api/v1/rules/{id}", "editor", rule_table.delete, status=204, version=True),
+        Route("GET", "/api/v1/rules/{id:[0-9]+}", "viewer", rule_table.one, RuleShown, version=True),
+        Route(
+            "PUT", "/api/v1/rules/{id:[0-9]+}", "editor", rule_table.change, RuleShown, takes=RuleChange, version=True
+        ),
+        Route("DELETE", "/api/v1/rules/{id:[0-9]+}", "editor", rule_table.delete, status=204, version=True),
         Route("POST", "/api/v1/test-regex", "viewer", trials.regex, RegexFound, takes=RegexForm),
         Route("POST", "/api/v1/cache/reload", "editor", rule_table.reload, Announced, status=202),
         Route("GET", "/api/v1/dev-hosts", "viewer", hosts.hosts, DevelopmentHostList),
@@ -182,11 +184,21 @@ def web_application(
             also=(409,),
             version=True,
         ),
-        Route("PUT", "/api/v1/keys/{id}", "admin", keys.change, Key, takes=KeyChange, also=(409,), version=True),
-        Route("DELETE", "/api/v1/keys/{id}", "admin", keys.delete, status=204, version=True),
+        Route("PUT", "/api/v1/keys/{id:[0-9]+}", "admin", keys.change, Key, takes=KeyChange, also=(409,), version=True),
+        Route("DELETE", "/api/v1/keys/{id:[0-9]+}", "admin", keys.delete, status=204, version=True),
         Route("GET", "/api/v1/dlq", "viewer", letters.listed, LetterList, LettersQuery),
-        Route("GET", "/api/v1/dlq/{id}", "viewer", letters.one, LetterShown, version=True),
-        Route("PUT", "/api/v1/dlq/{id}", "operator", letters.change, LetterShown, takes=LetterMended, version=True),
+        Route(
+            "GET", "/api/v1/dlq/{id:(?!(?:edit|replay|drop)$)[^/]+}", "viewer", letters.one, LetterShown, version=True
+        ),
+        Route(
+            "PUT",
+            "/api/v1/dlq/{id:(?!(?:edit|replay|drop)$)[^/]+}",
+            "operator",
+            letters.change,
+            LetterShown,
+            takes=LetterMended,
+            version=True,
+        ),
         Route("POST", "/api/v1/dlq/edit", "operator", letters.mend, Mended, takes=LettersMended),
         Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, Replayed, takes=LettersChosen),
         Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, Dropped, takes=LettersChosen),
@@ -195,7 +207,15 @@ def web_application(
         Route("GET", "/api/v1/sources", "viewer", SourcesApi(store, board).listed, Sources),
         Route("GET", "/api/v1/ledger", "viewer", LedgerApi(board).between, Ledger, LedgerQuery),
         Route("GET", "/api/v1/changes", "viewer", changes.page, ChangePage, ChangesQuery),
-        Route("POST", "/api/v1/changes/{id}/revert", "editor", changes.revert, Reverted, takes=Reasoned, also=(409,)),
+        Route(
+            "POST",
+            "/api/v1/changes/{id:[0-9]+}/revert",
+            "editor",
+            changes.revert,
+            Reverted,
+            takes=Reasoned,
+            also=(409,),
+        ),
         Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),
     ]
     application = web.Application(middlewares=[as_problems, access.guard], client_max_size=_BODY_LIMIT)
