@@ -14,6 +14,9 @@ from muttd.wire.relay import Fault, RelayReader
 
 _SETTLE_LIMIT = 10.0
 """Seconds a relay waits for its 200; then it is told 503, and sends again."""
+_PATIENCE = 2.0
+"""Seconds a relay waits for room before it is told "later": omhttp comes back at once, one event at a time."""
+_LOOK_AGAIN = 0.1
 _SLICE = 250
 """Items that are read between two looks at the other listeners: some 5 ms, in which a receive buffer of 8 MiB takes
 more datagrams than come."""
@@ -87,7 +90,7 @@ class Relaying:
         if batch is not None and not batch.is_over() and batch.is_repeated_by(post):
             self._note_repeated(post, batch)
             return await self._settled(batch, repeated=True)
-        if digest in self._in_work or not self._takes():
+        if digest in self._in_work or not await self._has_room():
             return self._later()
         self._in_work.add(digest)
         try:
@@ -101,6 +104,13 @@ class Relaying:
 
     def _takes(self) -> bool:
         return not self._stopped and self._intake.room() and (self._has_spool or self._intake.trouble is None)
+
+    async def _has_room(self) -> bool:
+        """Whether there is room now, or soon."""
+        end = time.monotonic() + _PATIENCE
+        while not self._takes() and not self._stopped and time.monotonic() < end:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(_LOOK_AGAIN)
+        return self._takes()
 
     def _later(self) -> Later:
         return Later("fail_redis" if (self._intake.trouble or "").startswith("redis") else "fail_queue_full")
@@ -135,6 +145,7 @@ class Relaying:
         self._count(post.relay, "queued", len(events))
         for event in events:
             keep(event, self._lane, self._name_of)
+        self._intake.hurry()
         return _Batch(post, len(events), faults, self._lane.settled())
 
     async def _settled(self, batch: _Batch, *, repeated: bool = False) -> Taken | Later:

@@ -226,6 +226,7 @@ async def test_without_spool_later_is_later_and_then_each_comes_once(
     short_directory: Path, tmp_path: Path, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relaying, "_SETTLE_LIMIT", 0.2)
+    monkeypatch.setattr(relaying, "_PATIENCE", 0.2)
     directory = short_directory / "ingest"
     directory.mkdir()
     server, redis = await own_valkey(directory)
@@ -268,7 +269,8 @@ async def test_with_a_spool_what_redis_cannot_take_is_acknowledged(
     assert await arrived(redis) == ["m0", "m1", "m2"]
 
 
-async def test_a_full_buffer_takes_all_of_a_batch_or_nothing(redis: Redis) -> None:
+async def test_a_full_buffer_takes_all_of_a_batch_or_nothing(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relaying, "_PATIENCE", 0.2)
     async with ingesting(redis, limit=1000) as ingest:
         ingest.lane._intake.waiting = 800
         answer = await ingest.post(BATCH)
