@@ -6,6 +6,7 @@ caller's: a connection gets a framer of its own and knows only `feed` and `close
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import time
@@ -24,7 +25,14 @@ Frames = list[tuple[bytes, tuple[str, ...]]]
 class Framer(Protocol):
     """A stream parser that holds a bounded amount."""
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has begun that has not ended."""
+
     def feed(self, data: bytes) -> Frames: ...
+
+    def flush(self) -> Frames:
+        """What is there of it, and a fresh start."""
 
     def close(self) -> Frames: ...
 
@@ -40,6 +48,9 @@ _ROOM_CHECK = 0.02
 """Seconds between looks whether there is room again for connections that wait."""
 _OPENING_LIMIT = 10.0
 """Seconds a peer has for PROXY header and TLS handshake."""
+_FRAME_LIMIT = 30.0
+"""Seconds until a message that does not end is taken as it stands: behind a count that lies, a peer that says little
+would not be heard for hours, and a last line without its end not before the connection closes."""
 _LOOKS = 8
 """Looks for connections that have run out of time, per time allowed."""
 _CHUNK = 262_144
@@ -87,8 +98,9 @@ class TcpListener:
         balancer: Callable[[str], bool] | None = None,
         make_tls: Callable[[], TlsStream] | None = None,
         opening_limit: float = _OPENING_LIMIT,
+        frame_limit: float = _FRAME_LIMIT,
     ) -> None:
-        """`room()` is false while no more can be held; `idle_timeout` and `opening_limit` in seconds.
+        """`room()` is false while no more can be held; `idle_timeout`, `opening_limit`, `frame_limit` in seconds.
 
         `fault` is called inside `except` where `take` raised. A peer that is a `balancer` must open with a PROXY
         header, and is believed. With `make_tls`, every connection gets a TLS session made by it.
@@ -104,6 +116,7 @@ class TcpListener:
         self._allowed = allowed
         self._idle_timeout = idle_timeout
         self._opening_limit = opening_limit
+        self._frame_limit = frame_limit
         self._max_connections = max_connections
         self._max_per_peer = max_connections_per_peer
         self._connections: set[_Connection] = set()
@@ -175,12 +188,12 @@ class TcpListener:
         while True:
             await asyncio.sleep(_ROOM_CHECK)
             while self._waiting and self.room():
-                self._waiting.pop().transport.resume_reading()
+                self._waiting.pop().resume()
 
     async def _close_late(self) -> None:
-        """Ends connections that are idle, and those that do not get through their opening."""
+        """Ends connections that are idle, those that do not get through their opening, and messages without end."""
         while True:
-            await asyncio.sleep(min(self._idle_timeout, self._opening_limit) / _LOOKS)
+            await asyncio.sleep(min(self._idle_timeout, self._opening_limit, self._frame_limit) / _LOOKS)
             now = time.monotonic()
             for connection in list(self._connections):
                 if connection.ended:
@@ -188,8 +201,12 @@ class TcpListener:
                 elif not connection.open:
                     if connection.since < now - self._opening_limit:
                         connection.give_up(Refusal("slow_opening", f"not open after {self._opening_limit:g} s"))
-                elif connection.last_heard < now - self._idle_timeout and connection not in self._waiting:
+                elif connection in self._waiting:
+                    continue
+                elif connection.last_heard < now - self._idle_timeout:
                     connection.finish()
+                elif connection.frame_since < now - self._frame_limit:
+                    connection.end_frame()
 
 
 class _Connection(asyncio.Protocol):
@@ -205,6 +222,8 @@ class _Connection(asyncio.Protocol):
         self.ended = False
         """Told to close; what still comes is not looked at."""
         self.since = self.last_heard = time.monotonic()
+        self.frame_since = math.inf
+        """When the message began that has not ended, or what was cut off from it."""
 
     @property
     def open(self) -> bool:
@@ -242,6 +261,17 @@ class _Connection(asyncio.Protocol):
         self.ended = True
         self.transport.close()
 
+    def resume(self) -> None:
+        """Reads again; while it did not, no message could end."""
+        if self.frame_since < math.inf:
+            self.frame_since = time.monotonic()
+        self.transport.resume_reading()
+
+    def end_frame(self) -> None:
+        """Takes what there is of a message as it stands."""
+        self._take(self._framer.flush())
+        self.frame_since = math.inf
+
     def finish(self) -> None:
         """Takes what the peer has sent, as it stands, and closes."""
         if self.ended:
@@ -277,7 +307,12 @@ class _Connection(asyncio.Protocol):
         if self._tls is not None and data:
             data = self._decrypt(self._tls, data)
         if data:
-            self._take(self._framer.feed(data))
+            frames = self._framer.feed(data)
+            self._take(frames)
+            if not self._framer.unfinished:
+                self.frame_since = math.inf
+            elif frames or self.frame_since == math.inf:
+                self.frame_since = self.last_heard
         if self._tls is not None and not self.ended:
             if self._tls.refusal:
                 self.give_up(self._tls.refusal)

@@ -33,6 +33,11 @@ class Framer:
         self._owed = 0  # octets of a counted frame beyond the piece already given out
         self._in_line = False  # a piece of an over-long line was given out, its end is still to come
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a frame has begun that has not ended."""
+        return bool(self._rest or self._owed or self._in_line)
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that `data` completes."""
         buffer = self._rest + data if self._rest else data

@@ -233,3 +233,29 @@ async def test_stopping_takes_what_a_connection_has_sent(eventually: Eventually)
                 client.sendall(b"<13>%d\n" % number)
             await listener.stop()  # the loop has not looked since
     assert taken == [b"<13>first", *(b"<13>%d" % number for number in range(1000))]
+
+
+async def test_a_message_that_does_not_end_is_taken_as_it_stands(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken, frame_limit=0.4) as listener:
+        _, writer = await connect(listener)
+        writer.write(b"900 <13>the count lies\n<13>and this one is behind it")
+        await eventually(lambda: taken == [b"<13>the count lies\n<13>and this one is behind it"])
+        writer.write(b"<13>heard at once\n<13>no end of line")
+        await eventually(lambda: taken[1:] == [b"<13>heard at once", b"<13>no end of line"])
+        writer.write(b"15 <13>whole again")
+        await eventually(lambda: taken[3:] == [b"<13>whole again"])
+        await close(writer)
+
+
+async def test_a_message_that_ends_in_time_is_whole(eventually: Eventually) -> None:
+    taken = Taken()
+    async with listening(taken, frame_limit=60) as listener:
+        _, writer = await connect(listener)
+        for part in (b"20 <13>in", b" two se", b"gments"):
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.write(b"\n<13>next\n")
+        await eventually(lambda: taken == [b"<13>in two segments", b"<13>next"])
+        await close(writer)
