@@ -2,12 +2,19 @@
 
 import functools
 import logging
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from muttd.errors import ConfigurationError
+from muttd import tls
+from muttd.errors import ConfigurationError, MuttError
 from muttd.metrics import Metrics
-from muttd.settings import Settings
+from muttd.pipeline.queue.connection import connect, connect_by_sentinels
+from muttd.settings import Settings, certificates
+from muttd.settings.forms import server
+from muttd.tls import CertificateWatch
 from muttd.vault import Access, Document, Keeper, Secrets, Vault, compose
 
 log = logging.getLogger(__name__)
@@ -16,6 +23,73 @@ log = logging.getLogger(__name__)
 def secrets_file(settings: Settings) -> Path | None:
     """The file of secrets, where there is one."""
     return Path(settings.secrets.file) if settings.secrets.file else None
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """TLS contexts by the table of the settings, made when they are asked for."""
+
+    settings: Settings
+    watch: CertificateWatch | None = None
+    """What renews them when their files change; None for a command that ends soon."""
+
+    def of_client(self, table: certificates.Table) -> ssl.SSLContext | None:
+        """For our connections to what the table is about; None: without TLS. Raises MuttError."""
+        files = certificates.client_files(self.settings, table)
+        if files is None:
+            return None
+        return self._made(table, functools.partial(tls.client_context, files))
+
+    def of_http(self, side: str) -> ssl.SSLContext | None:
+        """For the HTTP ports of one process; None: without TLS. Raises MuttError."""
+        files = certificates.http_files(self.settings, side)
+        if files is None:
+            return None
+        return self._made("http", functools.partial(tls.server_context, files))
+
+    def _made(self, table: certificates.Table, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        try:
+            context = tls.RenewableContext(make)
+        except tls.CertificateError as error:
+            raise MuttError(f"{table}.{getattr(certificates.KEYS[table], error.role)}: {error}") from None
+        if self.watch is not None:
+            self.watch.add(certificates.named_files(self.settings, table), context.renew)
+        return context
+
+
+def redis_client(settings: Settings, secrets: Secrets, contexts: Contexts) -> Any:
+    """A client of the Redis that the settings name."""
+    given = settings.redis
+    options: dict[str, Any] = {
+        "password": lambda: secrets.get("REDIS_PASS"),
+        "tls": contexts.of_client("redis"),
+        "timeout": given.timeout,
+        "connections": given.pool_max_conn,
+    }
+    if given.sentinels:
+        log.info("Redis is %s of the Sentinels %s", given.sentinel_primary, ", ".join(given.sentinels))
+        servers = [server(text) for text in given.sentinels]
+        options["sentinel_password"] = lambda: secrets.get("REDIS_SENTINEL_PASS")
+        return connect_by_sentinels(servers, given.sentinel_primary, **options)
+    where = given.host if given.host.startswith("/") else f"{given.host}:{given.port}"
+    said = "" if given.host.startswith("/") else " with TLS" if given.tls_enabled else " without TLS"
+    log.info("Redis is at %s%s", where, said)
+    return connect(given.host, given.port, **options)
+
+
+def database_arguments(settings: Settings, secrets: Secrets, contexts: Contexts) -> dict[str, Any]:
+    """asyncpg's connection arguments."""
+    given = settings.database
+    arguments: dict[str, Any] = {
+        "host": given.host,
+        "port": given.port,
+        "user": given.user,
+        "database": given.name,
+        "password": lambda: secrets.get("DB_PASS"),  # asked for at every connection
+    }
+    if not given.host.startswith("/"):
+        arguments["ssl"] = contexts.of_client("database") or given.ssl_mode
+    return arguments
 
 
 def vault_access(settings: Settings, environment: Mapping[str, str]) -> Access:

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -29,14 +28,15 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from muttd import __version__, connections
+from muttd import __version__, connections, memory
+from muttd.connections import Contexts
 from muttd.errors import MuttError, UnavailableError
 from muttd.listeners import http_server
 from muttd.metrics import Metrics
-from muttd.pipeline.queue.connection import connect, connect_by_sentinels
 from muttd.settings import Settings
-from muttd.settings.forms import bind_address, server
+from muttd.settings.forms import bind_address
 from muttd.store import Store
+from muttd.tls import CertificateWatch
 from muttd.vault import Secrets
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,8 @@ Check = Callable[[], Awaitable[str | None]]
 Progress = Callable[[], Awaitable[tuple[int, str]]]
 """How many events a process has handled so far, and what waits, in words."""
 
+_HTTP_SIDE = {"muttd": "ingest"}
+"""What the settings call the HTTP ports of a process, where it is not its name."""
 _CHECK_LIMIT = 2.0
 """Seconds for one look: a probe of OpenShift gives up soon after."""
 _VAULT_PATIENCE = 120.0
@@ -78,6 +80,9 @@ class Runtime:
         """What brings gauges up to date when /metrics is asked for."""
         self.progress: Progress | None = None
         """What `systemctl status` shows."""
+        ends = self.metrics.certificate_end
+        self.certificates = CertificateWatch(lambda setting, end: ends.labels(setting).set(end))
+        self.contexts = Contexts(settings, self.certificates)
         self._resources = contextlib.AsyncExitStack()
         self._redis: Any = None
         self._store: Store | None = None
@@ -89,7 +94,7 @@ class Runtime:
     def redis(self) -> Any:
         """The process's Redis client."""
         if self._redis is None:
-            self._redis = redis_client(self.settings, self.secrets)
+            self._redis = connections.redis_client(self.settings, self.secrets, self.contexts)
             self._resources.push_async_callback(self._redis.aclose)
             self.checks["redis"] = self._check_redis
         return self._redis
@@ -99,7 +104,7 @@ class Runtime:
         if self._store is None:
             given = self.settings.database
             self._store = Store(
-                database_arguments(self.settings, self.secrets),
+                connections.database_arguments(self.settings, self.secrets, self.contexts),
                 min_size=given.pool_min_conn,
                 max_size=given.pool_max_conn,
             )
@@ -185,12 +190,14 @@ class Runtime:
         assert runner.server is not None
         protocols, loop = http_server.bounded(runner.server), asyncio.get_running_loop()
         servers = []
+        tls = self.contexts.of_http(_HTTP_SIDE.get(self.role, self.role))
         try:
             for one in opened:
-                servers.append(await loop.create_server(protocols, sock=one))
+                servers.append(await loop.create_server(protocols, sock=one, ssl=tls))
             for port in ports:
                 try:
-                    servers.append(await loop.create_server(protocols, bind_address(self.settings.http.address), port))
+                    address = bind_address(self.settings.http.address)
+                    servers.append(await loop.create_server(protocols, address, port, ssl=tls))
                 except OSError as error:
                     raise MuttError(
                         f"HTTP port {port}: {os.strerror(error.errno or 0)}; see who: ss -ltnp 'sport = :{port}'"
@@ -200,51 +207,6 @@ class Runtime:
             for server in servers:
                 server.close()
             await runner.cleanup()
-
-
-def redis_client(settings: Settings, secrets: Secrets) -> Any:
-    """A client of the Redis that the settings name."""
-    given = settings.redis
-    options: dict[str, Any] = {
-        "password": secrets.get("REDIS_PASS"),
-        "tls": given.tls_enabled,
-        "ca_cert": given.tls_ca_cert,
-        "timeout": given.timeout,
-        "connections": given.pool_max_conn,
-    }
-    if given.sentinels:
-        log.info("Redis is %s of the Sentinels %s", given.sentinel_primary, ", ".join(given.sentinels))
-        servers = [server(text) for text in given.sentinels]
-        sentinel_password = secrets.get("REDIS_SENTINEL_PASS")
-        return connect_by_sentinels(servers, given.sentinel_primary, sentinel_password=sentinel_password, **options)
-    where = given.host if given.host.startswith("/") else f"{given.host}:{given.port}"
-    tls = "" if given.host.startswith("/") else " with TLS" if given.tls_enabled else " without TLS"
-    log.info("Redis is at %s%s", where, tls)
-    return connect(given.host, given.port, **options)
-
-
-def database_arguments(settings: Settings, secrets: Secrets) -> dict[str, Any]:
-    """asyncpg's connection arguments."""
-    given = settings.database
-    arguments: dict[str, Any] = {
-        "host": given.host,
-        "port": given.port,
-        "user": given.user,
-        "database": given.name,
-        "password": secrets.get("DB_PASS"),
-    }
-    if not given.host.startswith("/"):
-        arguments["ssl"] = _database_tls(given.ssl_mode, given.ssl_root_cert)
-    return arguments
-
-
-def _database_tls(mode: str, root_cert: str) -> "str | ssl.SSLContext":
-    """asyncpg takes libpq's words, but only a context carries a CA file."""
-    if mode not in {"verify-ca", "verify-full"}:
-        return mode
-    context = ssl.create_default_context(cafile=root_cert)
-    context.check_hostname = mode == "verify-full"
-    return context
 
 
 def notify(state: str) -> None:
@@ -277,6 +239,7 @@ async def _tell_status(runtime: Runtime) -> None:
 
 def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Settings, secrets: Secrets) -> None:
     """Runs one process until SIGTERM or SIGINT. SIGHUP reloads. A second SIGTERM ends it at once."""
+    memory.keep_private()
 
     async def process() -> None:
         runtime = Runtime(role, settings, secrets)
@@ -297,6 +260,8 @@ def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Setting
         loop.add_signal_handler(signal.SIGINT, stop)
         loop.add_signal_handler(signal.SIGHUP, reload)
         beside = [loop.create_task(_feed_watchdog()), loop.create_task(_tell_status(runtime))]
+        beside.append(loop.create_task(_for_ever(runtime.certificates.run)))
+        runtime.reloads.append(lambda: runtime.certificates.look(anyway=True))
         try:
             keeper = connections.keeper(settings, secrets, runtime.metrics, os.environ)
             if keeper is None:

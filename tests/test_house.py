@@ -10,7 +10,7 @@ PACKAGE = ROOT / "muttd"
 
 # Rooms by floor, the top one last. A room is a file or a folder directly under muttd/.
 FLOORS = [
-    {"errors", "event", "metrics", "__init__"},
+    {"errors", "event", "metrics", "tls", "memory", "__init__"},
     {"wire", "rules", "mib", "settings", "vault"},
     {"listeners", "store"},
     {"pipeline"},

@@ -15,10 +15,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 from muttd import runtime
+from muttd.connections import Contexts, database_arguments
 from muttd.roles.processes import receive
 from muttd.roles.show import show
 from muttd.roles.work import alert, forward
-from muttd.runtime import Runtime, database_arguments
+from muttd.runtime import Runtime
 from muttd.settings import Settings
 from muttd.sink import run_sink
 from muttd.store import load_sample
@@ -44,7 +45,7 @@ def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Calla
     """Brings the tables up to this version; `sample` adds sample rules, hosts and teams. Raises MuttError."""
 
     async def apply() -> None:
-        arguments = database_arguments(settings, secrets)
+        arguments = database_arguments(settings, secrets, Contexts(settings))
         applied = await apply_migrations(arguments, report)
         if not applied:
             report("nothing to do: the tables are of this version")

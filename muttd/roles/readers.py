@@ -35,8 +35,8 @@ def trap_reader(
     `engine` is ours; without it no SNMPv3 inform is taken. `time_window` None: messages of any age are taken.
     """
     return TrapReader(
-        communities=[community.encode() for community in secrets.communities],
-        users=[User(**user) for user in secrets.snmp_users],
+        communities=_communities(secrets),
+        users=_users(secrets),
         engine=engine,
         time_window=time_window,
         names=mib.load([Path(file) for file in settings.snmp.mib_files]),
@@ -44,9 +44,23 @@ def trap_reader(
     )
 
 
+def take_secrets(reader: TrapReader, secrets: Secrets) -> None:
+    """Has `reader` accept what the secrets say now. Raises ConfigurationError for a user that cannot work."""
+    reader.replace_secrets(_communities(secrets), _users(secrets))
+
+
+def _communities(secrets: Secrets) -> list[bytes]:
+    return [community.encode() for community in secrets.communities]
+
+
+def _users(secrets: Secrets) -> list[User]:
+    return [User(**user) for user in secrets.snmp_users]
+
+
 def our_engine(settings: Settings, secrets: Secrets) -> Engine | None:
     """Our SNMPv3 engine, started once more; None where nobody could talk to it."""
-    if not secrets.snmp_users or not settings.snmp.udp:
+    users_may_come = bool(secrets.snmp_users or settings.vault.addr)
+    if not users_may_come or not settings.snmp.udp:
         return None
     identity = engine_file.start(Path(settings.snmp.engine_file))
     return Engine(identity.id, identity.boots, time.time())

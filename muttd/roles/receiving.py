@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 
-from muttd.errors import MuttError
+from muttd.errors import ConfigurationError, MuttError
 from muttd.event import encode
 from muttd.listeners import https, tcp, udp
 from muttd.listeners.names import HostNames
@@ -23,7 +23,7 @@ from muttd.pipeline.queue.board import Board, TallyReport
 from muttd.pipeline.spool import Spool
 from muttd.roles import sockets, taking
 from muttd.roles.own_events import surplus_event
-from muttd.roles.readers import syslog_reader, trap_reader
+from muttd.roles.readers import syslog_reader, take_secrets, trap_reader
 from muttd.roles.relaying import Relaying
 from muttd.runtime import Runtime
 from muttd.settings.certificates import CertificateError, server_context
@@ -62,12 +62,17 @@ class Receiving:
         self._read_trap = trap_reader(runtime.settings, runtime.secrets, engine)
         self._name_of = HostNames() if runtime.settings.sources.reverse_lookup else None
         self._limits: dict[str, tuple[RateLimit, float]] = {}
+        self._tables: list[tuple[str, Table]] = [("sources", self._read_syslog)]
+        if self._name_of is not None:
+            self._tables.append(("names", self._name_of))
         self._udp: list[tuple[str, udp.UdpListener]] = []
         self._watched: list[tuple[str, udp.UdpListener]] = []
         self._tcp: list[tuple[str, tcp.TcpListener]] = []
         self._tls: ssl.SSLContext | None = None
         self._next_line: dict[str, float] = {}
         self._kernel_drops: Counter[str] = Counter()
+        self._shown: Counter[str] = Counter()
+        """What the metrics have of counts kept elsewhere."""
         self._relaying = Relaying(
             RelayReader(self._read_syslog, runtime.settings.syslog.max_message),
             self._new_id,
@@ -80,6 +85,7 @@ class Receiving:
         self._set_up()
         runtime.before_scrape.append(self._refresh)
         runtime.reloads.append(self._renew_certificates)
+        runtime.secrets.changed.append(self._take_secrets)
 
     def _set_up(self) -> None:
         """A listener for every socket."""
@@ -197,7 +203,7 @@ class Receiving:
     def _refresh(self) -> None:
         """Brings the metrics of sockets and spool up to date."""
         metrics = self._runtime.metrics
-        oldest = min((spool.oldest for spool in self._spools if spool.oldest), default=None)
+        oldest = self._intake.oldest_unsent()
         metrics.spool_bytes.set(sum(spool.bytes for spool in self._spools))
         metrics.oldest_unsent.set(time.time() - oldest if oldest else 0)
         for name, datagrams in self._watched:
@@ -209,11 +215,19 @@ class Receiving:
                     "the kernel dropped %d datagrams of %s: its receive buffer (%d bytes) was full",
                     *(dropped, name, udp.granted_buffer(datagrams.socket)),
                 )
+        for name, datagrams in self._udp:
+            self._bring_up(metrics.unsent_answers.labels(name), f"unsent {name}", datagrams.unsent)
+        for number, (name, table) in enumerate(self._tables):
+            self._bring_up(metrics.overflows.labels(name), f"table {number}", table.overflows)
         open_by_name: Counter[str] = Counter()
         for name, streams in self._tcp:
             open_by_name[name] += streams.connections
         for name, count in open_by_name.items():
             metrics.connections.labels(name).set(count)
+
+    def _bring_up(self, shown: Count, what: str, total: int) -> None:
+        shown.inc(total - self._shown[what])
+        self._shown[what] = total
 
     # How a listener is put together.
 
@@ -225,6 +239,7 @@ class Receiving:
             return None
         if name not in self._limits:
             self._limits[name] = (RateLimit(rate, burst), rate)
+            self._tables.append(("rates", self._limits[name][0]))
         return self._limits[name][0]
 
     def _add_udp(self, lane: Lane, opened: sockets.Datagrams, receive_buffer: int, take: udp.Take) -> None:
@@ -282,6 +297,13 @@ class Receiving:
                 log.info("TLS certificates read again")
             except MuttError as error:
                 log.error("TLS certificates stay as they were: %s", error)  # noqa: TRY400 (its line says all)
+
+    def _take_secrets(self) -> None:
+        """Communities and SNMPv3 users, for datagrams from now on."""
+        try:
+            take_secrets(self._read_trap, self._runtime.secrets)
+        except ConfigurationError as error:
+            log.error("SNMP communities and users stay as they were: %s", error)  # noqa: TRY400 (its line says all)
 
     def _refuse_of(self, lane: Lane) -> tcp.Refuse:
         def refuse(reason: str, peer: str, detail: str) -> None:

@@ -89,6 +89,7 @@ async def forward(runtime: Runtime) -> None:
         source=settings.queue.alert_name,
         heartbeat_ttl=given.heartbeat_interval * _SILENCES,
     )
+    context = runtime.contexts.of_client("moog")
     forwarder = Forwarder(
         worker=worker,
         lanes=Lanes(
@@ -99,7 +100,7 @@ async def forward(runtime: Runtime) -> None:
             metrics_prefix=settings.queue.metrics_prefix,
         ),
         circuit=Circuit(redis, first_pause=given.retry_base_delay, longest_pause=given.retry_max_delay),
-        session=lambda: _session(given.ca_cert, given.concurrency),
+        session=lambda: _session(context, given.concurrency),
         target=Target(
             url=given.webhook_url,
             profile=given.profile,
@@ -132,7 +133,5 @@ def _observed(runtime: Runtime) -> web.Application:
     return application
 
 
-def _session(ca_cert: str, connections: int) -> aiohttp.ClientSession:
-    context = ssl.create_default_context(cafile=ca_cert or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections, ssl=context))
+def _session(context: ssl.SSLContext | None, connections: int) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections, ssl=context or True))

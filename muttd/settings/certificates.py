@@ -1,12 +1,34 @@
-"""Certificates of a TLS listener: read and checked when the configuration is, and again when they are renewed."""
+"""Which files of certificates the settings name for which connection, and what is wrong with them."""
 
 import ssl
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple
 
-from muttd.settings.keys import Syslog
+from muttd import tls
+from muttd.settings.keys import Settings, Syslog
+from muttd.tls import ClientFiles, ServerFiles
+from muttd.tls.expiry import untimely
 
-_VERIFY = {"no": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+Table = Literal["syslog", "http", "redis", "database", "vault", "moog"]
+
+
+class _Keys(NamedTuple):
+    """The names of the settings."""
+
+    cert: str
+    key: str
+    ca: str
+
+
+KEYS: Final[Mapping[Table, _Keys]] = {
+    "syslog": _Keys("tls_cert", "tls_key", "tls_ca"),
+    "http": _Keys("tls_cert", "tls_key", "tls_ca"),
+    "redis": _Keys("tls_cert", "tls_key", "tls_ca_cert"),
+    "database": _Keys("ssl_cert", "ssl_key", "ssl_root_cert"),
+    "vault": _Keys("client_cert", "client_key", "ca_cert"),
+    "moog": _Keys("client_cert", "client_key", "ca_cert"),
+}
 
 
 class CertificateError(ValueError):
@@ -17,8 +39,73 @@ class CertificateError(ValueError):
         self.key = key
 
 
-def faults(given: Syslog) -> Iterator[tuple[str, str]]:
-    """What is wrong with the TLS settings: key and text."""
+def named_files(settings: Settings, table: Table) -> dict[str, str]:
+    """The files of a table by their setting, `redis.tls_cert`: those that are set."""
+    given = getattr(settings, table)
+    return {f"{table}.{key}": file for key in KEYS[table] if (file := getattr(given, key))}
+
+
+def http_files(settings: Settings, side: str) -> ServerFiles | None:
+    """For the HTTP ports of one process (forms.HTTP_SIDES); None where they speak no TLS."""
+    given = settings.http
+    if not given.tls_cert or side not in given.tls:
+        return None
+    clients: Literal["required", "no"] = "required" if side in given.tls_client_certificate else "no"
+    return ServerFiles(given.tls_cert, given.tls_key, given.tls_ca, clients)
+
+
+def client_files(settings: Settings, table: Table) -> ClientFiles | None:
+    """For a connection of ours; None where it speaks no TLS, or where libpq's words say that it need not be checked."""
+    given: Any = getattr(settings, table)
+    cert, key, ca = (getattr(given, name) for name in KEYS[table])
+    match table:
+        case "redis":
+            return ClientFiles(ca, cert, key) if given.tls_enabled and not given.host.startswith("/") else None
+        case "database":
+            mode = given.ssl_mode
+            if mode in {"disable", "allow", "prefer"} or given.host.startswith("/"):
+                return None
+            # As libpq: require with a CA file is verify-ca.
+            return ClientFiles(ca, cert, key, mode != "require" or bool(ca), check_hostname=mode == "verify-full")
+        case _:
+            return ClientFiles(ca, cert, key)
+
+
+def server_context(given: Syslog) -> ssl.SSLContext:
+    """For syslog over TLS. Raises CertificateError."""
+    files = ServerFiles(given.tls_cert, given.tls_key, given.tls_ca, given.tls_client_certificate)  # type: ignore[arg-type]  # its choices
+    try:
+        context = tls.server_context(files)
+    except tls.CertificateError as error:
+        raise CertificateError(getattr(KEYS["syslog"], error.role), str(error)) from None
+    context.num_tickets = 0  # connections last for weeks: nobody resumes
+    return context
+
+
+def faults(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """What is wrong with the TLS settings and their files: table, key, text."""
+    yield from (("syslog", *fault) for fault in _syslog_faults(settings.syslog))
+    yield from (("http", *fault) for fault in _http_faults(settings))
+    if settings.database.ssl_cert and settings.database.ssl_mode in {"disable", "allow", "prefer"}:
+        yield "database", "ssl_cert", f"unused with ssl_mode {settings.database.ssl_mode}; it needs require or above"
+    for table in ("redis", "database", "vault", "moog"):
+        files = client_files(settings, table)
+        if files is not None and named_files(settings, table):
+            try:
+                tls.client_context(files)
+            except tls.CertificateError as error:
+                yield table, getattr(KEYS[table], error.role), str(error)
+
+
+def out_of_date(settings: Settings, now: datetime) -> Iterator[str]:
+    """A line for each certificate that is not good at `now`."""
+    for table in KEYS:
+        for setting, file in named_files(settings, table).items():
+            for text in untimely(file, now):
+                yield f"{setting}: {text}"
+
+
+def _syslog_faults(given: Syslog) -> Iterator[tuple[str, str]]:
     if not given.tls and not given.tls_cert:
         return
     if not given.tls_cert:
@@ -35,44 +122,20 @@ def faults(given: Syslog) -> Iterator[tuple[str, str]]:
         yield error.key, str(error)
 
 
-def server_context(given: Syslog) -> ssl.SSLContext:
-    """TLS 1.2 and later with the files that the settings name. Raises CertificateError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.num_tickets = 0  # connections last for weeks: nobody resumes
-    for key in ("tls_cert", "tls_key", "tls_ca"):
-        if file := getattr(given, key):
-            _check_readable(key, file)
-    _load(
-        "tls_cert",
-        f"{given.tls_cert} with {given.tls_key}" if given.tls_key else given.tls_cert,
-        lambda: context.load_cert_chain(given.tls_cert, given.tls_key or None, _no_password),
-    )
-    if given.tls_client_certificate != "no":
-        _load("tls_ca", given.tls_ca, lambda: context.load_verify_locations(given.tls_ca))
-    context.verify_mode = _VERIFY[given.tls_client_certificate]
-    return context
-
-
-def _check_readable(key: str, file: str) -> None:
+def _http_faults(settings: Settings) -> Iterator[tuple[str, str]]:
+    given = settings.http
+    if not given.tls_cert:
+        if given.tls_client_certificate:
+            yield "tls_client_certificate", "needs tls_cert: without TLS there are no certificates"
+        return
+    if given.tls_client_certificate and not given.tls_ca:
+        yield "tls_client_certificate", "needs tls_ca, a file of CA certificates"
+        return
+    for side in given.tls_client_certificate:
+        if side not in given.tls:
+            yield "tls_client_certificate", f"{side} speaks no TLS: it is not in http.tls"
     try:
-        with Path(file).open("rb"):
-            pass
-    except OSError as error:
-        raise CertificateError(key, f"{file}: cannot be read: {error.strerror}") from None
-
-
-def _load(key: str, what: str, load: Callable[[], None]) -> None:
-    try:
-        load()
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
-            raise CertificateError("tls_key", f"{what}: key and certificate do not belong together") from None
-        raise CertificateError(key, f"{what}: not what TLS can use: {error.reason or 'nothing in PEM form'}") from None
-    except ValueError as error:
-        raise CertificateError("tls_key", str(error)) from None
-
-
-def _no_password() -> str:
-    raise ValueError("the key is encrypted; mutt has no password for it: keep it in clear, readable by mutt alone")
+        clients: Literal["required", "no"] = "required" if given.tls_client_certificate else "no"
+        tls.server_context(ServerFiles(given.tls_cert, given.tls_key, given.tls_ca, clients))
+    except tls.CertificateError as error:
+        yield getattr(KEYS["http"], error.role), str(error)

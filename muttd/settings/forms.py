@@ -12,6 +12,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+HTTP_SIDES = ("ingest", "alerter", "forwarder", "webui")
+
 Network = IPv4Network | IPv6Network
 
 _OFFSET = re.compile(r"([+-])(\d\d):?([0-5]\d)")
@@ -129,6 +131,13 @@ def authentication(text: str) -> str:
     return text
 
 
+def http_side(text: str) -> str:
+    """A process with HTTP ports."""
+    if text not in HTTP_SIDES:
+        raise ValueError(f"expected one of {', '.join(HTTP_SIDES)}")
+    return text
+
+
 CHECKS: dict[str, Callable[[str], object]] = {
     "address": address,
     "server": server,
@@ -140,4 +149,5 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "name_pattern": name_pattern,
     "authentication": authentication,
     "url": url,
+    "http_side": http_side,
 }

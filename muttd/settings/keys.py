@@ -41,8 +41,8 @@ class Receiving:
         1,
         "Processes that receive, for machines with more cores than one keeps busy. Senders are spread among them by "
         "address and port, so that a single one stays with one process and in order; sockets of systemd and the HTTP "
-        "port are shared. Connection limits, rates, queue.buffer and spool.max_bytes are those of each process; a second "
-        "one and further ones have their spool in process-2, process-3, … under spool.directory.",
+        "port are shared. Connection limits, rates, queue.buffer and spool.max_bytes are those of each process; a "
+        "second one and further ones have their spool in process-2, process-3, … under spool.directory.",
         low=1,
         high=64,
     )
@@ -92,7 +92,9 @@ class Syslog:
         form="address",
     )
     tls_cert: str = _key(
-        "", "PEM file with the certificate chain of this host. SIGHUP reads all three files again; connections stay."
+        "",
+        "PEM file with the certificate chain of this host. All three files are read again when they change, and by "
+        "SIGHUP; connections stay.",
     )
     tls_key: str = _key("", "PEM file with its key, not encrypted; empty: it stands in tls_cert.")
     tls_ca: str = _key("", "PEM file with the CA certificates that clients' certificates are held to.")
@@ -184,6 +186,21 @@ class Http:
     port_forwarder: int = _port(8083, "muttd forwarder: /health.", "SERVER_PORT_MOOG_FORWARDER")
     port_forwarder_metrics: int = _port(8084, "muttd forwarder: /metrics.", "SERVER_PORT_MOOG_METRICS")
     port_webui: int = _port(8090, "muttd webui: the page, the API, /health, /metrics.", "SERVER_PORT_WEBUI")
+    tls: tuple[str, ...] = _key(
+        ("ingest", "webui"),
+        "Which of them speak TLS where tls_cert is set: ingest, alerter (both of its ports), forwarder (both), webui.",
+        form="http_side",
+    )
+    tls_cert: str = _key(
+        "", "PEM file with the certificate chain of this host. Empty: no TLS.", env="MUTT_HTTP_TLS_CERT"
+    )
+    tls_key: str = _key("", "PEM file with its key, not encrypted; empty: it stands in tls_cert.")
+    tls_ca: str = _key("", "PEM file with the CA certificates that clients' certificates are held to.")
+    tls_client_certificate: tuple[str, ...] = _key(
+        (),
+        "Those of tls whose clients must show a certificate of tls_ca, on top of their key. Probes and Prometheus too.",
+        form="http_side",
+    )
     max_body: int = _key(
         10_485_760, "Bytes of one ingest request. It bounds what one relay can make muttd hold.", low=1024
     )
@@ -199,6 +216,8 @@ class Redis:
         True, "Speak TLS; unused with a Unix socket. false sends every event in clear.", env="REDIS_TLS_ENABLED"
     )
     tls_ca_cert: str = _key("", "File with the CA certificates; empty: the system's.", env="REDIS_TLS_CA_CERT")
+    tls_cert: str = _key("", "PEM file with our certificate, where Redis asks for one.", env="REDIS_TLS_CERT")
+    tls_key: str = _key("", "PEM file with its key; empty: it stands in tls_cert.", env="REDIS_TLS_KEY")
     pool_max_conn: int = _key(
         10, "Connections of one process. An idle one costs nothing.", env="REDIS_POOL_MAX_CONN", low=4
     )
@@ -268,8 +287,14 @@ class Database:
         choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     )
     ssl_root_cert: str = _key(
-        "", "File with the CA certificates, for verify-ca and verify-full.", env="DB_SSL_ROOT_CERT"
+        "",
+        "File with the CA certificates, for verify-ca and verify-full; with require it is used as for verify-ca.",
+        env="DB_SSL_ROOT_CERT",
     )
+    ssl_cert: str = _key(
+        "", "PEM file with our certificate, where PostgreSQL asks for one (require and above).", env="DB_SSL_CERT"
+    )
+    ssl_key: str = _key("", "PEM file with its key; empty: it stands in ssl_cert.", env="DB_SSL_KEY")
     pool_min_conn: int = _key(2, "Connections kept open by one process.", env="DB_POOL_MIN_CONN", low=1, high=100)
     pool_max_conn: int = _key(10, "Connections of one process.", env="DB_POOL_MAX_CONN", low=2, high=100)
 
@@ -344,6 +369,8 @@ class Moog:
         form="authentication",
     )
     ca_cert: str = _key("", "File with the CA certificates of the webhook; empty: the system's.")
+    client_cert: str = _key("", "PEM file with our certificate, where the webhook asks for one.")
+    client_key: str = _key("", "PEM file with its key; empty: it stands in client_cert.")
     timeout: float = _key(10.0, "Seconds for one request.", env="MOOG_TIMEOUT", low=0.1, high=300)
     rate_limit: int = _key(
         50,

@@ -206,12 +206,8 @@ def _check_together(
     if settings.vault.addr:
         for key, text in _vault_faults(settings.vault, "CREDENTIALS_DIRECTORY" in environment):
             fault("vault", key, text)
-    for table, key in (("redis", "tls_ca_cert"), ("database", "ssl_root_cert"), ("moog", "ca_cert")):
-        file = getattr(getattr(settings, table), key)
-        if file and not Path(file).is_file():
-            fault(table, key, f"{file}: no such file")
-    for key, text in certificates.faults(settings.syslog):
-        fault("syslog", key, text)
+    for table, key, text in certificates.faults(settings):
+        fault(table, key, text)
     ports: dict[int, str] = {}
     for field in dataclasses.fields(settings.http):
         if field.name.startswith("port_"):

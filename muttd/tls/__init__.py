@@ -1,0 +1,23 @@
+"""TLS 1.2 and later, for every connection of mutt that is not syslog's own: contexts from files, made anew when these
+change, and what is known of their certificates.
+"""
+
+from muttd.tls.contexts import (
+    CertificateError,
+    ClientFiles,
+    RenewableContext,
+    ServerFiles,
+    client_context,
+    server_context,
+)
+from muttd.tls.watch import CertificateWatch
+
+__all__ = [
+    "CertificateError",
+    "CertificateWatch",
+    "ClientFiles",
+    "RenewableContext",
+    "ServerFiles",
+    "client_context",
+    "server_context",
+]
