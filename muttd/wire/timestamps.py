@@ -166,7 +166,8 @@ class Clock:
         return Stamp(_text(datetime.fromtimestamp(seconds, UTC), fraction, "Z"), match.end())
 
     def short(self, stamp: str, received: float) -> tuple[str, float] | None:
-        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2), also with the year before the hour, as RFC 3339 text and epoch.
+        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2), also with the year before the hour and a zone of ZONES behind,
+        as RFC 3339 text and epoch.
 
         None where it does not exist.
         """
@@ -181,11 +182,10 @@ class Clock:
         read = None
         match = _MONTH_FIRST.fullmatch(stamp)
         if match:
-            year = match["year"]
+            found = match.groupdict()
+            zone, _, _ = self._zone(found)
             moment = (
-                _moment(match.groupdict(), int(year), self.zone)
-                if year
-                else self._nearest(match.groupdict(), hour * 3600.0, self.zone)
+                _moment(found, int(found["year"]), zone) if found["year"] else self._nearest(found, hour * 3600.0, zone)
             )
             if moment:
                 read = _text(moment, "", None), moment.timestamp()

@@ -15,7 +15,7 @@ from muttd.wire.dialects import Body, Header
 from muttd.wire.interfaces import interface_in
 from muttd.wire.reading import Reading
 from muttd.wire.rfc5424 import structured_data
-from muttd.wire.timestamps import AHEAD, Clock, Stamp
+from muttd.wire.timestamps import AHEAD, ZONES, Clock, Stamp
 
 _UNIT = r"(?:%[A-Z]\w{0,30}-[A-Z]:\w{1,20} |%\$ VDC-\d{1,3} [%$]{2} )?"
 """Dell Force10: %STKUNIT0-M:CP %IFMGR-5-OSTATE_UP. NX-OS: %$ VDC-1 %$ %ETHPORT-5-IF_UP."""
@@ -28,7 +28,7 @@ _HEADER_LIMIT = 250
 _COMMON = re.compile(
     r"(?:(?P<sequence>\d{1,12}): )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
     r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)(?P<fraction>\.\d{1,6})?"
-    r"(?:: | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )(?=%[A-Z])",
+    r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )(?=%[A-Z])",
     re.ASCII,
 )
 
@@ -53,8 +53,11 @@ def read_header(text: str, clock: Clock, received: float) -> Reading | None:
     """The header up to the mnemonic; None where a part is none of ours."""
     common = _COMMON.match(text)
     if common and _MNEMONIC.match(text, common.end()):
-        sequence, origin, mark, stamp, fraction, host = common.groups()
-        time = clock.short(stamp, received)
+        sequence, origin, mark, stamp, fraction, zone, host = common.groups()
+        if zone:
+            time = clock.short(f"{stamp} {zone}", received) if zone in ZONES else None
+        else:
+            time = clock.short(stamp, received)
         if time and time[1] - received <= AHEAD and not (origin and host):
             reading = Reading(text[common.end() :], time[0][:19] + (fraction or "") + time[0][19:], origin or host)
             if sequence or mark:
