@@ -23,7 +23,6 @@ from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lists import Producer
 from muttd.settings import load
 from muttd.sink import Sink
-from muttd.vault import read_secrets
 from tests import delivering
 from tests.alerting import INGEST, add_rule, alerting, event, execute, idle, prepared
 
@@ -123,7 +122,7 @@ def client(cluster: Cluster, tmp_path: Path, timeout: int = 2) -> Any:
         f"tls_enabled = false\ntimeout = {timeout}\n"
     )
     settings = load(file, {})
-    secrets = read_secrets(None, {"REDIS_PASS": PASSWORD, "REDIS_SENTINEL_PASS": PASSWORD})
+    secrets = Secrets(Content(texts={"REDIS_PASS": PASSWORD, "REDIS_SENTINEL_PASS": PASSWORD}))
     return redis_client(settings, secrets, Contexts(settings))
 
 
