@@ -87,10 +87,10 @@ class TrapReader:
         max_informs: int = MAX_INFORMS,
     ) -> None:
         self._communities = tuple(communities)
-        self._security = Security(users, engine, time_window=time_window)
         self._names = names
         self.forgotten: Counter[str] = Counter()
         """How often each memory was full and began afresh, by its name."""
+        self._security = Security(users, engine, time_window=time_window, forgotten=self.forgotten)
         self._bindings = Bindings(names, max_bindings, self.forgotten)
         self._shortcut = Shortcut(names, self._bindings, max_bindings, self.forgotten)
         self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_COMMUNITIES, self.forgotten)
@@ -100,6 +100,12 @@ class TrapReader:
         self._sources = Sources(names=host_names)
         self._second = -1
         self._second_text = ""
+
+    def replace_secrets(self, communities: Collection[bytes], users: Sequence[User]) -> None:
+        """Accepts `communities` and `users` from now on, and no others."""
+        self._security.replace_users(users)
+        self._communities = tuple(communities)
+        self._accepted.clear()
 
     def encoded(
         self, data: bytes, source_ip: str, received: float, event_id: str, known_as: str | None = None
@@ -315,7 +321,7 @@ class TrapReader:
         if second != self._second:
             self._second = second
             self._second_text = rfc3339(second)[:20]
-        return f"{self._second_text}{int((received - second) * 1_000_000):06d}Z"
+        return f"{self._second_text}{int((received - second) * 1_000_000):06}Z"
 
     def _hostname(self, source_ip: str, agent_address: str | None) -> str:
         """The configured name of the device that speaks, else its address."""

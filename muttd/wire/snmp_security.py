@@ -8,16 +8,18 @@ Pure: no I/O; the time is an argument.
 """
 
 import hmac
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from muttd.wire import ber, snmp_pdu, usm
 from muttd.wire import snmp_v3 as v3
 from muttd.wire.ber import BerError
+from muttd.wire.memory import Memory
 from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_v3 import Header, Scoped
 from muttd.wire.snmp_values import text_or_hex
-from muttd.wire.usm import EngineTime, User
+from muttd.wire.usm import Decryptor, EngineTime, User
 
 TIME_WINDOW = 150.0
 """Seconds (RFC 3414 section 2.2.3)."""
@@ -25,6 +27,8 @@ MAX_ENGINES = 16_384
 """Engines whose clock is kept; about 5 MB. One that was forgotten is learned again from its next message."""
 MAX_KEYS = 32_768
 """Localised keys kept, two credentials for each engine; about 15 MB. They can be made again."""
+MAX_DECRYPTORS = 4096
+"""Ciphers kept ready, some 2 kB each."""
 
 LEVELS = {
     0: usm.NO_AUTH_NO_PRIV,
@@ -95,18 +99,45 @@ class Security:
         time_window: float | None = TIME_WINDOW,
         max_engines: int = MAX_ENGINES,
         max_keys: int = MAX_KEYS,
+        forgotten: Counter[str],
     ) -> None:
-        """`time_window` None trusts every clock, `engine` None reads any inform: for captures, not for a network."""
+        """`time_window` None trusts every clock, `engine` None reads any inform: for captures, not for a network.
+
+        `forgotten` counts what had to go from a full memory, by its name.
+        """
         self._engine = engine
         self._time_window = time_window
         self._max_engines = max_engines
-        self._max_keys = max_keys
-        self._credentials: dict[bytes, list[Credential]] = {}
-        for number, user in enumerate(users):
-            self._credentials.setdefault(user.name.encode(), []).append(_credential(number, user))
+        self._credentials: dict[bytes, dict[str, list[Credential]]] = {}
+        """By user name and level, in their order."""
+        self._made = 0
+        """Credentials so far: each has a number of its own, for ever."""
         self._clocks: dict[bytes, Clock] = {}
-        self._keys: dict[tuple[int, bytes], Keys] = {}
+        self._forgotten = forgotten
+        self._keys: Memory[tuple[int, bytes], Keys] = Memory("keys", max_keys, forgotten)
+        self._decryptors: Memory[tuple[str, bytes], Decryptor] = Memory("decryptors", MAX_DECRYPTORS, forgotten)
         self._counters: dict[str, int] = {}
+        self.replace_users(users)
+
+    def replace_users(self, users: Sequence[User]) -> None:
+        """Believes `users` and nobody else. The clocks of engines stay: nothing old can be sent again."""
+        known = {one.user: one for one in self._all()}
+        credentials: dict[bytes, dict[str, list[Credential]]] = {}
+        for user in users:
+            if user not in known:  # stretching a passphrase takes milliseconds
+                known[user] = _credential(self._made, user)
+                self._made += 1
+            credentials.setdefault(user.name.encode(), {}).setdefault(user.level, []).append(known[user])
+        self._credentials = credentials
+        kept = {one.number for one in self._all()}
+        for which in [which for which in self._keys if which[0] not in kept]:
+            del self._keys[which]
+        self._decryptors.clear()
+
+    def _all(self) -> Iterator[Credential]:
+        for levels in self._credentials.values():
+            for credentials in levels.values():
+                yield from credentials
 
     def open(self, data: bytes, position: int, source_ip: str, received: float) -> Opened:
         """The message whose version ends before `position`, and which ends where `data` does.
@@ -156,16 +187,15 @@ class Security:
 
     def _credentials_for(self, request: "Request", level: str) -> list[Credential]:
         """The user's credentials of the message's level, in order."""
-        user = _user(request.header)
         known = self._credentials.get(request.header.user)
         if known is None:
-            raise self._refused(request, "unknown_user", f"user {user} is not configured", UNKNOWN_USER)
-        fitting = [credential for credential in known if credential.user.level == level]
-        if not fitting:
-            configured = " or ".join(dict.fromkeys(credential.user.level for credential in known))
-            detail = f"user {user} sends {level}, but is configured for {configured}"
+            raise self._refused(
+                request, "unknown_user", f"user {_user(request.header)} is not configured", UNKNOWN_USER
+            )
+        if level not in known:
+            detail = f"user {_user(request.header)} sends {level}, but is configured for {' or '.join(known)}"
             raise self._refused(request, "level", detail, UNSUPPORTED_LEVEL)
-        return fitting
+        return known[level]
 
     def _authentic(self, request: "Request", credentials: Sequence[Credential]) -> Iterator[tuple[Credential, Keys]]:
         """The credentials that made the message's digest (RFC 3414 section 6.3.2), with their keys."""
@@ -184,13 +214,7 @@ class Security:
         """Makes the rest of the keys: only now, when the sender has shown that it knows the password."""
         auth, priv = credential.user.auth, credential.user.priv
         privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
-        return self._remember(credential, engine_id, Keys(auth_key, privacy))
-
-    def _remember(self, credential: Credential, engine_id: bytes, keys: Keys) -> Keys:
-        if len(self._keys) >= self._max_keys:
-            self._keys.clear()
-        self._keys[credential.number, engine_id] = keys
-        return keys
+        return self._keys.keep((credential.number, engine_id), Keys(auth_key, privacy))
 
     def _decrypted(self, request: "Request", authentic: Sequence[tuple[Credential, Keys]]) -> Opened:
         """The message under the first key that makes a ScopedPDU of it."""
@@ -200,7 +224,10 @@ class Security:
             priv = credential.user.priv
             assert priv is not None
             for key in keys.privacy:
-                plain = usm.decrypt(priv, key, header.at, header.salt, octets)
+                decrypt = self._decryptors.get((priv, key))
+                if decrypt is None:
+                    decrypt = self._decryptors.keep((priv, key), Decryptor(priv, key))
+                plain = decrypt(header.at, header.salt, octets)
                 if plain is None:
                     continue
                 try:
@@ -209,7 +236,8 @@ class Security:
                     continue
                 fitted = keys
                 if key != keys.privacy[0]:
-                    fitted = self._remember(credential, header.engine_id, Keys(keys.auth, keys.privacy[::-1]))
+                    fitted = Keys(keys.auth, keys.privacy[::-1])
+                    self._keys.keep((credential.number, header.engine_id), fitted)
                 return Opened(header, scoped, usm.AUTH_PRIV, credential, fitted)
         detail = f"user {_user(header)} is authenticated, but its priv protocol or password is another one here"
         raise self._refused(request, "decryption", detail, DECRYPTION_ERROR)
@@ -233,6 +261,7 @@ class Security:
         if known is None or header.at > known.at:
             if len(self._clocks) >= self._max_engines:
                 del self._clocks[next(iter(self._clocks))]
+                self._forgotten["engines"] += 1
             self._clocks[header.engine_id] = Clock(header.at, request.received, request.source_ip)
             return
         self._clocks[header.engine_id] = known

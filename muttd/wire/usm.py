@@ -17,7 +17,7 @@ from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.decrepit.ciphers.modes import CFB
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
-from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
 
 from muttd.errors import ConfigurationError
 
@@ -29,6 +29,7 @@ STRETCHED = 1_048_576
 """Octets of repeated passphrase that are hashed (RFC 3414 appendix A.2)."""
 SALT_OCTETS = 8
 DES_BLOCK = 8
+AES_BLOCK = 16
 
 
 class Authentication(NamedTuple):
@@ -132,12 +133,35 @@ def mac(auth: str, key: bytes, message: bytes) -> bytes:
     return hmac.digest(key, message, digest)[:octets]
 
 
-def decrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -> bytes | None:
-    """The plaintext, with its padding; None where the lengths fit no message of this cipher."""
-    if len(salt) != SALT_OCTETS or (priv == "DES" and len(octets) % DES_BLOCK):
-        return None
-    decryptor = _cipher(priv, key, at, salt).decryptor()
-    return decryptor.update(octets) + decryptor.finalize()
+class Decryptor:
+    """One key, and what was encrypted with it.
+
+    In CFB and CBC alike, to decrypt is to run the block cipher over octets that are all there in the message, and to
+    combine. One context of the bare cipher therefore serves all messages of a key; a context of the mode would have to
+    be made for each, which costs three times what it does.
+    """
+
+    def __init__(self, priv: str, key: bytes) -> None:
+        self._is_des = priv == "DES"
+        self._key = key
+        if self._is_des:
+            self._blocks = Cipher(TripleDES(key[:8] * 3), ECB()).decryptor()  # noqa: S305 # the mode is below
+        else:
+            self._blocks = Cipher(AES(key), ECB()).encryptor()  # noqa: S305 # the mode is below
+
+    def __call__(self, at: EngineTime, salt: bytes, octets: bytes) -> bytes | None:
+        """The plaintext, with its padding; None where the lengths fit no message of this cipher."""
+        length = len(octets)
+        if len(salt) != SALT_OCTETS or (self._is_des and length % DES_BLOCK):
+            return None
+        if self._is_des:
+            chained = (_des_vector(self._key, salt) + octets)[:length]
+            stream = self._blocks.update(octets)
+        else:
+            chained = octets
+            before = _aes_vector(at, salt) + octets
+            stream = self._blocks.update(before[: -(-length // AES_BLOCK) * AES_BLOCK])[:length]
+        return (int.from_bytes(stream, "big") ^ int.from_bytes(chained, "big")).to_bytes(length, "big")
 
 
 def encrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -> bytes:
@@ -150,6 +174,15 @@ def encrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -
 
 def _cipher(priv: str, key: bytes, at: EngineTime, salt: bytes) -> Cipher[CBC] | Cipher[CFB]:
     if priv == "DES":
-        vector = bytes(a ^ b for a, b in zip(key[8:], salt, strict=True))
-        return Cipher(TripleDES(key[:8] * 3), CBC(vector))  # one key thrice is DES
-    return Cipher(AES(key), CFB(at.boots.to_bytes(4, "big") + at.seconds.to_bytes(4, "big") + salt))
+        return Cipher(TripleDES(key[:8] * 3), CBC(_des_vector(key, salt)))  # one key thrice is DES
+    return Cipher(AES(key), CFB(_aes_vector(at, salt)))
+
+
+def _des_vector(key: bytes, salt: bytes) -> bytes:
+    """RFC 3414 section 8.1.1.1."""
+    return bytes(a ^ b for a, b in zip(key[8:], salt, strict=True))
+
+
+def _aes_vector(at: EngineTime, salt: bytes) -> bytes:
+    """RFC 3826 section 3.1.2.1."""
+    return (at.boots << 32 | at.seconds).to_bytes(8, "big") + salt

@@ -1,5 +1,6 @@
 """Whom the reader believes: keys, levels, clocks, discovery; and that an inform is one event."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
@@ -149,7 +150,7 @@ def test_one_changed_octet_is_never_believed(position: int) -> None:
 
 
 def test_keys_are_forgotten_within_their_cap() -> None:
-    security = Security([USER], None, max_keys=2, max_engines=2)
+    security = Security([USER], None, max_keys=2, max_engines=2, forgotten=Counter())
     for number in range(5):
         data = Sender(engine_id=bytes((1, 2, 3, 4, 5, number))).message()
         assert security.open(data, behind_version(data), "192.0.2.7", NOW).scoped.pdu == pdu()
@@ -273,7 +274,7 @@ def test_the_answer_is_never_larger_than_the_question(user: User, age: int) -> N
     assert reply is not None
     assert len(reply) <= len(inform)
     # The sender can read it: it is a Response to its PDU, under its own key.
-    answered = Security([user], engine).open(reply, behind_version(reply), "192.0.2.7", NOW)
+    answered = Security([user], engine, forgotten=Counter()).open(reply, behind_version(reply), "192.0.2.7", NOW)
     assert answered.scoped.pdu == pdu(snmp_pdu.RESPONSE)
     assert (answered.level, answered.header.message_id) == (user.level, 1)
 

@@ -88,7 +88,7 @@ def test_a_long_digest_needs_no_stretching(priv: str) -> None:
 def test_what_is_encrypted_is_decrypted(priv: str, octets: bytes) -> None:
     key = bytes(range(usm.PRIVACY[priv]))
     encrypted = usm.encrypt(priv, key, AT, SALT, octets)
-    plain = usm.decrypt(priv, key, AT, SALT, encrypted)
+    plain = usm.Decryptor(priv, key)(AT, SALT, encrypted)
     assert plain is not None
     assert plain[: len(octets)] == octets
     assert len(plain) - len(octets) < (usm.DES_BLOCK if priv == "DES" else 1)
@@ -99,14 +99,14 @@ def test_ciphers_are_pysnmps(priv: str, service: tuple[int, ...]) -> None:
     key = bytes(range(16))
     times = (AT.boots, AT.seconds, None)
     encrypted, salt = config.PRIV_SERVICES[service].encrypt_data(OctetString(key), times, b"sixteen octets..")
-    plain = usm.decrypt(priv, key, AT, bytes(salt), bytes(encrypted))
+    plain = usm.Decryptor(priv, key)(AT, bytes(salt), bytes(encrypted))
     assert plain is not None
     assert plain.rstrip(b"\0") == b"sixteen octets.."  # pysnmp adds a whole block of padding
 
 
 @pytest.mark.parametrize(("salt", "octets"), [(SALT[:7], bytes(8)), (b"", bytes(8)), (SALT, bytes(7))])
 def test_lengths_that_no_cipher_has_are_not_decrypted(salt: bytes, octets: bytes) -> None:
-    assert usm.decrypt("DES", bytes(16), AT, salt, octets) is None
+    assert usm.Decryptor("DES", bytes(16))(AT, salt, octets) is None
 
 
 @pytest.mark.parametrize(
