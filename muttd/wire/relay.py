@@ -78,6 +78,9 @@ class RelayReader:
         raw = _as_it_came(fields)
         if raw is None and fields.get("message") is None:
             return "no message"
+        own = raw is not None and RSYSLOG_RAW in item and "raw" not in item
+        if own:
+            fields.pop("message", None)
         device = address(fields.pop("source_ip", None)) or source_ip
         source = self._syslog.source(device)
         values = Values(source, received, self._max_length)
@@ -92,7 +95,6 @@ class RelayReader:
         taken_at = read.pop("taken_at", None)
         if raw is not None:
             event = self._syslog.read(octets(raw), device, "https", received, new_id(), values.defects)
-            own = RSYSLOG_RAW in item and "raw" not in item
             return replace(event, kind="relay", **_beside(event, read, taken_at, host=source.name, fills=own))
         received_at = rfc3339(received)
         read.setdefault("hostname", source.name)
