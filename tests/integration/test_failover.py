@@ -23,6 +23,7 @@ from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lists import Producer
 from muttd.settings import load
 from muttd.sink import Sink
+from muttd.vault import Content, Secrets
 from tests import delivering
 from tests.alerting import INGEST, add_rule, alerting, event, execute, idle, prepared
 
