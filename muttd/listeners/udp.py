@@ -141,20 +141,22 @@ class UdpListener:
             loop.add_reader(self.socket.fileno(), self._wake)
 
     def _drain(self) -> int:
-        """Reads up to a burst; says how many it found."""
-        receive, take, clock, answer = self.socket.recvfrom, self._take, time.time, self._answer
-        for taken in range(_BURST):
+        """Reads up to a burst, then hands it on; says how many it found. What was read in one go has one time."""
+        receive, burst = self.socket.recvfrom, []
+        for _ in range(_BURST):
             try:
-                data, peer = receive(_LARGEST)
+                burst.append(receive(_LARGEST))
             except BlockingIOError:
-                return taken
+                break
             except OSError:  # an ICMP error of an answer we sent; the datagrams behind it are fine
                 continue
+        take, received, answer = self._take, time.time(), self._answer
+        for data, peer in burst:
             try:
-                take(data, peer, clock(), answer)
+                take(data, peer, received, answer)
             except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
                 self._fault()
-        return _BURST
+        return len(burst)
 
     def _answer(self, data: bytes, peer: Peer) -> None:
         try:
