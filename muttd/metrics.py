@@ -105,6 +105,14 @@ class Metrics:
         self.restarts = counter(
             "mutt_process_restarts", "Times this one of several receiving processes was started again."
         )
+        self.overflows = counter(
+            "mutt_table_overflows",
+            "Times a bounded table of senders was full: it began afresh, or further senders shared one entry.",
+            "table",
+        )
+        self.unsent_answers = counter(
+            "mutt_unsent_answers", "Answers to SNMP informs that the kernel did not take.", "listener"
+        )
         self.ingest_requests = counter("mutt_ingest_requests", "HTTP ingest requests by outcome.", "status")
         self.relayed = counter(
             "mutt_relayed", "Items that relays posted, by the name of their key and what was done.", "relay", "outcome"

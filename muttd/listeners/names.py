@@ -55,6 +55,8 @@ class HostNames:
         self._known: dict[str, _Known] = {}
         self._wanted: queue.Queue[str] = queue.Queue(_WAITING)
         self._under_way: set[str] = set()
+        self.overflows = 0
+        """Times the memory was full and began afresh, and addresses that found no room to wait in."""
         for number in range(_THREADS):
             threading.Thread(target=self._work, name=f"resolver-{number}", daemon=True).start()
 
@@ -80,6 +82,7 @@ class HostNames:
             try:
                 self._wanted.put_nowait(address)
             except queue.Full:
+                self.overflows += 1
                 self._under_way.discard(address)
 
     def _work(self) -> None:
@@ -93,5 +96,6 @@ class HostNames:
             until = self._clock() + (self._keep_unknown if name is None else self._keep)
             if len(self._known) >= self._addresses:
                 self._known.clear()
+                self.overflows += 1
             self._known[address] = _Known(name, until)
             self._under_way.discard(address)

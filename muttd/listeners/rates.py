@@ -24,6 +24,8 @@ class RateLimit:
         self._reported = reported
         self._buckets: dict[str, tuple[float, float]] = {}  # address → tokens left, and when that was so
         self._surplus: Counter[str] = Counter()
+        self.overflows = 0
+        """Messages judged, or counted, under OTHERS for want of room."""
 
     def __call__(self, address: str, now: float) -> bool:
         """`now` in seconds of any clock; one that steps back gives nobody tokens."""
@@ -31,6 +33,7 @@ class RateLimit:
         if bucket is None:
             if len(self._buckets) >= self._sources:
                 address = OTHERS
+                self.overflows += 1
             bucket = self._buckets.get(address, (self._burst, now))
         tokens, before = bucket
         tokens = min(self._burst, tokens + max(0.0, now - before) * self._rate)
@@ -44,6 +47,7 @@ class RateLimit:
     def _count(self, address: str) -> None:
         if address not in self._surplus and len(self._surplus) >= self._reported:
             address = OTHERS
+            self.overflows += 1
         self._surplus[address] += 1
 
     def report(self, now: float) -> Counter[str]:

@@ -13,6 +13,8 @@ class Allowed:
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         self._networks = networks
         self._known: dict[str, bool] = {}
+        self.overflows = 0
+        """Times the memory was full and began afresh."""
 
     def __call__(self, address: str) -> bool:
         if not self._networks:
@@ -21,6 +23,7 @@ class Allowed:
         if known is None:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
+                self.overflows += 1
             known = self._known[address] = self._look_up(address)
         return known
 

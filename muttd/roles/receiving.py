@@ -9,6 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
+from typing import Protocol
+
+from prometheus_client import Counter as Count
 
 from muttd.errors import ConfigurationError, MuttError
 from muttd.event import encode
@@ -39,6 +42,14 @@ _LOOK_AT_KERNEL = 5.0
 """Seconds between looks at what the kernel dropped."""
 _REPORT_SURPLUS = 60.0
 """Seconds between events on what the rate limits left out."""
+
+
+class Table(Protocol):
+    """A memory of senders that is bounded."""
+
+    @property
+    def overflows(self) -> int:
+        """How often that showed."""
 
 
 class Receiving:
@@ -95,12 +106,12 @@ class Receiving:
 
         for one in opened.syslog_udp:
             lane = self._lane("syslog_udp")
-            refused = taking.refusal(_allowed(syslog.allow), limit)
+            refused = taking.refusal(self._allowed(syslog.allow), limit)
             take = taking.syslog_datagram(self._read_syslog, new_id, lane, refused, name_of)
             self._add_udp(lane, one, syslog.receive_buffer, take)
         for one in opened.snmp_udp:
             lane = self._lane("snmp_udp")
-            refused = taking.refusal(_allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
+            refused = taking.refusal(self._allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
             take = taking.trap_datagram(self._read_trap, new_id, lane, refused, name_of)
             self._add_udp(lane, one, snmp.receive_buffer, take)
 
@@ -234,6 +245,13 @@ class Receiving:
     def _lane(self, listener: str) -> Lane:
         return self._intake.lane(listener, self._runtime.metrics.tally(listener))
 
+    def _allowed(self, networks: tuple[str, ...]) -> Allowed | None:
+        if not networks:
+            return None
+        allowed = Allowed([ip_network(network) for network in networks])
+        self._tables.append(("allowed", allowed))
+        return allowed
+
     def _limit(self, name: str, rate: float, burst: int) -> RateLimit | None:
         if not rate:
             return None
@@ -266,12 +284,12 @@ class Receiving:
             take=take,
             fault=self._fault_of(lane),
             room=self._intake.room,
-            allowed=_allowed(given.allow) or (lambda _: True),
+            allowed=self._allowed(given.allow) or (lambda _: True),
             refuse=self._refuse_of(lane),
             idle_timeout=given.tcp_idle_timeout,
             max_connections=given.tcp_max_connections,
             max_connections_per_peer=given.tcp_max_connections_per_peer,
-            balancer=_allowed(given.proxy_protocol),
+            balancer=self._allowed(given.proxy_protocol),
             make_tls=make_tls,
         )
         self._tcp.append((lane.name, listener))
@@ -330,7 +348,3 @@ class Receiving:
         if due:
             self._next_line[kind] = now + _LOG_PAUSE
         return due
-
-
-def _allowed(networks: tuple[str, ...]) -> Allowed | None:
-    return Allowed([ip_network(network) for network in networks]) if networks else None

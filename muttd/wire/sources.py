@@ -47,6 +47,8 @@ class Sources:
         self._charsets = list(charsets)
         self._names = list(names)
         self._known: dict[str, Source] = {}
+        self.overflows = 0
+        """Times the memory was full and began afresh."""
 
     def __call__(self, peer: str) -> Source:
         """The sender with address text `peer`; any text is taken, what is no address matches no network."""
@@ -54,6 +56,7 @@ class Sources:
         if source is None:
             if len(self._known) >= MAX_SOURCES:
                 self._known.clear()
+                self.overflows += 1
             source = self._known[peer] = self._look_up(peer)
         return source
 

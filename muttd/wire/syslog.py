@@ -72,6 +72,11 @@ class SyslogReader:
         self._second = self._second_text = ""
         self._received, self._received_text = -1.0, ""
 
+    @property
+    def overflows(self) -> int:
+        """Times the memory of senders was full and began afresh."""
+        return self._source.overflows
+
     def read(  # noqa: PLR0917 - called for every message: keywords cost a tenth of the time it may take
         self,
         data: bytes,

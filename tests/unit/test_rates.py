@@ -50,6 +50,7 @@ def test_tables_are_bounded_and_beyond_them_sources_share() -> None:
         assert not limit(f"known-{number}", 0.0)
     surplus = limit.report(0.0)
     assert surplus == {OTHERS: 3 + 8, "known-0": 1, "known-1": 1}
+    assert limit.overflows == 5 + 8
     limit.report(10.0)  # all buckets are full again, and forgotten
     assert [limit(f"new-{number}", 10.0) for number in range(5)] == [True] * 5
 
@@ -103,6 +104,7 @@ async def test_names_remembered_are_bounded(eventually: Eventually) -> None:
     for number in range(100):
         await eventually(lambda number=number: names(str(number)) == f"host-{number}")
         assert len(names) <= 10
+    assert names.overflows == 9
 
 
 async def test_this_host_is_known_to_its_resolver(eventually: Eventually) -> None:

@@ -190,6 +190,7 @@ def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         assert known(f"10.0.0.{number}").name == "ten"
         assert len(known._known) <= 8
+    assert known.overflows == 12
     monkeypatch.setattr(timestamps, "MAX_REMEMBERED", 8)
     clock = Clock()
     for second in range(60):
