@@ -25,6 +25,7 @@ export function may(role) {
 
 export const get = (path, query = {}, signal = undefined) => call("GET", path + asQuery(query), undefined, {}, signal);
 export const post = (path, body = {}) => call("POST", path, body);
+export const postFile = (path, query, text, headers) => call("POST", path + asQuery(query), text, headers);
 export const put = (path, body, headers = {}) => call("PUT", path, body, headers);
 export const remove = (path, headers = {}) => call("DELETE", path, undefined, headers);
 
@@ -55,8 +56,8 @@ async function call(method, path, body, headers = {}, signal = undefined) {
   const options = { method, headers: { Accept: "application/json", ...headers }, signal, credentials: "same-origin" };
   if (method !== "GET") options.headers["X-CSRF-Token"] = (await whoami()).csrf;
   if (body !== undefined) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
+    options.headers["Content-Type"] ??= "application/json";
+    options.body = typeof body === "string" ? body : JSON.stringify(body);
   }
   let response;
   try {

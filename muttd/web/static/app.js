@@ -8,6 +8,7 @@ import * as changes from "/static/changes.js";
 import * as delivery from "/static/delivery.js";
 import * as events from "/static/events.js";
 import * as hosts from "/static/hosts.js";
+import * as keys from "/static/keys.js";
 import * as live from "/static/live.js";
 import * as rules from "/static/rules.js";
 import * as status from "/static/status.js";
@@ -15,7 +16,7 @@ import * as unhandled from "/static/unhandled.js";
 
 const VIEWS = {
   "/": dashboard, "/live": live, "/events": events, "/rules": rules, "/hosts": hosts, "/unhandled": unhandled,
-  "/delivery": delivery, "/changes": changes, "/status": status,
+  "/delivery": delivery, "/changes": changes, "/keys": keys, "/status": status,
 };
 const EVERY = 2000, EVERY_WITHOUT_ANSWER = 5000;
 

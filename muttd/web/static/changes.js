@@ -6,7 +6,7 @@ import { time } from "/static/words.js";
 
 export const title = "Changes";
 
-const SUBJECTS = { rule: "Rule", development_host: "Development host", team: "Team", dead_letters: "Dead letters" };
+const SUBJECTS = { rule: "Rule", development_host: "Development host", team: "Team", dead_letters: "Dead letters", api_key: "Key" };
 const UNTOLD = new Set(["created_at", "updated_at"]);
 
 export function draw(main) {

@@ -1,6 +1,6 @@
 // Events: search the audit log; the search stands in the address.
 
-import { get } from "/static/api.js";
+import { asQuery, get } from "/static/api.js";
 import { el, show } from "/static/dom.js";
 import { eventRow, eventTable, filterForm, filtersOf, keepInAddress, nothing } from "/static/event_list.js";
 
@@ -38,8 +38,11 @@ export function draw(main) {
     }
   }
 
+  // All that is found, not only what is shown.
+  const file = (format, words) => el("a", { class: "button", href: "/api/v1/audit-logs/export", download: "",
+    on: { click: (event) => { event.currentTarget.href = `/api/v1/audit-logs/export${asQuery({ ...filters, format })}`; } } }, words);
   show(main, el("section", { class: "panel" },
-    el("div", { class: "heading" }, el("h1", {}, "Events"), state), form, list,
+    el("div", { class: "heading" }, el("h1", {}, "Events"), el("div", { class: "actions" }, state, file("csv", "CSV"), file("jsonl", "JSON lines"))), form, list,
     el("div", { class: "body actions" }, further)));
   page();
 }

@@ -4,6 +4,7 @@ import { get, may, post, put, remove } from "/static/api.js";
 import { backTest } from "/static/backtest.js";
 import { choice, confirmed, dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
 import { explanation } from "/static/event_list.js";
+import { fileActions } from "/static/rule_file.js";
 import { handling, HANDLINGS, SEVERITIES, time, whole } from "/static/words.js";
 
 export const title = "Rules";
@@ -52,7 +53,7 @@ export function draw(main) {
   find.addEventListener("input", list);
   const make = el("button", { class: "primary", type: "button", on: { click: () => edit({}, load) } }, "New rule");
   show(main, el("section", { class: "panel" },
-    el("div", { class: "heading" }, el("h1", {}, "Rules"), el("div", { class: "actions" }, state, find, may("editor") ? make : null)),
+    el("div", { class: "heading" }, el("h1", {}, "Rules"), el("div", { class: "actions" }, state, find, fileActions(load), may("editor") ? make : null)),
     el("p", { class: "quiet legend" }, "Asked from the lowest priority number to the highest; the first that matches decides. Among equals the older rule."), place));
   load();
 }
