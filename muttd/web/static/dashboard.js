@@ -94,7 +94,7 @@ function stages({ rates, today, queues, oldest_waiting_seconds: waited, circuit 
   const depth = (count) => el("p", { class: "figure" }, short(count));
   const lost = today.dropped ?? 0;
   const stage = (name, figureShown, lines, between = false) =>
-    el("div", { class: between ? "stage between" : "stage" }, el("h3", {}, name), figureShown, el("ul", {}, lines.filter(Boolean).map((line) => el("li", {}, line))));
+    el("div", { class: between ? "stage between" : "stage" }, el("h2", {}, name), figureShown, el("ul", {}, lines.filter(Boolean).map((line) => el("li", {}, line))));
   return [
     stage("Received", figure("received"), [
       `${short(today.received ?? 0)} today`,
