@@ -1,10 +1,11 @@
 """The command line. An expected error is one line and an exit status; anything else shows its traceback."""
 
 import argparse
+import asyncio
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from muttd import __version__
@@ -60,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"muttd {__version__}")
     parser.add_argument(
         "--check-config", action="store_true", help="say whether the configuration is right, line by line, and exit"
+    )
+    parser.add_argument(
+        "--connect", action="store_true", help="with --check-config: also reach Vault, Redis, PostgreSQL and Moog"
     )
     parser.set_defaults(run=_daemon)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
@@ -173,10 +177,19 @@ def _settings_and_vault(options: argparse.Namespace) -> tuple[Settings, Secrets]
 
 def _daemon(options: argparse.Namespace) -> None:
     if options.check_config:
+        from muttd.roles.reach import reach
         from muttd.roles.readers import trap_reader
+        from muttd.settings.certificates import out_of_date
 
-        trap_reader(*_settings(options))  # raises what only it can know: SNMPv3 users, MIB files
-        print("configuration OK")
+        settings, secrets = _settings(options)
+        trap_reader(settings, secrets)  # raises what only it can know: SNMPv3 users, MIB files
+        if faults := list(out_of_date(settings, datetime.now(UTC))):
+            raise ConfigurationError(faults)
+        print("configuration OK", flush=True)
+        if options.connect and not asyncio.run(reach(settings, secrets, os.environ, print)):
+            sys.exit(1)
+    elif options.connect:
+        raise MuttError("--connect goes with --check-config")
     else:
         _role("muttd")(options)
 

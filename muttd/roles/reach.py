@@ -1,0 +1,142 @@
+"""`muttd --check-config --connect`: whether everything that mutt needs can be reached, as mutt itself would reach it.
+
+One line each: OK and what was found, or what is wrong and what to do. Nothing is changed anywhere.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from muttd.connections import Contexts, database_arguments, redis_client, secrets_file, vault_access
+from muttd.errors import MuttError
+from muttd.pipeline.queue.lanes import FAULTS
+from muttd.settings import Settings
+from muttd.store.schema import schema_state
+from muttd.vault import NAMES, Document, Secrets, Vault, compose
+
+Print = Callable[[str], None]
+
+_LIMIT: Final = 15.0
+"""Seconds for one of them."""
+
+
+class _FaultError(Exception):
+    """What is wrong, and what to do."""
+
+
+async def reach(settings: Settings, secrets: Secrets, environment: Mapping[str, str], show: Print) -> bool:
+    """Whether all can be reached; a line for each. `secrets` are those of this machine; Vault's are added to them."""
+    contexts = Contexts(settings)
+    looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
+        ("Vault", lambda: _vault(settings, secrets, environment)),  # first: the others need what it has
+        ("Redis", lambda: _redis(settings, secrets, contexts)),
+        ("PostgreSQL", lambda: _database(settings, secrets, contexts)),
+        ("Moog", lambda: _moog(settings, contexts)),
+    ]
+    well = True
+    for name, look in looks:
+        try:
+            async with asyncio.timeout(_LIMIT):
+                show(f"{name:<11}OK     {await look()}")
+        except TimeoutError:
+            show(f"{name:<11}FAULT  no answer within {_LIMIT:g} s")
+            well = False
+        except (_FaultError, MuttError) as error:
+            show(f"{name:<11}FAULT  {' '.join(str(error).split())}")
+            well = False
+    return well
+
+
+async def _vault(settings: Settings, secrets: Secrets, environment: Mapping[str, str]) -> str:
+    if not settings.vault.addr:
+        return "not used (vault.addr)"
+    vault = Vault(vault_access(settings, environment))
+    grant = await asyncio.to_thread(vault.log_in)
+    values = await asyncio.to_thread(vault.read)
+    secrets.replace(compose(secrets_file(settings), environment, Document("Vault", values)))
+    known = [name for name in NAMES if name in values]
+    lease = f"for {grant.length:g} s{'' if grant.renewable else ', not renewable'}" if grant.length else "without end"
+    has = ", ".join(known) or f"none of {', '.join(NAMES)}"
+    return f"{settings.vault.addr}: logged in {lease}; {settings.vault.secrets_path} has {has}"
+
+
+async def _redis(settings: Settings, secrets: Secrets, contexts: Contexts) -> str:
+    given = settings.redis
+    where = given.host if given.host.startswith("/") else f"{given.host}:{given.port}"
+    if given.sentinels:
+        where = f"{given.sentinel_primary} of {', '.join(given.sentinels)}"
+    client = redis_client(settings, secrets, contexts)
+    try:
+        about = await client.info("server")
+        role = (await client.info("replication")).get("role", "?")
+    except FAULTS as error:
+        raise _FaultError(f"{where}: {_redis_fault(error)}") from None
+    finally:
+        await client.aclose()
+    tls = "TLS" if given.tls_enabled and not given.host.startswith("/") else "no TLS"
+    if role != "master":
+        raise _FaultError(f"{where}: a replica, which takes no events; right would be: the primary, or redis.sentinels")
+    return f"{where}: {about.get('redis_version', '?')}, {tls}"
+
+
+def _redis_fault(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    upper = text.upper()
+    if "WRONGPASS" in upper or "INVALID PASSWORD" in upper or "INVALID USERNAME" in upper or "NOAUTH" in upper:
+        return f"{text}; right would be: the secret REDIS_PASS as Redis has it"
+    if "AUTHENTICATION REQUIRED" in upper or "WITHOUT ANY PASSWORD" in upper or "AUTH <PASSWORD> CALLED" in upper:
+        return f"{text}; the secret REDIS_PASS does not fit"
+    if "SSL" in upper or "CERTIFICATE" in upper:
+        return f"{text}; see redis.tls_enabled, redis.tls_ca_cert and, where Redis asks for one, redis.tls_cert"
+    return f"{text}; is it running, and are redis.host and redis.port right?"
+
+
+async def _database(settings: Settings, secrets: Secrets, contexts: Contexts) -> str:
+    given = settings.database
+    where = f"{given.user}@{given.host}:{given.port}/{given.name}"
+    try:
+        found = await schema_state(database_arguments(settings, secrets, contexts))
+    except MuttError as error:
+        text = str(error)
+        hint = "is it running, and are database.host and database.port right?"
+        if "password" in text or "no PostgreSQL user name" in text:
+            hint = "right would be: the secret DB_PASS as PostgreSQL has it"
+        elif "SSL" in text or "certificate" in text.lower():
+            hint = "see database.ssl_mode, database.ssl_root_cert and database.ssl_cert"
+        elif "does not exist" in text:
+            hint = "right would be: database.name and database.user as PostgreSQL has them"
+        raise _FaultError(f"{where}: {text}; {hint}") from None
+    if found.missing:
+        raise _FaultError(f"{where}: the tables lack {', '.join(found.missing)}; run `muttd migrate`")
+    if found.newer:
+        raise _FaultError(f"{where}: the tables are of a newer mutt ({', '.join(found.newer)}); upgrade this one")
+    return f"{where}: {found.server}, tables are of this version ({found.applied[-1].removesuffix('.sql')})"
+
+
+async def _moog(settings: Settings, contexts: Contexts) -> str:
+    if not settings.moog.webhook_url:
+        return "not used (moog.webhook_url)"
+    parts = urlsplit(settings.moog.webhook_url)
+    host, secure = parts.hostname or "", parts.scheme == "https"
+    port = parts.port or (443 if secure else 80)
+    where = f"{host}:{port}"
+    try:
+        _, writer = await asyncio.open_connection(host, port, ssl=contexts.of_client("moog") if secure else None)
+    except ssl.SSLCertVerificationError as error:
+        raise _FaultError(f"{where}: {error.verify_message}; right would be: its CA in moog.ca_cert") from None
+    except ssl.SSLError as error:
+        raise _FaultError(f"{where}: TLS fails: {error.reason}; see moog.ca_cert and moog.client_cert") from None
+    except OSError as error:
+        resolved = error.errno and not isinstance(error, socket.gaierror)
+        text = os.strerror(error.errno or 0) if resolved else error.strerror or type(error).__name__
+        raise _FaultError(f"{where}: {text}; is moog.webhook_url right, and does a firewall stand between?") from None
+    spoken = writer.get_extra_info("ssl_object")
+    writer.close()
+    with contextlib.suppress(OSError, ssl.SSLError):
+        await writer.wait_closed()
+    return f"{where}: {spoken.version() if spoken else 'TCP; events and key go in clear'}; no alert was sent"
