@@ -37,6 +37,7 @@ async def show(runtime: Runtime) -> None:
         rate=Rate(settings.moog.rate_limit, settings.moog.rate_period),
         ends=lambda: _ends(runtime.metrics),
         default_team=settings.alerter.default_team,
+        domains=settings.alerter.domains,
     )
     runtime.observe(application)
     opened = inherit(os.environ).take(_NAME, socket.SOCK_STREAM)

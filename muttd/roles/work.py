@@ -50,6 +50,7 @@ async def alert(runtime: Runtime) -> None:
         metrics=metrics,
         refresh=given.rule_cache_refresh_interval,
         default_team=given.default_team,
+        domains=given.domains,
     )
     audit_worker = worker("audit", BACKLOG)
     alerter = Alerter(

@@ -33,6 +33,8 @@ class Job(msgspec.Struct, frozen=True):
     development_hosts: list[str]
     teams: dict[str, str]
     default_team: str
+    domains: tuple[str, ...] = ()
+    """As RuleSet.compile takes them."""
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -240,6 +242,7 @@ def _compiled(job: Job, rules: Iterable[Rule]) -> RuleSet:
         development_hosts=job.development_hosts,
         teams=job.teams,
         default_team=job.default_team,
+        domains=job.domains,
     )
     for rule_id, reason in refused:
         if rule_id == job.draft.id:

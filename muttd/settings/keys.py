@@ -335,6 +335,12 @@ class Alerter:
         3600, "Seconds in which they are counted, from the first one.", env="UNHANDLED_EVENT_WINDOW", low=1
     )
     default_team: str = _key("unassigned", "Team of an alert where neither rule nor host names one.")
+    domains: tuple[str, ...] = _key(
+        (),
+        'Our domains, as ["example.com"]: a host\'s name with and without one of them at its end is the same host to '
+        "rules, development hosts and teams. The audit log keeps the name as it came.",
+        form="name",
+    )
     audit: str = _key(
         "all", "all: every event gets an audit row. matched: only those a rule matched.", choices=("all", "matched")
     )

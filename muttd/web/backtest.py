@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -51,9 +51,10 @@ class BackTestForm(
 class BackTestApi:
     """Runs back-tests."""
 
-    def __init__(self, store: Store, *, default_team: str) -> None:
+    def __init__(self, store: Store, *, default_team: str, domains: Sequence[str] = ()) -> None:
         self._store = store
         self._default_team = default_team
+        self._domains = tuple(domains)
         self._running = 0
 
     async def run(self, request: web.Request) -> web.StreamResponse:
@@ -91,6 +92,7 @@ class BackTestApi:
             development_hosts=tables.development_hosts,
             teams=tables.teams,
             default_team=self._default_team,
+            domains=self._domains,
         )
 
     async def _tell(self, response: web.StreamResponse, job: Job, between: tuple[datetime, datetime], of: int) -> None:

@@ -1,7 +1,7 @@
 """The rules in force, compiled when somebody asks what they make of an event, and again after they changed."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -63,9 +63,10 @@ class Told(msgspec.Struct, frozen=True):
 class CurrentRules:
     """Holds one compiled set. Compiling 3,000 rules takes a while, so it is done in a thread, once per change."""
 
-    def __init__(self, store: Store, *, default_team: str) -> None:
+    def __init__(self, store: Store, *, default_team: str, domains: Sequence[str] = ()) -> None:
         self._store = store
         self._default_team = default_team
+        self._domains = tuple(domains)
         self._compiled: Compiled | None = None
         self._lock = asyncio.Lock()
         self._outage = Outage("the page may show what rules did before their last change")
@@ -92,6 +93,7 @@ class CurrentRules:
             development_hosts=tables.development_hosts,
             teams=tables.teams,
             default_team=self._default_team,
+            domains=self._domains,
         )
         return Compiled(
             ruleset,

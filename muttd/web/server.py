@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -88,6 +88,7 @@ def web_application(
     rate: Rate,
     ends: Callable[[], Mapping[str, float]] = dict,
     default_team: str = "unassigned",
+    domains: Sequence[str] = (),
 ) -> web.Application:
     """The application. `first_keys` gives the present values of the secret WEBUI_API_KEY, administrators' keys.
 
@@ -97,7 +98,7 @@ def web_application(
     ring = KeyRing(store)
     access = Access(sessions, ring, first_keys)
     pulse = Pulse(board)
-    rules = CurrentRules(store, default_team=default_team)
+    rules = CurrentRules(store, default_team=default_team, domains=domains)
     pages = Pages(access)
     dashboard = DashboardApi(pulse)
     events = EventsApi(store, board, rules)
@@ -106,7 +107,7 @@ def web_application(
     letters = LettersApi(store, board)
     specification = Specification()
     trials = TrialsApi(store, rules, event_ids(), syslog, traps)
-    back_tests = BackTestApi(store, default_team=default_team)
+    back_tests = BackTestApi(store, default_team=default_team, domains=domains)
     tail = Tail(live)
 
     routes: list[Route] = [
