@@ -45,5 +45,5 @@ async def newest_sources(store: Store, since: datetime) -> Newest:
     return Newest(
         sum(row[3] for row in rows),
         min((row[6] for row in rows), default=None),
-        [SourceCount(row[0] or "", *row[1:4], row[4], row[5]) for row in rows[:_TOLD]],
+        [SourceCount(row[0] or "", row[1], row[2], row[3], row[4], row[5]) for row in rows[:_TOLD]],
     )
