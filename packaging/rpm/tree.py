@@ -68,8 +68,8 @@ def dnf(root: Path, folder: Path, *what: str, leader: int = 0) -> str:
     """Runs dnf on `root` with the packages in `folder`.
 
     `leader`: the tree is booted, with this process as its first. dnf is the host's, so the machine's /run/systemd,
-    which lies beside the root, is laid over the tree for it; and the scriptlets' systemctl, which systemd answers only among
-    its own processes, is told that this is no mere chroot.
+    which lies beside the root, is laid over the tree for it; and the scriptlets' systemctl, which systemd answers only
+    among its own processes, is told that this is no mere chroot.
     """
     command = ["dnf", f"--installroot={root}", "--releasever=9", "--setopt=reposdir=/nonexistent", "-y"]
     command += [f"--setopt=cachedir={folder}/cache"]
