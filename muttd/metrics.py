@@ -73,23 +73,32 @@ class _Ledger(Collector):
 
 
 class Metrics:
-    """All metrics, registered in `registry`."""
+    """All metrics, registered in `registry`: those that the process of `role` keeps, or all of them.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    A process does not export what it does not know: a queue's depth or the circuit's state would be 0 there.
+    """
+
+    def __init__(self, registry: CollectorRegistry, role: str | None = None) -> None:
         self.registry = registry
+        kept: CollectorRegistry | None = registry
+
+        def kept_by(*roles: str) -> CollectorRegistry | None:
+            return registry if role is None or role in roles else None
 
         def counter(name: str, text: str, *labels: str) -> Count:
-            return Count(name, text, labels, registry=registry)
+            return Count(name, text, labels, registry=kept)
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
-            return Gauge(name, text, labels, registry=registry)
+            return Gauge(name, text, labels, registry=kept)
 
         def seconds(name: str, text: str) -> Histogram:
-            return Histogram(name, text, buckets=_SECONDS, registry=registry)
+            return Histogram(name, text, buckets=_SECONDS, registry=kept)
 
         # Receiving: the ledger of every listener (see Tally) and what is around it.
+        kept = kept_by("muttd")
         self.tallies: dict[str, Tally] = {}
-        registry.register(_Ledger(self.tallies))
+        if kept is not None:
+            kept.register(_Ledger(self.tallies))
         self.kernel_drops = counter(
             "mutt_kernel_drops", "Datagrams the kernel dropped because our receive buffer was full.", "listener"
         )
@@ -118,7 +127,8 @@ class Metrics:
             "mutt_relayed", "Items that relays posted, by the name of their key and what was done.", "relay", "outcome"
         )
 
-        # Secrets and certificates.
+        # Secrets and certificates: every process has its own.
+        kept = registry
         self.vault_up = gauge("mutt_vault_up", "1 where Vault did what it was last asked; 0: mutt goes on without.")
         self.vault_logins = counter("mutt_vault_logins", "Times mutt logged in to Vault.")
         self.vault_lease_end = gauge(
@@ -129,15 +139,12 @@ class Metrics:
             "mutt_certificate_end_timestamp_seconds", "When the first certificate of a file expires.", "setting"
         )
 
-        # Queues.
+        # Deciding, and the lists that it empties and fills.
+        kept = kept_by("alerter")
         self.ingest_depth = gauge("mutt_ingest_queue_depth", "Elements of the ingest list.")
-        self.alert_depth = gauge("mutt_alert_queue_depth", "Elements of the alert list.")
-        self.dlq_depth = gauge("mutt_moog_dlq_depth", "Alerts in the dead letters.")
+        self.ingest_limit = gauge("mutt_ingest_queue_limit", "Elements the ingest list may hold.")
         self.alerter_dlq_depth = gauge("mutt_alerter_dlq_depth", "Elements no alerter could read.")
-        self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts that wait for their next try.")
         self.audit_backlog_depth = gauge("mutt_audit_backlog_depth", "Decided batches that wait for PostgreSQL.")
-
-        # Deciding.
         self.processed = counter("mutt_alerter_messages_processed", "Events decided, by what was decided.", "status")
         self.alerter_latency = seconds("mutt_alerter_processing_latency_seconds", "Reserve to commit of a batch.")
         self.db_latency = seconds("mutt_alerter_db_write_latency_seconds", "One audit transaction.")
@@ -151,7 +158,11 @@ class Metrics:
         self.adopted = counter("mutt_adopted_batches", "Batches taken over from lost workers.", "role")
         self.partition_runway = gauge("mutt_audit_partition_runway_days", "Days until the audit log has no partition.")
 
-        # Delivering.
+        # Delivering, and the lists that it empties and fills.
+        kept = kept_by("forwarder")
+        self.alert_depth = gauge("mutt_alert_queue_depth", "Elements of the alert list.")
+        self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts that wait for their next try.")
+        self.dlq_depth = gauge("mutt_moog_dlq_depth", "Alerts in the dead letters.")
         self.moog_requests = counter("mutt_moog_requests", "Tries to deliver, by outcome.", "status")
         self.moog_retries = counter("mutt_moog_retry_count", "Alerts put off for another try.")
         self.moog_latency = seconds("mutt_moog_forward_latency_seconds", "One request to Moog.")

@@ -72,7 +72,7 @@ class Runtime:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
-        self.metrics = Metrics(registry)
+        self.metrics = Metrics(registry, role)
         self.checks: dict[str, Check] = {}
         self.reloads: list[Callable[[], None]] = []
         """What SIGHUP calls."""

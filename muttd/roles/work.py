@@ -1,12 +1,15 @@
 """The workers: muttd alerter (ingest list → decisions → audit, alert list), muttd forwarder (alert list → Moog)."""
 
+import contextlib
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 from aiohttp import web
 
-from muttd.errors import ConfigurationError
+from muttd.errors import ConfigurationError, UnavailableError
+from muttd.metrics import Metrics
 from muttd.pipeline.alerter import Alerter
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail
@@ -68,11 +71,27 @@ async def alert(runtime: Runtime) -> None:
         backlog_limit=given.audit_backlog,
     )
     runtime.reloads.append(rulebook.reload)
-    runtime.progress = progress.of_alerter(metrics, _board(runtime))
+    board = _board(runtime)
+    runtime.progress = progress.of_alerter(metrics, board)
+    metrics.ingest_limit.set(settings.queue.max_ingest_size)
+    runtime.before_scrape.append(queue_gauges(metrics, board))
     ports = (settings.http.port_alerter, settings.http.port_alerter_metrics)
     async with runtime.serving(_observed(runtime), *ports):
         notify("READY=1")
         await alerter.run(runtime.stop)
+
+
+def queue_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None]]:
+    """What brings the gauges of the alerters' lists up to date; they stay as they were while Redis is away."""
+
+    async def refresh() -> None:
+        with contextlib.suppress(UnavailableError):
+            depths = await board.depths()
+            metrics.ingest_depth.set(depths.ingest)
+            metrics.alerter_dlq_depth.set(depths.unreadable)
+            metrics.audit_backlog_depth.set(depths.audit_backlog)
+
+    return refresh
 
 
 async def forward(runtime: Runtime) -> None:
