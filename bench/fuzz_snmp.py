@@ -3,7 +3,8 @@
 Every input is read as a datagram, as the PDU of a v2c message, and as what stands encrypted in a v3 message. What must
 hold: an event or a refusal, never an exception; an event whose JSON comes back the same, without control characters
 and lone surrogates, and without the community; no reply to an inform larger than the inform; what is remembered changes
-nothing. A failing input is written to the current directory: make it a case under tests/datagrams/trap/.
+nothing, and neither does the shortcut. A failing input is written to the current directory: make it a case under
+tests/datagrams/trap/.
 Options are libFuzzer's: -max_total_time=600 -max_len=600.
 """
 
@@ -46,6 +47,13 @@ def one_input(data: bytes) -> None:
         for one in (FORGETFUL, REMEMBERING):
             readings.append(one.read(datagram, "192.0.2.7", NOW, "id"))
             one.settle("id", safe=False)  # so that an inform is read anew
+            short = one.encoded(datagram, "192.0.2.7", NOW, "id")
+            one.settle("id", safe=False)
+            if isinstance(short, bytes):
+                event, reply, _ = readings[-1]
+                assert event is not None
+                assert reply is None
+                assert short == encode(event)
         _check(datagram, readings[0])
         # A Report counts how often it was sent, so replies are compared only where there is an event.
         assert readings[0] == readings[1] or readings[0].event is None

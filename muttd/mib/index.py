@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from muttd.errors import MuttError
+from muttd.errors import ConfigurationError, MuttError
 from muttd.mib.display import Show, Shown, shower
 
 SHIPPED = Path(__file__).parent / "data" / "shipped.json"
@@ -87,9 +87,13 @@ def write_table(table: Table, path: Path) -> None:
 def load(paths: Sequence[Path] = (), severities: Mapping[str, int] | None = None) -> "MibIndex":
     """The shipped index with these files laid over it in order. Raises MuttError.
 
-    `severities` overrides: trap OID or MODULE::name to syslog severity 0-7.
+    `severities` overrides: trap OID or MODULE::name to syslog severity 0-7; each must be a trap of the index.
     """
-    return MibIndex([read_table(path) for path in (SHIPPED, *paths)], severities or {})
+    index = MibIndex([read_table(path) for path in (SHIPPED, *paths)], severities or {})
+    names = {trap.name for trap in index.traps.values()}
+    if unknown := [trap for trap in severities or {} if trap not in index.traps and trap not in names]:
+        raise ConfigurationError([f"{trap}: no trap of the MIB index has this name or OID" for trap in unknown])
+    return index
 
 
 class MibIndex:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from muttd.errors import MuttError
 from muttd.mib import index
+from muttd.roles.readers import mib_index
 from muttd.settings import Settings
 
 Print = Callable[[str], None]
@@ -30,7 +31,7 @@ def compiled(folders: Sequence[Path], output: Path, show: Print) -> None:
 
 def looked_up(settings: Settings, text: str, show: Print) -> None:
     """What is known of an OID or a name. Raises MuttError where nothing is."""
-    lines = index.load([Path(file) for file in settings.snmp.mib_files]).lookup(text)
+    lines = mib_index(settings).lookup(text)
     if not lines:
         raise MuttError(f"{text}: not known; muttd mib compile adds the names of a vendor")
     for line in lines:

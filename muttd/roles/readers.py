@@ -4,6 +4,7 @@ import time
 from ipaddress import ip_network
 from pathlib import Path
 
+from muttd.errors import ConfigurationError
 from muttd.listeners import engine_file
 from muttd.mib import index as mib
 from muttd.settings import Settings, forms
@@ -30,7 +31,7 @@ def syslog_reader(settings: Settings) -> SyslogReader:
 def trap_reader(
     settings: Settings, secrets: Secrets, engine: Engine | None = None, time_window: float | None = TIME_WINDOW
 ) -> TrapReader:
-    """The reader that the settings and secrets describe. Raises ConfigurationError for a user that cannot work.
+    """The reader that the settings and secrets describe. Raises ConfigurationError for what cannot work.
 
     `engine` is ours; without it no SNMPv3 inform is taken. `time_window` None: messages of any age are taken.
     """
@@ -39,9 +40,19 @@ def trap_reader(
         users=_users(secrets),
         engine=engine,
         time_window=time_window,
-        names=mib.load([Path(file) for file in settings.snmp.mib_files]),
+        names=mib_index(settings),
         host_names=_names(settings),
     )
+
+
+def mib_index(settings: Settings) -> mib.MibIndex:
+    """The names that the settings describe. Raises ConfigurationError for the severity of a trap that nobody knows."""
+    given = settings.snmp
+    severities = {forms.trap(trap): forms.severity(word) for trap, word in given.severities.items()}
+    try:
+        return mib.load([Path(file) for file in given.mib_files], severities)
+    except ConfigurationError as error:
+        raise ConfigurationError([f"snmp.severities: {fault}" for fault in error.faults]) from None
 
 
 def take_secrets(reader: TrapReader, secrets: Secrets) -> None:

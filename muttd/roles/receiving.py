@@ -27,9 +27,10 @@ from muttd.pipeline.spool import Spool
 from muttd.roles import sockets, taking
 from muttd.roles.own_events import surplus_event
 from muttd.roles.readers import syslog_reader, take_secrets, trap_reader
+from muttd.roles.refusals import Refusals
 from muttd.roles.relaying import Relaying
 from muttd.runtime import Runtime
-from muttd.settings.certificates import CertificateError, server_context
+from muttd.settings.certificates import CertificateError, named_files, server_context
 from muttd.wire.framing import Framer
 from muttd.wire.relay import RelayReader
 from muttd.wire.snmp_security import Engine
@@ -73,7 +74,8 @@ class Receiving:
         self._read_trap = trap_reader(runtime.settings, runtime.secrets, engine)
         self._name_of = HostNames() if runtime.settings.sources.reverse_lookup else None
         self._limits: dict[str, tuple[RateLimit, float]] = {}
-        self._tables: list[tuple[str, Table]] = [("sources", self._read_syslog)]
+        self._refusals = Refusals()
+        self._tables: list[tuple[str, Table]] = [("sources", self._read_syslog), ("refusals", self._refusals)]
         if self._name_of is not None:
             self._tables.append(("names", self._name_of))
         self._udp: list[tuple[str, udp.UdpListener]] = []
@@ -95,7 +97,6 @@ class Receiving:
         )
         self._set_up()
         runtime.before_scrape.append(self._refresh)
-        runtime.reloads.append(self._renew_certificates)
         runtime.secrets.changed.append(self._take_secrets)
 
     def _set_up(self) -> None:
@@ -112,7 +113,16 @@ class Receiving:
         for one in opened.snmp_udp:
             lane = self._lane("snmp_udp")
             refused = taking.refusal(self._allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
-            take = taking.trap_datagram(self._read_trap, new_id, lane, refused, name_of)
+            own = self._lane("muttd") if snmp.refusals_as_events else None
+            take = taking.trap_datagram(
+                self._read_trap,
+                new_id,
+                lane,
+                refused=refused,
+                name_of=name_of,
+                refusals=self._refusals,
+                own_lane=own,
+            )
             self._add_udp(lane, one, snmp.receive_buffer, take)
 
         refused = taking.refusal(None, limit)  # who may send is asked once, when a connection is made
@@ -124,6 +134,8 @@ class Receiving:
             lane = self._lane("syslog_tls")
             if self._tls is None:
                 self._tls = self._load_certificates()
+                files = named_files(self._runtime.settings, "syslog")
+                self._runtime.certificates.add(files, self._renew_certificates)
             take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tls")
             self._add_tcp(lane, stream, take_frame, self._tls_stream)
 
@@ -230,6 +242,8 @@ class Receiving:
             self._bring_up(metrics.unsent_answers.labels(name), f"unsent {name}", datagrams.unsent)
         for number, (name, table) in enumerate(self._tables):
             self._bring_up(metrics.overflows.labels(name), f"table {number}", table.overflows)
+        for name, times in self._read_trap.forgotten.items():
+            self._bring_up(metrics.overflows.labels(f"snmp_{name}"), f"table snmp {name}", times)
         open_by_name: Counter[str] = Counter()
         for name, streams in self._tcp:
             open_by_name[name] += streams.connections

@@ -2,12 +2,14 @@
 
 import logging
 
+from muttd.event import Event, rfc3339
 from muttd.wire.snmp import ROUTINE, Refusal
 
 log = logging.getLogger(__name__)
 
 _AGAIN = 3600.0
 """Seconds until the same is said again of the same source."""
+_SYSLOG_FACILITY, _WARNING = 5, 4
 _REMEMBERED = 10_000
 """Pairs of source and reason, about 2 MB; forged addresses make it forget, and at worst it says something twice."""
 
@@ -17,14 +19,42 @@ class Refusals:
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], float] = {}
+        self.overflows = 0
+        """How often it forgot."""
 
-    def explain(self, address: str, refusal: Refusal, now: float) -> None:
-        """Logs why a message of `address` was refused at `now` (seconds since 1970), unless it did so lately."""
+    def explain(self, address: str, refusal: Refusal, now: float) -> bool:
+        """Logs why a message of `address` was refused at `now` (seconds since 1970), unless it did so lately.
+
+        Whether it was said.
+        """
         if refusal.reason in ROUTINE:
-            return
+            return False
         about = (address, refusal.reason)
-        if now - self._said.get(about, 0.0) >= _AGAIN:
-            if len(self._said) >= _REMEMBERED:
-                self._said.clear()
-            self._said[about] = now
-            log.warning("SNMP from %s refused: %s (said once an hour)", address, refusal.detail)
+        if now - self._said.get(about, 0.0) < _AGAIN:
+            return False
+        if len(self._said) >= _REMEMBERED:
+            self._said.clear()
+            self.overflows += 1
+        self._said[about] = now
+        log.warning("SNMP from %s refused: %s (said once an hour)", address, refusal.detail)
+        return True
+
+
+def refusal_event(address: str, refusal: Refusal, now: float, event_id: str) -> Event:
+    """The same as an event of mutt's own about the device, so that a rule can make an alert of it."""
+    moment = rfc3339(now)
+    return Event(
+        id=event_id,
+        kind="syslog",
+        received_at=moment,
+        timestamp=moment,
+        source_ip=address,
+        transport="internal",
+        hostname=address,
+        message=f"SNMP from {address} refused: {refusal.detail}",
+        facility=_SYSLOG_FACILITY,
+        syslog_severity=_WARNING,
+        app_name="muttd",
+        msg_id="SNMP_REFUSED",
+        structured_data={"mutt": {"reason": refusal.reason}},
+    )

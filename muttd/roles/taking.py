@@ -12,8 +12,8 @@ from muttd.event import Event, encode
 from muttd.listeners import tcp, udp
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.intake import Lane
-from muttd.roles.refusals import Refusals
-from muttd.wire.snmp import TrapReader
+from muttd.roles.refusals import Refusals, refusal_event
+from muttd.wire.snmp import Refusal, TrapReader
 from muttd.wire.syslog import SyslogReader
 
 Refused = Callable[[str, float], str | None]
@@ -76,10 +76,22 @@ def syslog_frame(
 
 
 def trap_datagram(
-    reader: TrapReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None
+    reader: TrapReader,
+    new_id: NewId,
+    lane: Lane,
+    *,
+    refused: Refused | None,
+    name_of: NameOf | None,
+    refusals: Refusals,
+    own_lane: Lane | None,
 ) -> udp.Take:
-    """For the listener of SNMP notifications."""
-    encoded, tally, explain = reader.encoded, lane.tally, Refusals().explain
+    """For the listener of SNMP notifications. What is refused becomes an event on `own_lane`, if there is one."""
+    encoded, tally = reader.encoded, lane.tally
+
+    def explain(address: str, why: Refusal, received: float) -> None:
+        if refusals.explain(address, why, received) and own_lane is not None:
+            own_lane.tally.received += 1
+            keep(refusal_event(address, why, received, new_id()), own_lane, name_of)
 
     def answered(event_id: str, safe: bool, answer: Callable[[], None]) -> None:
         # An INFORM is answered when its event is safe, and not before (RFC 3416 section 4.2.7).

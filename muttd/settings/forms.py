@@ -14,9 +14,12 @@ from zoneinfo import ZoneInfo
 
 HTTP_SIDES = ("ingest", "alerter", "forwarder", "webui")
 
+SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "informational", "debug")
+
 Network = IPv4Network | IPv6Network
 
 _OFFSET = re.compile(r"([+-])(\d\d):?([0-5]\d)")
+_TRAP = re.compile(r"[A-Za-z][A-Za-z0-9-]*::[A-Za-z][A-Za-z0-9-]*|\.?\d+(\.\d+)+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 
 
@@ -131,6 +134,20 @@ def authentication(text: str) -> str:
     return text
 
 
+def severity(text: str) -> int:
+    """The name of a syslog severity (RFC 5424 section 6.2.1) as its number."""
+    if text not in SEVERITIES:
+        raise ValueError(f"expected one of {', '.join(SEVERITIES)}")
+    return SEVERITIES.index(text)
+
+
+def trap(text: str) -> str:
+    """A trap's OID without leading dot, or its name."""
+    if not _TRAP.fullmatch(text):
+        raise ValueError("expected MODULE::name, as IF-MIB::linkDown, or an OID, as 1.3.6.1.6.3.1.1.5.3")
+    return text.lstrip(".")
+
+
 def http_side(text: str) -> str:
     """A process with HTTP ports."""
     if text not in HTTP_SIDES:
@@ -150,4 +167,6 @@ CHECKS: dict[str, Callable[[str], object]] = {
     "authentication": authentication,
     "url": url,
     "http_side": http_side,
+    "severity": severity,
+    "trap": trap,
 }

@@ -17,9 +17,18 @@ def _key(
     high: float | None = None,
     choices: tuple[str, ...] | None = None,
     form: str | None = None,
+    keyed_by: str = "network",
 ) -> Any:
-    """A dataclass field. `low`/`high` are inclusive; `form` names a check in `forms`."""
-    metadata = {"text": text, "env": env, "low": low, "high": high, "choices": choices, "form": form}
+    """A dataclass field. `low`/`high` are inclusive; `form` names a check in `forms`, `keyed_by` that of table keys."""
+    metadata = {
+        "text": text,
+        "env": env,
+        "low": low,
+        "high": high,
+        "choices": choices,
+        "form": form,
+        "keyed_by": keyed_by,
+    }
     if isinstance(default, dict):
         return field(default_factory=lambda: dict(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -153,6 +162,18 @@ class Snmp:
     )
     mib_files: tuple[str, ...] = _key(
         (), "Files made by `muttd mib compile`, laid over the shipped names in their order."
+    )
+    severities: dict[str, str] = _key(
+        {},
+        "Severity of traps where the shipped one does not suit, by name or OID; emergency, alert, critical, error, "
+        'warning, notice, informational or debug: { "IF-MIB::linkDown" = "critical" }.',
+        form="severity",
+        keyed_by="trap",
+    )
+    refusals_as_events: bool = _key(
+        False,
+        "true: what was refused (unknown user, wrong community, ...) also becomes an event, once an hour for each "
+        "source and reason, so that rules can make alerts of it. It is counted and logged in any case.",
     )
 
 

@@ -148,9 +148,9 @@ def _checked(value: Any, field: "dataclasses.Field[Any]") -> Any:
             _check_form(item, limits["form"])
         return tuple(value)
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise ValueError(f'{_shown(value)} is not a table of texts, as {{ "192.0.2.0/24" = "…" }}')
+        raise ValueError(f'{_shown(value)} is not a table of texts, as {{ "…" = "…" }}')
     for key, item in value.items():
-        _check_form(key, "network")
+        _check_form(key, limits["keyed_by"])
         _check_form(item, limits["form"])
     return value
 

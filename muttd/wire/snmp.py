@@ -96,7 +96,7 @@ class TrapReader:
         self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_COMMUNITIES, self.forgotten)
         self._users: Memory[tuple[bytes | str, ...], str] = Memory("users", MAX_SOURCES, self.forgotten)
         self._peers: Memory[tuple[str, str | None, str | None], Peer] = Memory("peers", MAX_SOURCES, self.forgotten)
-        self._informs = RecentInforms(max_informs)
+        self._informs = RecentInforms(max_informs, self.forgotten)
         self._sources = Sources(names=host_names)
         self._second = -1
         self._second_text = ""

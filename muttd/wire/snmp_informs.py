@@ -7,6 +7,7 @@ Pure: the time is an argument.
 """
 
 import enum
+from collections import Counter
 
 RETRANSMISSION_SPAN = 150.0
 """Seconds after which the same octets are a new inform: a device that restarts begins its request ids again. Five
@@ -24,8 +25,10 @@ class Standing(enum.Enum):
 class RecentInforms:
     """At most `capacity` informs, the oldest forgotten first."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, forgotten: Counter[str]) -> None:
+        """`forgotten["informs"]` counts those that had to go before their time."""
         self._capacity = capacity
+        self._forgotten = forgotten
         self._informs: dict[int, tuple[float, str, Standing]] = {}
         self._pending: dict[str, int] = {}
 
@@ -34,8 +37,13 @@ class RecentInforms:
         known = self._informs.get(key)
         if known is not None and abs(received - known[0]) <= RETRANSMISSION_SPAN:
             return known[2]
-        if known is not None or len(self._informs) >= self._capacity:
-            self._forget(key if known is not None else next(iter(self._informs)))
+        if known is not None:
+            self._forget(key)
+        elif len(self._informs) >= self._capacity:
+            oldest = next(iter(self._informs))
+            if abs(received - self._informs[oldest][0]) <= RETRANSMISSION_SPAN:
+                self._forgotten["informs"] += 1
+            self._forget(oldest)
         self._informs[key] = (received, event_id, Standing.PENDING)
         self._pending[event_id] = key
         return Standing.NEW
