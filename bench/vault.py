@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -108,7 +109,7 @@ async def run(directory: Path, seconds: float, cleanup: ExitStack) -> None:
         while not answers(ports[side]):  # noqa: ASYNC110 (another process's health)
             await asyncio.sleep(0.1)
     began = time.time()
-    changes = [
+    changes: list[tuple[float, str, Callable[[], None]]] = [
         (
             seconds * 0.25,
             "Redis password changed, connections cut",
@@ -163,7 +164,7 @@ def log_ins(ports: dict[str, int], name: str) -> str:
     port = ports["ingest" if name == "muttd" else f"{name}_metrics"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
-    return next(line.split()[1] for line in lines if line.startswith("mutt_vault_logins_total"))
+    return next(str(line.split()[1]) for line in lines if line.startswith("mutt_vault_logins_total"))
 
 
 if __name__ == "__main__":
