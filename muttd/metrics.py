@@ -12,6 +12,8 @@ from prometheus_client import Counter as Count
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+DROPS = ("buffer_full", "redis_away", "redis_refuses", "queue_full", "shutdown", "fault", "spool_damaged")
+"""Reasons of losses. All are exported from the start: a counter that is not there yet raises no alarm when it moves."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -67,8 +69,8 @@ class _Ledger(Collector):
             waiting.add_metric([name], tally.waiting)
             for reason, count in tally.rejected.items():
                 rejected.add_metric([name, reason], count)
-            for reason, count in tally.dropped.items():
-                dropped.add_metric([name, reason], count)
+            for reason in dict.fromkeys((*DROPS, *tally.dropped)):
+                dropped.add_metric([name, reason], tally.dropped[reason])
         yield from (received, carried, queued, rejected, dropped, spooled, waiting, defective)
 
 
@@ -108,6 +110,7 @@ class Metrics:
         )
         self.connections = gauge("mutt_tcp_connections", "Open syslog connections.", "listener")
         self.spool_bytes = gauge("mutt_spool_bytes", "Bytes of the disk spool.")
+        self.spool_limit = gauge("mutt_spool_limit_bytes", "Bytes the disk spool may hold; 0: there is none.")
         self.oldest_unsent = gauge(
             "mutt_oldest_unsent_seconds", "Age of the oldest event that Redis does not have yet."
         )
@@ -127,8 +130,9 @@ class Metrics:
             "mutt_relayed", "Items that relays posted, by the name of their key and what was done.", "relay", "outcome"
         )
 
-        # Secrets and certificates: every process has its own.
+        # What it needs, secrets and certificates: every process has its own.
         kept = registry
+        self.component_up = gauge("mutt_component_up", "1 where redis or postgresql answers this process.", "component")
         self.vault_up = gauge("mutt_vault_up", "1 where Vault did what it was last asked; 0: mutt goes on without.")
         self.vault_logins = counter("mutt_vault_logins", "Times mutt logged in to Vault.")
         self.vault_lease_end = gauge(
@@ -143,8 +147,18 @@ class Metrics:
         kept = kept_by("alerter")
         self.ingest_depth = gauge("mutt_ingest_queue_depth", "Elements of the ingest list.")
         self.ingest_limit = gauge("mutt_ingest_queue_limit", "Elements the ingest list may hold.")
+        self.ingest_oldest = gauge(
+            "mutt_ingest_oldest_seconds", "How long the oldest event of the ingest list has waited."
+        )
         self.alerter_dlq_depth = gauge("mutt_alerter_dlq_depth", "Elements no alerter could read.")
         self.audit_backlog_depth = gauge("mutt_audit_backlog_depth", "Decided batches that wait for PostgreSQL.")
+        self.audit_backlog_rows = gauge("mutt_audit_backlog_rows", "Their audit rows.")
+        self.audit_backlog_limit = gauge(
+            "mutt_audit_backlog_limit", "Audit rows that may wait; above it nobody decides."
+        )
+        self.ledger_missing = gauge(
+            "mutt_ledger_missing", "Events that the books of the last day miss; below 0: too many.", "station"
+        )
         self.processed = counter("mutt_alerter_messages_processed", "Events decided, by what was decided.", "status")
         self.alerter_latency = seconds("mutt_alerter_processing_latency_seconds", "Reserve to commit of a batch.")
         self.db_latency = seconds("mutt_alerter_db_write_latency_seconds", "One audit transaction.")
@@ -164,6 +178,8 @@ class Metrics:
         self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts that wait for their next try.")
         self.dlq_depth = gauge("mutt_moog_dlq_depth", "Alerts in the dead letters.")
         self.moog_requests = counter("mutt_moog_requests", "Tries to deliver, by outcome.", "status")
+        for status in ("success", "retry", "fail"):
+            self.moog_requests.labels(status)
         self.moog_retries = counter("mutt_moog_retry_count", "Alerts put off for another try.")
         self.moog_latency = seconds("mutt_moog_forward_latency_seconds", "One request to Moog.")
         self.rate_limited = counter("mutt_moog_rate_limit_hits", "Times a forwarder had to wait for the rate limit.")

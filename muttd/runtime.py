@@ -131,8 +131,8 @@ class Runtime:
             return str(error)
         return None
 
-    async def health(self) -> dict[str, Any]:
-        """{"status": "healthy" | "unhealthy", "components": {name: "ok" | what is wrong}, …}."""
+    async def _look(self) -> dict[str, str]:
+        """Name of what the process needs → "ok" or what is wrong."""
 
         async def look(check: Check) -> str:
             try:
@@ -142,8 +142,12 @@ class Runtime:
                 return f"no answer within {_CHECK_LIMIT:g} s"
 
         found = await asyncio.gather(*(look(check) for check in self.checks.values()))
-        components = dict(zip(self.checks, found, strict=True))
-        well = all(state == "ok" for state in found)
+        return dict(zip(self.checks, found, strict=True))
+
+    async def health(self) -> dict[str, Any]:
+        """{"status": "healthy" | "unhealthy", "components": {name: "ok" | what is wrong}, …}."""
+        components = await self._look()
+        well = all(state == "ok" for state in components.values())
         return {
             "status": "healthy" if well else "unhealthy",
             "role": self.role,
@@ -159,6 +163,8 @@ class Runtime:
             return web.json_response(state, status=200 if state["status"] == "healthy" else 503)
 
         async def metrics(_: web.Request) -> web.Response:
+            for name, state in (await self._look()).items():
+                self.metrics.component_up.labels(name).set(state == "ok")
             for refresh in self.before_scrape:
                 done = refresh()
                 if done is not None:

@@ -96,6 +96,7 @@ class Receiving:
             count=lambda relay, outcome, count: runtime.metrics.relayed.labels(relay, outcome).inc(count),
         )
         self._set_up()
+        runtime.metrics.spool_limit.set(len(self._spools) * runtime.settings.spool.max_bytes)
         runtime.before_scrape.append(self._refresh)
         runtime.secrets.changed.append(self._take_secrets)
 

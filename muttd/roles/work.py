@@ -1,8 +1,10 @@
 """The workers: muttd alerter (ingest list → decisions → audit, alert list), muttd forwarder (alert list → Moog)."""
 
 import contextlib
+import math
 import socket
 import ssl
+import time
 from collections.abc import Awaitable, Callable
 
 import aiohttp
@@ -29,6 +31,9 @@ from muttd.runtime import Runtime, notify
 
 _SILENCES = 3
 """Heartbeats a worker may miss until its batches are taken over: one lost and one late are no death."""
+_BOOKS_EVERY = 60.0
+_BOOKS_SPAN = 86_400.0
+"""Seconds that the books are looked at for: what is missing stays an alarm for a day."""
 
 
 async def alert(runtime: Runtime) -> None:
@@ -74,7 +79,8 @@ async def alert(runtime: Runtime) -> None:
     board = _board(runtime)
     runtime.progress = progress.of_alerter(metrics, board)
     metrics.ingest_limit.set(settings.queue.max_ingest_size)
-    runtime.before_scrape.append(queue_gauges(metrics, board))
+    metrics.audit_backlog_limit.set(given.audit_backlog)
+    runtime.before_scrape += [queue_gauges(metrics, board), ledger_gauges(metrics, board)]
     ports = (settings.http.port_alerter, settings.http.port_alerter_metrics)
     async with runtime.serving(_observed(runtime), *ports):
         notify("READY=1")
@@ -90,6 +96,25 @@ def queue_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None]
             metrics.ingest_depth.set(depths.ingest)
             metrics.alerter_dlq_depth.set(depths.unreadable)
             metrics.audit_backlog_depth.set(depths.audit_backlog)
+            metrics.audit_backlog_rows.set(depths.audit_backlog_rows)
+            metrics.ingest_oldest.set(await board.oldest_wait(await board.now()) or 0)
+
+    return refresh
+
+
+def ledger_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None]]:
+    """What brings the gauges of the books up to date, at most once a minute: Redis looks at all of its keys for it."""
+    looked = -math.inf
+
+    async def refresh() -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _BOOKS_EVERY:
+            return
+        with contextlib.suppress(UnavailableError):
+            ledger = await board.ledger(await board.now() - _BOOKS_SPAN)
+            for station in ledger.stations:
+                metrics.ledger_missing.labels(station.name).set(station.missing)
+            looked = time.monotonic()
 
     return refresh
 

@@ -24,7 +24,7 @@ _REASONS: Mapping[str, str] = {
     "redis_away": "Redis was away and the buffer full",
     "redis_refuses": "Redis refused them",
     "queue_full": "the ingest list was full",
-    "spool_full": "the disk spool was full",
+    "spool_damaged": "the disk spool was damaged",
     "shutdown": "mutt was stopped while Redis was away",
     "fault": "of a fault of mutt; its log has it",
 }

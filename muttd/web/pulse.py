@@ -6,13 +6,12 @@ Rates come from the counters' growth between looks, so they are exact, and fifty
 import asyncio
 import time
 from collections import Counter, deque
-from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from muttd.errors import UnavailableError
-from muttd.event import decode, rfc3339
+from muttd.event import rfc3339
 from muttd.pipeline.queue.board import Board, Counters, Depths, HeartbeatState, Moment
 from muttd.pipeline.queue.budget import CircuitState
 from muttd.web.alarms import Alarm, Standing, alarms
@@ -135,7 +134,7 @@ class Pulse:
         newest = {one.stamp: one for one in moments}  # a loss must not wait for the next look at the hour
         self._minutes = [newest.get(one.stamp, one) for one in self._minutes]
         depths, circuit = await self._board.depths(), await self._board.circuit()
-        waited = _age(await self._board.oldest(), now)
+        waited = await self._board.oldest_wait(now)
         return State(
             time=rfc3339(now),
             rates=self._growth.rates(),
@@ -147,14 +146,3 @@ class Pulse:
             workers=self._workers,
             alarms=alarms(Standing(now, self._minutes, depths, circuit, self._workers, waited)),
         )
-
-
-def _age(element: bytes | None, now: float) -> float | None:
-    """Seconds since the event was received; None where there is none, or the element is none."""
-    if element is None:
-        return None
-    try:
-        received = datetime.fromisoformat(decode(element).received_at)
-    except ValueError:
-        return None
-    return max(0.0, now - received.timestamp())

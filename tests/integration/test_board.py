@@ -1,14 +1,19 @@
 """The board against a real server: what processes report is what the page reads."""
 
+from datetime import UTC, datetime
+
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from muttd.embedded import Valkey
 from muttd.errors import UnavailableError
+from muttd.event import encode
 from muttd.metrics import Tally
 from muttd.pipeline.queue.board import Board, Depths, TallyReport
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lists import Producer, Worker
+from tests.alerting import event
 
 NOON = 1_767_355_200.0
 
@@ -61,8 +66,11 @@ async def test_a_report_sends_what_is_new_and_nothing_twice(redis: Redis) -> Non
 async def test_depths_and_oldest(redis: Redis) -> None:
     board = Board(redis)
     assert await board.depths() == Depths(0, 0, 0, 0, 0, 0, 0)
-    assert await board.oldest() is None
-    await Producer(redis, "mutt:ingest_queue", "p").push([b"first", b"second"])
+    assert await board.oldest_wait(1e9) is None
+    received = datetime(2026, 3, 5, tzinfo=UTC).timestamp()
+    stamps = ("2026-03-05T00:00:00.000000Z", "2026-03-05T00:00:09.000000Z")
+    oldest, newer = (encode(msgspec.structs.replace(event("waits"), received_at=stamp)) for stamp in stamps)
+    await Producer(redis, "mutt:ingest_queue", "p").push([oldest, newer])
     await redis.lpush("mutt:alert_queue", "alert")
     await redis.incrby("mutt:in_lanes:moog", 4)
     await redis.lpush("mutt:moog_dead_letter_queue", "letter")
@@ -71,7 +79,10 @@ async def test_depths_and_oldest(redis: Redis) -> None:
     assert await board.depths() == Depths(
         ingest=2, alert=5, retry=0, dead_letters=1, unreadable=0, audit_backlog=1, audit_backlog_rows=500
     )
-    assert await board.oldest() == b"first"
+    assert await board.oldest_wait(received + 60) == 60
+    assert await board.oldest_wait(received - 1) == 0, "clocks differ"
+    await redis.rpush("mutt:ingest_queue", "unreadable")
+    assert await board.oldest_wait(received + 60) is None
 
 
 async def test_heartbeats_of_workers_and_listeners(redis: Redis) -> None:

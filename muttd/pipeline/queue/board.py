@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from muttd.errors import UnavailableError
+from muttd.event import decode
 from muttd.metrics import Tally
 from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
@@ -197,11 +199,18 @@ class Board:
             ingest, alert + staged + int(in_lanes or 0), retry, dead, unreadable, backlog, max(0, int(rows or 0))
         )
 
-    async def oldest(self) -> bytes | None:
-        """The event that has waited longest on the ingest list, JSON."""
+    async def oldest_wait(self, now: float) -> float | None:
+        """Seconds at `now` (since 1970) since the oldest event of the ingest list was received; None without one."""
         with translated():
             found = await self._redis.lindex(self._ingest_list, -1)
-        return found.encode() if isinstance(found, str) else found
+        if found is None:
+            return None
+        try:
+            event = decode(found)  # type: ignore[arg-type]  # never str here
+            received = datetime.fromisoformat(event.received_at)
+        except ValueError:  # the alerters will set it aside
+            return None
+        return max(0.0, now - received.timestamp())
 
     async def circuit(self) -> CircuitState:
         """Whether alerts flow to Moog."""
