@@ -1,0 +1,447 @@
+"""What to watch of mutt: one list, from which the alert rules and the dashboard beside this file are made.
+
+    python packaging/observability/kit.py     writes mutt.rules.yaml and mutt.dashboard.json
+
+Promises: every alert has a heading of its name in docs/troubleshoot.md; every metric is exported by the processes that
+`by` names; both are tested. Processes are told apart by the label `role` of prometheus.yaml. What all processes of a
+role read from the same Redis is the same in each, so it is never summed, but the greatest is taken.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+
+HERE = Path(__file__).parent
+RULES, DASHBOARD = "mutt.rules.yaml", "mutt.dashboard.json"
+
+_MADE = "# Made by packaging/observability/kit.py: change it there.\n"
+_REMEDY = "docs/troubleshoot.md"
+_WIDTH, _HEIGHT, _ACROSS = 8, 8, 24
+"""Of a panel, and of the dashboard, in Grafana's units."""
+
+
+class Alert(NamedTuple):
+    """When somebody must look. `wait`: how long `when` must hold."""
+
+    name: str
+    when: str
+    wait: str
+    severity: Literal["critical", "warning"]
+    summary: str
+
+
+class Panel(NamedTuple):
+    """One thing to watch. `by`: the processes whose metrics it shows; `shows`: legend → expression."""
+
+    title: str
+    by: Literal["muttd", "alerter", "forwarder", "all"]
+    unit: str
+    shows: Mapping[str, str]
+    alerts: Sequence[Alert] = ()
+
+
+def _rate(metric: str, by: str = "") -> str:
+    return f"sum{f' by ({by})' if by else ''} (rate({metric}[$__rate_interval]))"
+
+
+def _quantile(metric: str, part: float) -> str:
+    return f"histogram_quantile({part:g}, sum by (le) (rate({metric}_bucket[$__rate_interval])))"
+
+
+_ENDED = " or ".join(f'absent(up{{job="mutt",role="{role}"}})' for role in ("muttd", "alerter", "forwarder"))
+_CERTIFICATE = "min by (setting, instance) (mutt_certificate_end_timestamp_seconds)"
+_LEASE = "mutt_vault_lease_end_timestamp_seconds"
+_FAILED = 'sum(rate(mutt_moog_requests_total{status=~"retry|fail"}[5m]))'
+
+WATCH: Mapping[str, Sequence[Panel]] = {
+    "Ledger": [
+        Panel(
+            "Received", "muttd", "cps",
+            {"{{listener}}": _rate("mutt_received_total", "listener")},
+            [Alert(
+                "MuttSilence", "sum(rate(mutt_received_total[15m])) == 0", "15m", "warning",
+                "Nothing has come from any device for 30 minutes.",
+            )],
+        ),
+        Panel(
+            "Received, and where it went", "muttd", "cps",
+            {
+                "received": _rate("mutt_received_total"),
+                "queued": _rate("mutt_queued_total"),
+                "rejected": _rate("mutt_rejected_total"),
+                "dropped": _rate("mutt_dropped_total"),
+            },
+        ),
+        Panel(
+            "Missing in the books of the last day", "alerter", "short",
+            {"{{station}}": "max by (station) (mutt_ledger_missing)"},
+            [Alert(
+                "MuttLedgerUnbalanced",
+                "max by (station) (mutt_ledger_missing) != 0 or min by (station) (mutt_ledger_missing) != 0", "5m",
+                "critical",
+                "The books do not balance: {{ $value }} events are missing at station {{ $labels.station }}.",
+            )],
+        ),
+    ],
+    "Loss": [
+        Panel(
+            "Lost by mutt", "muttd", "short",
+            {"{{listener}} {{reason}}":
+                "sum by (listener, reason) (increase(mutt_dropped_total[$__rate_interval])) > 0"},
+            [Alert(
+                "MuttEventsLost", "sum by (listener, reason) (increase(mutt_dropped_total[10m])) > 0", "0m", "critical",
+                '{{ $value | printf "%.0f" }} events of {{ $labels.listener }} were lost: {{ $labels.reason }}.',
+            )],
+        ),
+        Panel(
+            "Dropped by the kernel", "muttd", "short",
+            {"{{instance}} {{listener}}":
+                "sum by (instance, listener) (increase(mutt_kernel_drops_total[$__rate_interval]))"},
+            [Alert(
+                "MuttKernelDrops", "sum by (instance, listener) (increase(mutt_kernel_drops_total[10m])) > 0", "0m",
+                "critical",
+                'The kernel dropped {{ $value | printf "%.0f" }} datagrams of {{ $labels.listener }}: '
+                "its receive buffer was full.",
+            )],
+        ),
+        Panel(
+            "Refused on purpose", "muttd", "cps",
+            {
+                "{{listener}} {{reason}}": _rate("mutt_rejected_total", "listener, reason"),
+                "connection {{listener}} {{reason}}": _rate("mutt_tcp_refused_connections_total", "listener, reason"),
+            },
+        ),
+        Panel(
+            "Relays' requests", "muttd", "reqps",
+            {"{{status}}": _rate("mutt_ingest_requests_total", "status")},
+            [Alert(
+                "MuttRelayRefused",
+                'sum by (instance) (increase(mutt_ingest_requests_total{status="fail_auth"}[10m])) > 0',
+                "0m", "critical", "A relay sends without a right key: what it sends is lost.",
+            )],
+        ),
+        Panel(
+            "Tables of senders that were full", "muttd", "cps",
+            {"{{table}}": _rate("mutt_table_overflows_total", "table")},
+        ),
+    ],
+    "Queues": [
+        Panel(
+            "Ingest list, part of its limit", "alerter", "percentunit",
+            {"ingest list": "max(mutt_ingest_queue_depth) / max(mutt_ingest_queue_limit)"},
+            [Alert(
+                "MuttIngestQueueFilling", "max(mutt_ingest_queue_depth) / max(mutt_ingest_queue_limit) > 0.7", "2m",
+                "critical", "The ingest list is {{ $value | humanizePercentage }} full.",
+            )],
+        ),
+        Panel(
+            "Oldest event that waits for its decision", "alerter", "s",
+            {"oldest": "max(mutt_ingest_oldest_seconds)"},
+            [Alert(
+                "MuttDecisionsLate", "max(mutt_ingest_oldest_seconds) > 60", "2m", "critical",
+                "Events wait {{ $value | humanizeDuration }} for their decision.",
+            )],
+        ),
+        Panel(
+            "Oldest event that Redis does not have", "muttd", "s",
+            {"{{instance}}": "max by (instance) (mutt_oldest_unsent_seconds)"},
+            [Alert(
+                "MuttEventsUnsent", "max by (instance) (mutt_oldest_unsent_seconds) > 60", "1m", "critical",
+                "Redis has not taken events for {{ $value | humanizeDuration }}: they wait on {{ $labels.instance }}.",
+            )],
+        ),
+        Panel(
+            "Events in memory and on disk", "muttd", "short",
+            {
+                "memory {{instance}}": "sum by (instance) (mutt_intake_waiting)",
+                "disk {{instance}}": "sum by (instance) (mutt_spool_events)",
+            },
+        ),
+        Panel(
+            "Disk spool, part of its limit", "muttd", "percentunit",
+            {"{{instance}}": "max by (instance) (mutt_spool_bytes / mutt_spool_limit_bytes)"},
+            [Alert(
+                "MuttSpoolFilling", "max by (instance) (mutt_spool_bytes / mutt_spool_limit_bytes) > 0.5", "1m",
+                "critical", "The disk spool of {{ $labels.instance }} is {{ $value | humanizePercentage }} full.",
+            )],
+        ),
+        Panel(
+            "Alerts that wait for delivery", "forwarder", "short",
+            {"alerts": "max(mutt_alert_queue_depth)", "signatures to retry": "max(mutt_moog_retry_depth)"},
+            [Alert(
+                "MuttAlertsWaiting", "max(mutt_alert_queue_depth) > 3000", "10m", "warning",
+                '{{ $value | printf "%.0f" }} alerts wait for delivery.',
+            )],
+        ),
+    ],
+    "Deciding": [
+        Panel(
+            "Decided", "alerter", "cps",
+            {"{{status}}": _rate("mutt_alerter_messages_processed_total", "status")},
+        ),
+        Panel(
+            "A batch, reserve to commit", "alerter", "s",
+            {"median": _quantile("mutt_alerter_processing_latency_seconds", 0.5),
+             "99 %": _quantile("mutt_alerter_processing_latency_seconds", 0.99),
+             "audit, 99 %": _quantile("mutt_alerter_db_write_latency_seconds", 0.99)},
+        ),
+        Panel(
+            "Unhandled events", "alerter", "cps",
+            {"unhandled": _rate("mutt_alerter_unhandled_events_total")},
+            [Alert(
+                "MuttUnhandledSurge",
+                "sum(rate(mutt_alerter_unhandled_events_total[10m])) > 1 and "
+                "sum(rate(mutt_alerter_unhandled_events_total[10m])) > "
+                "5 * sum(rate(mutt_alerter_unhandled_events_total[1d] offset 10m))", "10m", "warning",
+                '{{ $value | printf "%.1f" }} events a second match no rule, five times as many as in the day before.',
+            )],
+        ),
+        Panel(
+            "Rules", "alerter", "short",
+            {"{{state}}": "max by (state) (mutt_alerter_rules)",
+             "loaded": "min(mutt_alerter_rule_cache_load_success)"},
+            [
+                Alert(
+                    "MuttRulesNotLoaded", "min by (instance) (mutt_alerter_rule_cache_load_success) == 0", "5m",
+                    "critical", "{{ $labels.instance }} cannot load the rules and decides by those it has.",
+                ),
+                Alert(
+                    "MuttRulesRefused", 'max(mutt_alerter_rules{state="refused"}) > 0', "5m", "warning",
+                    "{{ $value }} rules are left out because they cannot be read.",
+                ),
+            ],
+        ),
+        Panel(
+            "Audit backlog, part of its limit", "alerter", "percentunit",
+            {"rows": "max(mutt_audit_backlog_rows) / max(mutt_audit_backlog_limit)"},
+            [
+                Alert(
+                    "MuttAuditBacklog", "max(mutt_audit_backlog_rows) > 0", "5m", "warning",
+                    '{{ $value | printf "%.0f" }} audit rows wait for PostgreSQL; alerts flow.',
+                ),
+                Alert(
+                    "MuttAuditBacklogFilling", "max(mutt_audit_backlog_rows) / max(mutt_audit_backlog_limit) > 0.5",
+                    "1m", "critical",
+                    "The audit backlog is {{ $value | humanizePercentage }} full; once full, nothing is decided.",
+                ),
+            ],
+        ),
+        Panel(
+            "Elements no alerter could take", "alerter", "short",
+            {"kept": "max(mutt_alerter_dlq_depth)"},
+            [Alert(
+                "MuttUnreadable", "max(mutt_alerter_dlq_depth) > 0", "1m", "warning",
+                '{{ $value | printf "%.0f" }} elements or audit rows were set aside in mutt:dlq:alerter.',
+            )],
+        ),
+        Panel(
+            "Days until the audit log has no partition", "alerter", "d",
+            {"days": "min(mutt_audit_partition_runway_days)"},
+            [Alert(
+                "MuttPartitionRunway", "min(mutt_audit_partition_runway_days) < 14", "1h", "warning",
+                'The audit log has partitions for {{ $value | printf "%.0f" }} days only.',
+            )],
+        ),
+    ],
+    "Delivering": [
+        Panel(
+            "Tries to deliver", "forwarder", "reqps",
+            {"{{status}}": _rate("mutt_moog_requests_total", "status")},
+            [Alert(
+                "MuttDeliveryFailing", f"{_FAILED} / sum(rate(mutt_moog_requests_total[5m])) > 0.2", "10m", "warning",
+                "{{ $value | humanizePercentage }} of the tries to deliver fail.",
+            )],
+        ),
+        Panel(
+            "Circuit", "forwarder", "bool_on_off",
+            {"open": "max(mutt_moog_circuit_open)"},
+            [Alert(
+                "MuttCircuitOpen", "max(mutt_moog_circuit_open) == 1", "1m", "critical",
+                "Nothing is delivered: Moog fails. Alerts wait and are not lost.",
+            )],
+        ),
+        Panel(
+            "From receipt to Moog", "forwarder", "s",
+            {"median": _quantile("mutt_delivery_latency_seconds", 0.5),
+             "99 %": _quantile("mutt_delivery_latency_seconds", 0.99),
+             "a request, 99 %": _quantile("mutt_moog_forward_latency_seconds", 0.99)},
+        ),
+        Panel(
+            "Dead letters", "forwarder", "short",
+            {"dead letters": "max(mutt_moog_dlq_depth)"},
+            [
+                Alert(
+                    "MuttDeadLetters", "max(mutt_moog_dlq_depth) > 0", "1m", "warning",
+                    '{{ $value | printf "%.0f" }} alerts were given up and wait in the dead letters.',
+                ),
+                Alert(
+                    "MuttDeadLettersLost", "sum(increase(mutt_moog_dlq_overflow_total[10m])) > 0", "0m", "critical",
+                    '{{ $value | printf "%.0f" }} dead letters were dropped: their list is full.',
+                ),
+            ],
+        ),
+        Panel("Waits for the rate limit", "forwarder", "cps", {"waits": _rate("mutt_moog_rate_limit_hits_total")}),
+    ],
+    "Vault and certificates": [
+        Panel(
+            "Vault", "all", "bool_yes_no",
+            {"{{role}} {{instance}}": "mutt_vault_up and on (instance) (mutt_vault_logins_total > 0)"},
+            [Alert(
+                "MuttVaultAway", "mutt_vault_up == 0 and on (instance) (mutt_vault_logins_total > 0)", "5m", "warning",
+                "{{ $labels.role }} on {{ $labels.instance }} cannot use Vault and goes on with the secrets it has.",
+            )],
+        ),
+        Panel(
+            "Token of Vault ends in", "all", "s",
+            {"{{role}} {{instance}}": f"({_LEASE} > 0) - time()"},
+            [Alert(
+                "MuttVaultTokenEnds", f"({_LEASE} > 0) - time() < 3600 and on (instance) mutt_vault_up == 0", "1m",
+                "critical",
+                "The token of {{ $labels.role }} ends in {{ $value | humanizeDuration }} and is not renewed.",
+            )],
+        ),
+        Panel(
+            "Certificates end in", "all", "s",
+            {"{{setting}}": f"min by (setting) ({_CERTIFICATE}) - time()"},
+            [
+                Alert(
+                    "MuttCertificateEnds", f"{_CERTIFICATE} - time() < 14 * 86400", "1h", "warning",
+                    "The certificate of {{ $labels.setting }} ends in {{ $value | humanizeDuration }}.",
+                ),
+                Alert(
+                    "MuttCertificateEnded", f"{_CERTIFICATE} - time() < 86400", "1m", "critical",
+                    "The certificate of {{ $labels.setting }} has ended or ends within a day.",
+                ),
+            ],
+        ),
+    ],
+    "Processes": [
+        Panel(
+            "Up", "all", "short",
+            {"{{role}}": 'sum by (role) (up{job="mutt"})'},
+            [
+                Alert(
+                    "MuttRoleDown", f'sum by (role) (up{{job="mutt"}}) == 0 or {_ENDED}', "1m", "critical",
+                    "No {{ $labels.role }} is running.",
+                ),
+                Alert(
+                    "MuttProcessDown", 'up{job="mutt"} == 0', "1m", "warning",
+                    "{{ $labels.role }} on {{ $labels.instance }} does not answer.",
+                ),
+            ],
+        ),
+        Panel(
+            "Redis and PostgreSQL", "all", "bool_yes_no",
+            {"{{component}} for {{role}}": "min by (component, role) (mutt_component_up)"},
+            [
+                Alert(
+                    "MuttRedisAway", 'min by (role, instance) (mutt_component_up{component="redis"}) == 0', "1m",
+                    "critical", "{{ $labels.role }} on {{ $labels.instance }} does not reach Redis.",
+                ),
+                Alert(
+                    "MuttPostgresAway", 'min by (role, instance) (mutt_component_up{component="postgresql"}) == 0',
+                    "1m", "critical", "{{ $labels.role }} on {{ $labels.instance }} does not reach PostgreSQL.",
+                ),
+            ],
+        ),
+        Panel(
+            "Starts in 15 minutes", "all", "short",
+            {"{{role}} {{instance}}": 'changes(process_start_time_seconds{job="mutt"}[15m])'},
+            [Alert(
+                "MuttRestarting", 'changes(process_start_time_seconds{job="mutt"}[15m]) > 2', "0m", "warning",
+                "{{ $labels.role }} on {{ $labels.instance }} started {{ $value }} times in 15 minutes.",
+            )],
+        ),
+        Panel("Batches taken over from lost workers", "alerter", "short",
+              {"{{role}}": "sum by (role) (increase(mutt_adopted_batches_total[$__rate_interval]))"}),
+        Panel("CPU", "all", "percentunit",
+              {"{{role}} {{instance}}": 'rate(process_cpu_seconds_total{job="mutt"}[$__rate_interval])'}),
+        Panel("Memory", "all", "bytes", {"{{role}} {{instance}}": 'process_resident_memory_bytes{job="mutt"}'}),
+    ],
+}  # fmt: skip
+
+
+def panels() -> Iterator[Panel]:
+    """All that is watched, row by row."""
+    for row in WATCH.values():
+        yield from row
+
+
+def anchor(alert: Alert) -> str:
+    """Where the remedy stands, as GitHub, GitLab and most others make anchors of headings."""
+    return f"{_REMEDY}#{alert.name.lower()}"
+
+
+def rules() -> str:
+    """The rule file of Prometheus."""
+    groups = []
+    for row, watched in WATCH.items():
+        found = [
+            {
+                "alert": alert.name,
+                "expr": alert.when,
+                "for": alert.wait,
+                "labels": {"severity": alert.severity},
+                "annotations": {"summary": alert.summary, "remedy": anchor(alert)},
+            }
+            for panel in watched
+            for alert in panel.alerts
+        ]
+        if found:
+            groups.append({"name": f"mutt: {row}", "rules": found})
+    return _MADE + str(yaml.safe_dump({"groups": groups}, sort_keys=False, width=120))
+
+
+def dashboard() -> str:
+    """The dashboard, to be imported into Grafana; the data source is chosen at its top."""
+    found: list[dict[str, Any]] = []
+    y = 0
+    for row, watched in WATCH.items():
+        found.append({"type": "row", "title": row, "panels": [], "gridPos": {"x": 0, "y": y, "w": _ACROSS, "h": 1}})
+        y += 1
+        for number, panel in enumerate(watched):
+            lines, x = divmod(number * _WIDTH, _ACROSS)
+            place = {"x": x, "y": y + lines * _HEIGHT, "w": _WIDTH, "h": _HEIGHT}
+            found.append({**_drawn(panel), "gridPos": place})
+        y += (lines + 1) * _HEIGHT
+    for number, one in enumerate(found, 1):
+        one["id"] = number
+    content = {
+        "uid": "mutt",
+        "title": "mutt",
+        "tags": ["mutt"],
+        "schemaVersion": 39,
+        "editable": True,
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "timezone": "browser",
+        "templating": {
+            "list": [{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
+        },
+        "panels": found,
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _drawn(panel: Panel) -> dict[str, Any]:
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    remedies = "".join(f"\n- {alert.name}: {anchor(alert)}" for alert in panel.alerts)
+    return {
+        "type": "timeseries",
+        "title": panel.title,
+        "description": f"Alerts:{remedies}" if remedies else "",
+        "datasource": source,
+        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "targets": [
+            {"refId": chr(ord("A") + number), "datasource": source, "expr": expression, "legendFormat": legend}
+            for number, (legend, expression) in enumerate(panel.shows.items())
+        ],
+    }
+
+
+if __name__ == "__main__":
+    (HERE / RULES).write_text(rules())
+    (HERE / DASHBOARD).write_text(dashboard())
