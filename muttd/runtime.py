@@ -165,10 +165,12 @@ class Runtime:
         async def metrics(_: web.Request) -> web.Response:
             for name, state in (await self._look()).items():
                 self.metrics.component_up.labels(name).set(state == "ok")
-            for refresh in self.before_scrape:
-                done = refresh()
-                if done is not None:
-                    await done
+            with contextlib.suppress(TimeoutError):  # Prometheus waits for 10 s: better old gauges than none
+                async with asyncio.timeout(_CHECK_LIMIT):
+                    for refresh in self.before_scrape:
+                        done = refresh()
+                        if done is not None:
+                            await done
             return web.Response(
                 body=generate_latest(self.metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
             )
