@@ -138,7 +138,7 @@ async def test_the_surplus_of_a_source_is_counted_and_told(
 
         await eventually(ledger)
         tables = [name for name in await muttd.metrics() if name.startswith("mutt_table_overflows_total")]
-        assert {name.split('"')[1] for name in tables} == {"sources", "rates", "allowed"}
+        assert {name.split('"')[1] for name in tables} == {"sources", "rates", "allowed", "refusals"}
         await muttd.stop()
         await close(writer)
     told = [event for event in await events(redis) if event.get("app_name") == "muttd"]
