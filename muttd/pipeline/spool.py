@@ -48,6 +48,8 @@ class Spool:
         Raises MuttError where the directory is no use, or where another process holds it for `patience` seconds.
         """
         self._patience = patience
+        self._said: set[str] = set()
+        """What is wrong with the disk now; each is said once."""
         self.lost: Counter[str] = Counter()
         """Events by lane that a spool damaged at work took with it; whoever counts them takes them out."""
         self._file = directory / "spool.sqlite"
@@ -135,17 +137,28 @@ class Spool:
                 (lane, origin, now, len(items), blob),
             )
         except sqlite3.OperationalError as error:  # disk full, read-only, …
-            log.error("the spool takes nothing: %s", error)  # noqa: TRY400 (the disk's fault, not the code's)
+            self._complain(f"the spool {self._file} takes nothing: {error}; events wait in memory until it does")
             return False
         except sqlite3.DatabaseError as error:
             self._start_afresh(error)
             return False
+        self._works()
         self._last_id = row.lastrowid or self._last_id
         self.events += len(items)
         self._by_lane[lane] += len(items)
         self.bytes += len(blob)
         self.oldest = self.oldest or now
         return True
+
+    def _complain(self, text: str) -> None:
+        if text not in self._said:  # it is tried again every second
+            log.error("%s", text)
+            self._said.add(text)
+
+    def _works(self) -> None:
+        if self._said:
+            log.warning("the spool %s works again", self._file)
+            self._said.clear()
 
     def first(self) -> Stored | None:
         """The oldest batch, which stays until removed; None where there is none, or none can be read now."""
@@ -154,7 +167,7 @@ class Spool:
         try:
             row = self._database.execute("SELECT id, lane, origin, items FROM batches ORDER BY id LIMIT 1").fetchone()
         except sqlite3.OperationalError as error:
-            log.error("the spool cannot be read: %s", error)  # noqa: TRY400 (the disk's fault, not the code's)
+            self._complain(f"the spool {self._file} cannot be read: {error}")
             return None
         except sqlite3.DatabaseError as error:
             self._start_afresh(error)
@@ -166,12 +179,13 @@ class Spool:
         try:
             deleted = self._database.execute("DELETE FROM batches WHERE id = ?", (stored.id,)).rowcount
         except sqlite3.OperationalError as error:
-            log.error("the spool cannot forget: %s", error)  # noqa: TRY400 (the disk's fault, not the code's)
+            self._complain(f"the spool {self._file} cannot forget what has arrived: {error}")
             return False
         except sqlite3.DatabaseError as error:
             self._by_lane[stored.lane] -= len(stored.items)  # these have arrived
             self._start_afresh(error)
             return True
+        self._works()
         if not deleted:  # it was set aside with the others meanwhile
             return True
         self._by_lane[stored.lane] -= len(stored.items)

@@ -25,6 +25,7 @@ from muttd.pipeline.intake import Intake, Lane
 from muttd.pipeline.queue.board import Board, TallyReport
 from muttd.pipeline.spool import Spool
 from muttd.roles import sockets, taking
+from muttd.roles.losses import Losses
 from muttd.roles.own_events import surplus_event
 from muttd.roles.readers import syslog_reader, take_secrets, trap_reader
 from muttd.roles.refusals import Refusals
@@ -75,6 +76,7 @@ class Receiving:
         self._name_of = HostNames() if runtime.settings.sources.reverse_lookup else None
         self._limits: dict[str, tuple[RateLimit, float]] = {}
         self._refusals = Refusals()
+        self._losses = Losses()
         self._tables: list[tuple[str, Table]] = [("sources", self._read_syslog), ("refusals", self._refusals)]
         if self._name_of is not None:
             self._tables.append(("names", self._name_of))
@@ -203,9 +205,10 @@ class Receiving:
         return said
 
     async def watch_kernel(self) -> None:
-        """Says at once when the kernel drops datagrams for us."""
+        """Says soon when events are lost, by the kernel or by us."""
         while True:
             self._refresh()
+            self._losses.tell(self._runtime.metrics.tallies, time.monotonic())
             await asyncio.sleep(_LOOK_AT_KERNEL)
 
     async def watch_surplus(self) -> None:

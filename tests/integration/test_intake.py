@@ -227,6 +227,26 @@ def test_a_full_spool_takes_nothing_and_keeps_what_it_has(tmp_path: Path) -> Non
     again.close()
 
 
+def test_a_disk_that_takes_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    stored = spool.append("test", [b"1"]) and spool.first()
+    assert stored
+    spool._database.execute("PRAGMA query_only = 1")
+    for _ in range(5):
+        assert not spool.append("test", [b"2"])
+        assert not spool.remove(stored)
+    spool._database.execute("PRAGMA query_only = 0")
+    assert spool.append("test", [b"2"])
+    assert [
+        record.getMessage().partition(":")[0].removeprefix(f"the spool {tmp_path}/") for record in caplog.records
+    ] == [
+        "spool.sqlite takes nothing",
+        "spool.sqlite cannot forget what has arrived",
+        "spool.sqlite works again",
+    ]
+    spool.close()
+
+
 def test_a_damaged_spool_is_set_aside_loudly(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool = Spool(tmp_path, 1 << 20)
     for _ in range(100):
