@@ -72,9 +72,11 @@ class Spool:
             self._file, timeout=self._patience, isolation_level=None, check_same_thread=False, cached_statements=16
         )
         try:
+            # A second muttd must not send the same events; and, before WAL, its index is kept in memory: a start on a
+            # full disk must not fail for want of 32 KiB.
+            self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute("PRAGMA locking_mode=EXCLUSIVE")  # a second muttd must not send the same events
             self._database.executescript(_SCHEMA)
             if [row[0] for row in self._database.execute("PRAGMA quick_check(1)")] != ["ok"]:
                 raise sqlite3.DatabaseError("quick_check failed")

@@ -1,6 +1,7 @@
 """The intake against real servers: in order, once each, bounded, and accounted for."""
 
 import asyncio
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -302,6 +303,24 @@ async def test_a_spool_damaged_at_work_is_set_aside_and_what_it_held_is_counted(
     assert (await redis.lrange(NAME, 0, 0)) == [b"1"]
     assert "damaged" in caplog.text
     spool.close()
+
+
+def test_a_spool_left_by_a_killed_process_opens_where_the_disk_takes_nothing(tmp_path: Path) -> None:
+    killed = (
+        "import os, sys; from pathlib import Path; from muttd.pipeline.spool import Spool\n"
+        "Spool(Path(sys.argv[1]), 1 << 20).append('test', [b'1'])\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(tmp_path)], check=True)
+    assert (tmp_path / "spool.sqlite-wal").stat().st_size
+    after = (
+        "import resource, signal, sys; from pathlib import Path; from muttd.pipeline.spool import Spool\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"  # no file may grow: as a full disk
+        "spool = Spool(Path(sys.argv[1]), 1 << 20)\n"
+        "assert spool.first().items == [b'1'] and not spool.append('test', [b'2'])"
+    )
+    subprocess.run([sys.executable, "-c", after, str(tmp_path)], check=True)
 
 
 async def test_a_disk_that_forgets_nothing_makes_no_twins(redis: Redis, tmp_path: Path, eventually: Eventually) -> None:
