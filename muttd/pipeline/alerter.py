@@ -30,8 +30,8 @@ from muttd.rules import RuleSet
 
 log = logging.getLogger(__name__)
 
-_IN_FLIGHT = 3
-"""Batches on their way at once: one is decided while PostgreSQL and Redis take the others."""
+_IN_FLIGHT = 4
+"""Batches on their way at once: one is decided, one is there to be decided next, and PostgreSQL and Redis take two."""
 _AT_A_TIME = 100
 """Events decided before others have their turn: what they wait for would else wait for the whole batch, each time."""
 _RESERVE_WAIT = 1
@@ -95,6 +95,7 @@ class Alerter:
         self._backlog_rows = 0
         self._alerts = 0
         self._hits: Counter[int] = Counter()  # no more rules than there are
+        self._deciding = asyncio.Lock()  # one after the other, so that one is written while the next is decided
         self._due = asyncio.Event()
         self._look = asyncio.Event()
 
@@ -244,9 +245,10 @@ class Alerter:
 
     async def _decided(self, batch: Batch, rules: Decides, now: datetime) -> Decided:
         deciding = Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched)
-        for first in range(0, len(batch.items), _AT_A_TIME):
-            deciding.decide(batch.items[first : first + _AT_A_TIME])
-            await asyncio.sleep(0)
+        async with self._deciding:
+            for first in range(0, len(batch.items), _AT_A_TIME):
+                deciding.decide(batch.items[first : first + _AT_A_TIME])
+                await asyncio.sleep(0)
         return deciding.decided
 
     async def _commit(self, batch: Batch, outcome: Outcome, decided: Decided) -> None:

@@ -12,7 +12,7 @@ _TEMPLATE_LIMIT = 200
 """Characters: what makes messages alike stands at their beginning."""
 _REMEMBERED = 50_000
 """Digests kept by message: some 15 MB."""
-_SAME_DIGITS = str.maketrans("123456789", "000000000")
+_SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 _PARTICULARS = re.compile(
     r"\b(?=[a-f:]*[0-9])[0-9a-f]{1,4}(?:::?[0-9a-f]{1,4}){2,}\b(?:[.,][0-9]+)?"  # IPv6, MAC, time
@@ -33,18 +33,19 @@ class Kinds:
     """Tells an event's kind: its host, and its message without the particulars. Remembers what it has told."""
 
     def __init__(self) -> None:
-        self._digests: dict[str, str] = {}
+        self._digests: dict[bytes, str] = {}
 
     def of(self, event: Event) -> str:
         """The host in lower case, a blank, and 16 hex digits for the template."""
         # Digits are alike to a template: with all of them the same, the texts of devices are few.
-        text = subject(event).translate(_SAME_DIGITS)
-        digest = self._digests.get(text)
+        text = subject(event)
+        alike = text.encode().translate(_SAME_DIGITS)
+        digest = self._digests.get(alike)
         if digest is None:
             if len(self._digests) >= _REMEMBERED:
                 self._digests.clear()
             digest = hashlib.blake2b(template(text).encode(), digest_size=8).hexdigest()
-            self._digests[text] = digest
+            self._digests[alike] = digest
         return f"{event.hostname.lower()} {digest}"
 
 

@@ -19,6 +19,8 @@ from muttd.rules.rule import FORWARDED, UNHANDLED, Rule, faults
 
 _HOSTS_REMEMBERED = 20_000
 """Distinct host names, and distinct senders: some 600 bytes apiece at 3,000 rules."""
+_STANDINGS_REMEMBERED = 50_000
+"""Distinct origins of events, as 10,000 hosts have with five severities each: some 500 bytes apiece."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +50,20 @@ class _Sender(NamedTuple):
     bits: int
     development: bool
     team: str | None
+
+
+_Origin = tuple[str, str, int | None, int | None, str | None]
+"""hostname, source_ip, syslog_severity, facility and app_name of an event: they come again, as messages do not."""
+
+
+class _Standing(NamedTuple):
+    """What an event's origin decides, whatever the event says."""
+
+    bits: int
+    environment: Environment
+    team: str
+    unhandled: Decision
+    """What is done where no rule is left."""
 
 
 class RuleSet:
@@ -80,6 +96,8 @@ class RuleSet:
         }
         self._known_names: dict[str, _Name] = {}
         self._known_senders: dict[str, _Sender] = {}
+        self._standings: dict[_Origin, _Standing] = {}
+        self._shared_bits: dict[int, int] = {}  # no more than there are standings
 
     @classmethod
     def compile(
@@ -110,26 +128,19 @@ class RuleSet:
 
     def decide(self, event: Event) -> Decision:
         """The first rule, by priority and id, whose every condition holds."""
-        name = self._known_names.get(event.hostname) or self._name(event.hostname)
-        sender = self._known_senders.get(event.source_ip) or self._sender(event.source_ip)
-        environment, team = self._environment_and_team(name, sender)
-        bits = (
-            name.bits
-            & sender.bits
-            & self._environment_bits[environment]
-            & self._codes.bits(event.syslog_severity, event.facility)
-            & self._applications.bits(event.app_name)
-            & self._trap_oids.bits(event.trap_oid)
-        )
+        origin = (event.hostname, event.source_ip, event.syslog_severity, event.facility, event.app_name)
+        standing = self._standings.get(origin) or self._standing(origin)
+        bits = standing.bits & self._trap_oids.bits(event.trap_oid)
         if bits:
             bits &= self._texts.bits(event.message)
         if bits and not self._varbinds.unused:
             bits &= self._varbinds.bits(event.varbinds or ())
         if not bits:
-            return Decision(None, UNHANDLED, team, environment, False)
+            return standing.unhandled
         rule = self.rules[(bits & -bits).bit_length() - 1]
-        handling = rule.handling(environment)
-        return Decision(rule, handling, rule.team_assignment or team, environment, handling in FORWARDED)
+        handling = rule.handling(standing.environment)
+        team = rule.team_assignment or standing.team
+        return Decision(rule, handling, team, standing.environment, handling in FORWARDED)
 
     def explain(self, event: Event) -> Explanation:
         """How `decide` comes to its decision: the rules that match, and those that nearly do."""
@@ -145,6 +156,27 @@ class RuleSet:
             "varbind": self._varbinds.bits(event.varbinds or ()),
         }
         return explained(self.rules, by_condition, event, environment)
+
+    def _standing(self, origin: _Origin) -> _Standing:
+        hostname, source_ip, severity, facility, app_name = origin
+        name = self._known_names.get(hostname) or self._name(hostname)
+        sender = self._known_senders.get(source_ip) or self._sender(source_ip)
+        environment, team = self._environment_and_team(name, sender)
+        bits = (
+            name.bits
+            & sender.bits
+            & self._environment_bits[environment]
+            & self._codes.bits(severity, facility)
+            & self._applications.bits(app_name)
+        )
+        if len(self._standings) >= _STANDINGS_REMEMBERED:
+            self._standings.clear()
+            self._shared_bits.clear()
+        # The same bits stand for most origins: one copy of them stays in the processor's cache.
+        bits = self._shared_bits.setdefault(bits, bits)
+        unhandled = Decision(None, UNHANDLED, team, environment, False)
+        found = self._standings[origin] = _Standing(bits, environment, team, unhandled)
+        return found
 
     def _environment_and_team(self, name: _Name, sender: _Sender) -> tuple[Environment, str]:
         """The name goes before the sender's network, which does not count where the name is an address itself."""

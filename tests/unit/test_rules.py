@@ -357,6 +357,7 @@ def test_expressions_that_need_much_memory_are_split_over_sets(monkeypatch: pyte
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muttd.rules.ruleset._HOSTS_REMEMBERED", 3)
+    monkeypatch.setattr("muttd.rules.ruleset._STANDINGS_REMEMBERED", 5)
     monkeypatch.setattr("muttd.rules.conditions._REMEMBERED", 3)
     compiled = RuleSet([rule(host_pattern="h-7"), rule(id=2, app_name="a-7"), rule(id=3, trap_oid="1.7")])
     for _ in range(2):
@@ -364,3 +365,6 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert (compiled.decide(event(hostname=f"h-{number}")).rule is not None) == (number == 7)
             assert (compiled.decide(event(app_name=f"a-{number}")).rule is not None) == (number == 7)
             assert (compiled.decide(event(trap_oid=f"1.{number}")).rule is not None) == (number == 7)
+    assert len(compiled._known_names) <= 3
+    assert len(compiled._standings) <= 5
+    assert len(compiled._shared_bits) <= 5
