@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 from aiohttp import web
 
-from muttd.event import decode
+from muttd.event import Environment, decode
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.lanes import Fact
 from muttd.rules import FORWARDED
 from muttd.store import AuditEntry, Store
 from muttd.web.answers import answer
-from muttd.web.current_rules import CurrentRules, told
+from muttd.web.current_rules import CurrentRules, DecisionTold, NamedRule, Told, told
 from muttd.web.filters import cursor, search
 from muttd.web.problems import ProblemError
 
@@ -48,6 +48,14 @@ class WholeEntry(Entry, frozen=True, kw_only=True):
     event: msgspec.Raw
 
 
+class Explained(Told, frozen=True, kw_only=True):
+    """What the rules of now make of an event, what was decided when it came, and what came of its alert."""
+
+    stored: DecisionTold
+    delivery: Fact | None
+    """The last try and how many there were; None where it made no alert, or it is not known (any more)."""
+
+
 class Page(msgspec.Struct, frozen=True):
     """Entries, newest first, and where the next page begins."""
 
@@ -78,19 +86,33 @@ class EventsApi:
         return answer(WholeEntry(**_row(entry, facts), event=entry.event))
 
     async def explain(self, request: web.Request) -> web.Response:
-        """What the rules of now make of the event, rule by rule."""
+        """What the rules of now make of the event, rule by rule, what was decided then, and what Moog answered."""
         entry = await self._entry(request)
         try:
             event = decode(bytes(entry.event))
         except msgspec.DecodeError:
             raise ProblemError(409, "This event was stored by another version and cannot be read any more.") from None
-        return answer(told(await self._rules.get(), event))
+        now = told(await self._rules.get(), event)
+        facts = await self._board.deliveries([entry.event_id])
+        return answer(
+            Explained(**msgspec.structs.asdict(now), stored=_stored(entry), delivery=facts.get(entry.event_id))
+        )
 
     async def _entry(self, request: web.Request) -> AuditEntry:
         entry = await self._store.get_event(request.match_info["id"])
         if entry is None:
             raise ProblemError(404, "There is no such event in the audit log (any more).")
         return entry
+
+
+def _stored(entry: AuditEntry) -> DecisionTold:
+    return DecisionTold(
+        rule=None if entry.rule_id is None else NamedRule(entry.rule_id, entry.rule_name),
+        handling=entry.handling,
+        team=entry.team,
+        environment=cast("Environment", entry.environment),
+        forwarded=entry.handling in FORWARDED,
+    )
 
 
 def _row(entry: AuditEntry, facts: Mapping[str, Fact]) -> dict[str, Any]:

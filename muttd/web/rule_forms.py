@@ -9,9 +9,9 @@ import orjson
 from msgspec import UNSET, Meta, UnsetType
 
 from muttd.event import Environment
+from muttd.pipeline.queue.hits import Hits
 from muttd.rules import Handling, Rule, faults
 from muttd.store.config import RULES, Row
-from muttd.store.hits import Hits
 from muttd.web.problems import Fault, ProblemError
 from muttd.web.reading import Reason, read_values
 
@@ -93,9 +93,10 @@ class RuleShown(RuleFields, frozen=True, kw_only=True):
     created_at: Annotated[datetime, Meta(tz=True)]
     updated_at: Annotated[datetime, Meta(tz=True)]
     version: str
-    hits_24h: int | UnsetType | None = UNSET
-    """None: too many to count while somebody waits."""
+    hits_24h: int | UnsetType = UNSET
+    """Absent, as last_hit is, where Redis is away: it counts them."""
     last_hit: Annotated[datetime, Meta(tz=True)] | UnsetType | None = UNSET
+    """None: never."""
 
 
 class RuleList(msgspec.Struct, frozen=True):

@@ -1,25 +1,19 @@
 """Rules: listed with what they did, made, changed and deleted, each change with its record."""
 
-import time
-from datetime import UTC, datetime, timedelta
-from typing import Final
-
 import msgspec
 from aiohttp import web
 
+from muttd.errors import UnavailableError
+from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.hits import Hits
 from muttd.store import Store
 from muttd.store.config import RULES, Config, announce
-from muttd.store.hits import Hits, rule_hits
 from muttd.web.access import actor
 from muttd.web.answers import answer, number_in_path, version_header, wanted_version
 from muttd.web.reading import read_body
 from muttd.web.rule_forms import COLUMNS, NewRule, RuleChange, RuleList, checked, shown
 
 __all__ = ["COLUMNS", "Announced", "RulesApi", "checked"]
-
-_HITS_DAYS: Final = 1
-_HITS_KEPT: Final = 30.0
-"""Seconds for which counted hits are shown again: a list that five people look at is counted once."""
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -31,11 +25,10 @@ class Announced(msgspec.Struct, frozen=True):
 class RulesApi:
     """GET, POST /api/v1/rules; GET, PUT, DELETE /api/v1/rules/{id}; POST /api/v1/cache/reload."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, board: Board) -> None:
         self._store = store
+        self._board = board
         self._config = Config(store, RULES)
-        self._hits: dict[int, Hits] = {}
-        self._counted_at = -_HITS_KEPT
 
     async def listed(self, _: web.Request) -> web.Response:
         """All rules in the order in which they are asked, with what they decided in the last day."""
@@ -77,8 +70,7 @@ class RulesApi:
         return answer(Announced(), 202)
 
     async def _hits_of(self, rules: list[int]) -> dict[int, Hits]:
-        now = time.monotonic()
-        if now - self._counted_at >= _HITS_KEPT or not self._hits.keys() >= set(rules):
-            self._hits = await rule_hits(self._store, rules, datetime.now(UTC) - timedelta(days=_HITS_DAYS))
-            self._counted_at = now
-        return self._hits
+        try:
+            return await self._board.rule_hits(rules)
+        except UnavailableError:  # the rules themselves are in PostgreSQL
+            return {}

@@ -19,7 +19,7 @@ from muttd.web.backtest import BackTestApi, BackTestForm
 from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Reverted
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
-from muttd.web.events import EventsApi, Page, WholeEntry
+from muttd.web.events import EventsApi, Explained, Page, WholeEntry
 from muttd.web.exports import ExportsApi
 from muttd.web.filters import ExportQuery, PageQuery
 from muttd.web.hosts import (
@@ -102,7 +102,7 @@ def web_application(
     pages = Pages(access)
     dashboard = DashboardApi(pulse)
     events = EventsApi(store, board, rules)
-    rule_table, hosts, changes = RulesApi(store), HostsApi(store), ChangesApi(store, ring)
+    rule_table, hosts, changes = RulesApi(store, board), HostsApi(store), ChangesApi(store, ring)
     keys, rule_file = KeysApi(store, ring), RuleFileApi(store)
     letters = LettersApi(store, board)
     specification = Specification()
@@ -126,7 +126,7 @@ def web_application(
         ),
         Route("GET", "/api/v1/events/live", "viewer", LiveApi(tail).stream, "text/event-stream", LiveQuery),
         Route("GET", "/api/v1/events/{id}", "viewer", events.one, WholeEntry),
-        Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, _OBJECT, also=(409,)),
+        Route("GET", "/api/v1/events/{id}/explain", "viewer", events.explain, Explained, also=(409,)),
         Route("GET", "/api/v1/rules", "viewer", rule_table.listed, RuleList),
         Route("POST", "/api/v1/rules", "editor", rule_table.create, RuleShown, status=201, takes=NewRule, version=True),
         Route("POST", "/api/v1/rules/test", "viewer", trials.rules, Trial, takes=TrialForm),

@@ -356,6 +356,25 @@ async def test_an_event_in_full_with_its_delivery(site: Site) -> None:
     assert (newest["forwarded"], newest["delivery"]) == (False, None)
 
 
+async def test_an_event_is_explained_with_what_was_decided_then_and_what_moog_answered(site: Site) -> None:
+    await site.store.write_audit("b", [row(event(1), rule_id=7), row(event(2), "Ignore", rule_id=None)])
+    fact = Fact(state="dead", attempts=3, time=event(1).received_at, status=401, reason="bad credentials")
+    await site.redis.hset(FACTS, event(1).id, msgspec.json.encode(fact))
+    found = await site.get(f"/api/v1/events/{event(1).id}/explain")
+    assert found["decision"]["handling"] == "unhandled"  # there are no rules any more
+    assert found["stored"] == {
+        "rule": {"id": 7, "name": "rule 7"},
+        "handling": "Page_only",
+        "team": "network",
+        "environment": "prod",
+        "forwarded": True,
+    }
+    assert (found["delivery"]["attempts"], found["delivery"]["status"]) == (3, 401)
+    assert found["delivery"]["reason"] == "bad credentials"
+    other = await site.get(f"/api/v1/events/{event(2).id}/explain")
+    assert (other["stored"]["rule"], other["delivery"]) == (None, None)
+
+
 @pytest.mark.parametrize("name", ["00000000-0000-0000-0000-000000009999", "x", "'; DROP TABLE alert_rules"])
 async def test_an_event_that_is_not_there(site: Site, name: str) -> None:
     assert (await site.ask("GET", f"/api/v1/events/{name}")).status == 404

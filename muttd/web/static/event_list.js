@@ -152,13 +152,28 @@ async function explain(id, place, button) {
 
 /** What the rules in force make of an event. */
 export function explanation(found) {
-  const { decision, matched, missed } = found;
+  const { decision, matched, missed, host } = found;
   return el("section", {}, el("h3", {}, "The rules of now"),
     el("p", {}, "Decision: ", handling(decision.handling), ` for team ${decision.team}, as a ${decision.environment} host. `,
       decision.forwarded ? "It becomes an alert." : "It is only kept."),
+    found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "When it came it was decided otherwise: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,
+      found.stored.rule ? `by ${named(found.stored.rule)}.` : "no rule matched.") : null,
+    el("p", { class: "quiet" }, host.development_host ? `In development because of ${host.development_host}. ` : "No development host fits. ",
+      host.team ? `The host's team is that of ${host.team}.` : "No row of the teams fits the host."),
+    found.delivery ? el("p", {}, "Moog: ", tried(found.delivery)) : null,
     matched.length ? null : el("p", { class: "quiet" }, "No rule matches."),
     matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "matches too, behind the one that decides")),
     missed.length ? el("details", {}, el("summary", {}, `${missed.length} rules nearly matched`), missed.map((one) => considered(one, "does not match"))) : null);
+}
+
+const named = (rule) => rule.name ?? `rule ${rule.id}`;
+const differs = (then, now) => then.handling !== now.handling || then.team !== now.team || (then.rule?.id ?? null) !== (now.rule?.id ?? null);
+
+/** What came of the tries to deliver an alert. */
+function tried(fact) {
+  const words = { delivered: "delivered", retry: "will be tried again", dead: "given up" }[fact.state] ?? fact.state;
+  return [`${words} after ${fact.attempts} ${fact.attempts === 1 ? "try" : "tries"}, the last `, time(fact.time, true),
+    `: ${fact.status ? `HTTP ${fact.status}` : "no answer"}${fact.reason ? `, ${fact.reason}` : ""}`];
 }
 
 function considered(one, words) {

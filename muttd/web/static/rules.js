@@ -47,7 +47,7 @@ export function draw(main) {
         el("td", {}, inWords(rule)), el("td", {}, handling(rule.prod_handling)), el("td", {}, handling(rule.dev_handling)),
         el("td", {}, rule.team_assignment ?? el("span", { class: "quiet" }, "the host's")),
         el("td", { class: "nowrap" }, time(rule.last_hit)),
-        el("td", { class: "number" }, rule.hits_24h === null ? el("span", { title: "Too many events to count while you wait." }, "many") : whole(rule.hits_24h))))))));
+        el("td", { class: "number" }, rule.hits_24h === undefined ? el("span", { class: "quiet", title: "Redis counts them, and is away." }, "unknown") : whole(rule.hits_24h))))))));
   }
 
   find.addEventListener("input", list);
