@@ -7,7 +7,7 @@ OWN_ID = "mutt"
 without `@`, which no device may use for itself)."""
 
 
-class Reading(msgspec.Struct):
+class Reading(msgspec.Struct, gc=False):
     """Fields as in muttd.event.Event; `time` None where the message names none that can be read."""
 
     message: str

@@ -110,19 +110,21 @@ class SyslogReader:
             if elements:
                 structured_data = _structured_data(elements)
                 plain = structured_data is not None
-        if not fields or not plain or pri not in _PRIORITIES or not text.isprintable():
+        if not text.isprintable():
             return self._patiently(data, source, transport, received, received_at, event_id, defects)
+        if not fields or not plain or pri not in _PRIORITIES:
+            return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         if stamp:
             timestamp, moment = source.clock.short(stamp, received) or _NEVER
         else:
             # An hour that began less than 23 hours ahead holds no time that is a day ahead.
             moment = source.clock.hour_epoch(hour, offset) + 3600
         if moment - received > AHEAD:
-            return self._patiently(data, source, transport, received, received_at, event_id, defects)
+            return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         message = text[fields.end() :]
         opening = self._body(message)
         if not host and (opening or "%" in message):  # what looks like a tag may be a host name to a dialect
-            return self._patiently(data, source, transport, received, received_at, event_id, defects)
+            return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         if opening:
             reading = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
             self._dialects.add(reading, opening)
@@ -168,13 +170,27 @@ class SyslogReader:
         text, raw, defect = texts.decode(data, source.charset)
         if defect:
             found.append(defect)
+        return self._by_layout(text, raw, found, source, transport, received, received_at, event_id)
+
+    def _by_layout(  # noqa: PLR0917 - as read
+        self,
+        text: str,
+        raw: str,
+        defects: list[str],
+        source: Source,
+        transport: str,
+        received: float,
+        received_at: str,
+        event_id: str,
+    ) -> Event:
+        """The event of any text; `raw` is what was received, `defects` what was found so far."""
         facility, severity, header, defect = _priority(text.removeprefix(rfc5424.BOM))
         reading = self._reading(header, source.clock, received)
         if defect:
-            found.append(defect)
+            defects.append(defect)
             if defect != NO_PRI:
                 reading.message = text  # a PRI that cannot be read stays where a person sees it
-        found += reading.defects
+        defects += reading.defects
         return Event(
             id=event_id,
             kind="syslog",
@@ -191,7 +207,7 @@ class SyslogReader:
             msg_id=reading.msg_id,
             structured_data=reading.structured_data,
             raw=raw,
-            defects=found or None,
+            defects=defects or None,
         )
 
     def _reading(self, header: str, clock: Clock, received: float) -> Reading:

@@ -101,7 +101,7 @@ _DIGIT_FIRST = (
     # 03/05/2026:04:07:09 GMT
     re.compile(rf"(?P<first>\d\d)/(?P<digits>\d\d)/{_YEAR}[: ]{_CLOCK}{_ZONE}", re.ASCII),
 )
-_DAY_FIRST = _DIGIT_FIRST[2]
+_YEAR_FIRST, _YEAR_MONTH, _DAY_FIRST = _DIGIT_FIRST[:3]
 _EPOCH = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\s|$)", re.ASCII)
 # The two spellings that most messages use, where no zone, year or half of the day follows.
 _COMMON = re.compile(
@@ -166,8 +166,8 @@ class Clock:
         return Stamp(_text(datetime.fromtimestamp(seconds, UTC), fraction, "Z"), match.end())
 
     def short(self, stamp: str, received: float) -> tuple[str, float] | None:
-        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2), also with the year before the hour and a zone of ZONES behind,
-        as RFC 3339 text and epoch.
+        """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2), also with the year before the hour or the month, or `yyyy-mm-dd
+        hh:mm:ss`, each also with a zone of ZONES behind, as RFC 3339 text and epoch.
 
         None where it does not exist.
         """
@@ -180,7 +180,11 @@ class Clock:
         except KeyError:
             pass
         read = None
-        match = _MONTH_FIRST.fullmatch(stamp)
+        match = _YEAR_FIRST.fullmatch(stamp) or _YEAR_MONTH.fullmatch(stamp) if stamp[0] == "2" else None
+        if stamp.startswith("2"):
+            match = _YEAR_FIRST.fullmatch(stamp) or _YEAR_MONTH.fullmatch(stamp)
+        else:
+            match = _MONTH_FIRST.fullmatch(stamp)
         if match:
             found = match.groupdict()
             zone, _, _ = self._zone(found)
@@ -211,7 +215,7 @@ class Clock:
 
     def _stamp(self, match: re.Match[str], received: float) -> Stamp:
         found = match.groupdict()
-        iso = match.re is _DIGIT_FIRST[0]
+        iso = match.re is _YEAR_FIRST
         zone, offset, defect = self._zone(found)
         digits = found["fraction"] or found["late_fraction"]
         fraction = f".{digits[:6]}" if digits else ""

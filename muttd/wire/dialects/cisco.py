@@ -26,8 +26,9 @@ _HEADER_LIMIT = 250
 
 # Most devices' layouts in one piece. Any other is read part by part.
 _COMMON = re.compile(
-    r"(?:(?P<sequence>\d{1,12}): )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
-    r"(?P<stamp>[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)(?P<fraction>\.\d{1,6})?"
+    r"(?:(?P<sequence>\d{1,12}): |: )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
+    r"(?P<stamp>(?:[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?|20\d\d [A-Z][a-z]{2} [ \d]\d )\d\d:\d\d:\d\d)"
+    r"(?P<fraction>\.\d{1,6})?"
     r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )(?=%[A-Z])",
     re.ASCII,
 )
@@ -153,7 +154,7 @@ def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
 
 def read_mnemonic(reading: Reading) -> None:
     """The mnemonic, which is the program's name where there is none, and the interface that the text is about."""
-    if sequence := _SEQUENCE.match(reading.message):
+    if reading.message[0].isdigit() and (sequence := _SEQUENCE.match(reading.message)):
         reading.found(sequence=sequence[0])
         reading.message = reading.message[sequence.end() :].removeprefix(": ")
     mnemonic = _MNEMONIC.match(reading.message)

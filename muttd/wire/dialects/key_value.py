@@ -8,7 +8,7 @@ import re
 
 from muttd.wire.dialects import Header
 from muttd.wire.reading import Reading
-from muttd.wire.timestamps import Clock
+from muttd.wire.timestamps import AHEAD, Clock
 
 SEARCHED = 1000
 """Characters searched: these keys stand at the beginning."""
@@ -26,7 +26,11 @@ def read_pairs(text: str, clock: Clock, received: float) -> Reading:
     reading.hostname = name[1] if name else None
     stamp = None
     if date := _DATE.search(text, 0, SEARCHED):
-        zone = _ZONE.search(text, 0, SEARCHED)
+        zone = _ZONE.search(text, 0, SEARCHED) if "tz=" in text or "timezone=" in text else None
+        known = None if zone else clock.short(f"{date[1]} {date[2]}", received)
+        if known and known[1] - received <= AHEAD:
+            reading.time = known[0]
+            return reading
         shift = "" if zone is None else f" {zone['name']}" if zone["name"] else f"{zone[1]}:{zone[2]}"
         stamp = clock.read(f"{date[1]}T{date[2]}{shift}", 0, received)
     elif time := _TIME.search(text, 0, SEARCHED):
