@@ -358,6 +358,7 @@ pieces = st.lists(
     | st.binary(max_size=200)
 )
 @example(json.dumps({"message": "x", "varbinds": [{"oid": "1", "type": "a", "value": 10**30}]}).encode())
+@example(b"\\u0000")
 @example(b'{"message": "x", "x": 1e999, "varbinds": [{"oid": "1", "type": "a", "value": NaN}]}')
 @settings(deadline=None, max_examples=120)
 def test_any_body_gives_events_or_faults(body: bytes) -> None:
@@ -368,7 +369,7 @@ def test_any_body_gives_events_or_faults(body: bytes) -> None:
             continue
         encoded = encode(found)
         assert decode(encoded) == found
-        assert b"\\u0000" not in encoded
+        assert b"\\u0000" not in encoded.replace(b"\\\\", b"")
         encoded.decode()
         assert datetime.fromisoformat(found.timestamp).timestamp() <= RECEIVED + 86400
         assert datetime.fromisoformat(found.received_at).astimezone(UTC).timestamp() == pytest.approx(RECEIVED)
