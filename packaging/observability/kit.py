@@ -195,7 +195,9 @@ WATCH: Mapping[str, Sequence[Panel]] = {
                 "MuttUnhandledSurge",
                 "sum(rate(mutt_alerter_unhandled_events_total[10m])) > 1 and "
                 "sum(rate(mutt_alerter_unhandled_events_total[10m])) > "
-                "5 * sum(rate(mutt_alerter_unhandled_events_total[1d] offset 10m))", "10m", "warning",
+                # Not rate(…[1d]): on the first day that would be next to nothing.
+                "5 * avg_over_time(sum(rate(mutt_alerter_unhandled_events_total[10m]))[1d:10m] offset 10m)",
+                "10m", "warning",
                 '{{ $value | printf "%.1f" }} events a second match no rule, five times as many as in the day before.',
             )],
         ),
@@ -434,7 +436,7 @@ def _drawn(panel: Panel) -> dict[str, Any]:
         "title": panel.title,
         "description": f"Alerts:{remedies}" if remedies else "",
         "datasource": source,
-        "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "custom": {"axisSoftMin": 0}}, "overrides": []},
         "targets": [
             {"refId": chr(ord("A") + number), "datasource": source, "expr": expression, "legendFormat": legend}
             for number, (legend, expression) in enumerate(panel.shows.items())
