@@ -267,7 +267,7 @@ class Queue:
         env="MAX_INGEST_QUEUE_SIZE",
         low=1000,
     )
-    batch: int = _key(500, "Events of one push. More saves CPU under load, nothing below it.", low=1, high=5000)
+    batch: int = _key(1000, "Events of one push. More saves CPU under load, nothing below it.", low=1, high=5000)
     buffer: int = _key(
         100_000,
         "Events muttd holds in memory when neither Redis nor the spool takes them, about 1 KB each; above it UDP drops "
