@@ -9,7 +9,6 @@ from tests.unit.test_observability import ROLES, SELECTOR, expressions, kit
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? ", re.MULTILINE)
 ONLY_WITH = {
-    "mutt_process_up": "several receiving processes",
     "mutt_certificate_end_timestamp_seconds": "certificates",
     "mutt_rejected_total": "refusals",
     "mutt_tcp_refused_connections_total": "refusals",
