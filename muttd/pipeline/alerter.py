@@ -239,9 +239,17 @@ class Alerter:
             self._metrics.audit_rejected.inc(len(letters))
             if written.new:
                 self._metrics.audited.labels("direct").inc(rows - len(letters))
-        unhandled = decided.unhandled_kinds()
-        counters = decided.counters()
-        return Outcome(decided.alerts, decided.dead, waiting, waiting_rows, counters, unhandled, books), decided
+        outcome = Outcome(
+            alerts=decided.alerts,
+            dead=decided.dead,
+            deferred=waiting,
+            rows=waiting_rows,
+            counters=decided.counters(),
+            unhandled=decided.unhandled,
+            about=decided.about,
+            books=books,
+        )
+        return outcome, decided
 
     async def _decided(self, batch: Batch, rules: Decides, now: datetime) -> Decided:
         deciding = Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched)

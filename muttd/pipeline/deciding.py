@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from muttd.event import Alert, Event, decode, encode
-from muttd.pipeline.queue.outcomes import About, Unhandled
+from muttd.pipeline.queue.outcomes import About
 from muttd.pipeline.unhandled import Kinds, subject, template
 from muttd.rules import FORWARDED, Decision, Rule, RuleSet
 from muttd.store import AuditRow, Recorded
@@ -25,6 +24,10 @@ _SAMPLE_LIMIT = 500
 """Characters of the message that an example of unhandled events keeps."""
 _TEXT_LIMIT = 4000
 """Characters of an unreadable element that its dead letter keeps."""
+
+
+Filed = tuple[datetime, datetime, datetime | None]
+"""The time that an event is filed under, the time of receipt, and the device's where it is not filed under it."""
 
 
 @dataclass(slots=True)
@@ -61,14 +64,11 @@ class Decided:
             found[f"kind:{kind}"] += count
         return found
 
-    def unhandled_kinds(self) -> list[Unhandled]:
-        """The unhandled kinds as Redis counts them."""
-        return [Unhandled(kind, count, partial(about, *self.samples[kind])) for kind, count in self.unhandled.items()]
-
-
-def about(event: Event, decision: Decision) -> About:
-    """What the event's kind is, with the event as an example."""
-    return About(event.hostname, template(subject(event)), decision.team, decision.environment, _sample(event))
+    def about(self, kind: str) -> About:
+        """What an unhandled kind is, with an event as an example."""
+        event, decision = self.samples[kind]
+        text = template(subject(event))
+        return About(event.hostname, text, decision.team, decision.environment, _sample(event))
 
 
 def _sample(event: Event) -> Event:
@@ -137,19 +137,17 @@ class Deciding:
 
     def decide(self, items: Sequence[bytes]) -> None:
         """Adds what `items` lead to; one that cannot be decided becomes a dead letter and leaves the others alone."""
+        # One thing at a time for all of them: what it needs stays in the processor's cache.
+        texts, events, times = self._read(items)
+        decisions = [self._rules.decide(event) for event in events]
         decided = self.decided
-        seen: list[tuple[str, int | None, str]] = []
+        decided.counts.update(
+            (decision.handling, event.syslog_severity, event.kind)
+            for event, decision in zip(events, decisions, strict=True)
+        )
         unhandled: list[str] = []
         hits: list[int] = []
-        for item in items:
-            try:
-                event = decode(item)
-                decision = self._rules.decide(event)
-                row = audit_row(event, decision, item, self._now)
-            except ValueError as error:
-                decided.dead.append(dead_letter(item, f"not an event: {error}", self._now))
-                continue
-            seen.append((decision.handling, event.syslog_severity, event.kind))
+        for text, event, filed, decision in zip(texts, events, times, decisions, strict=True):
             if decision.forwarded:
                 decided.alerts.append(encode(alert_for(event, decision, self._decided_at)))
             if decision.rule is not None:
@@ -160,10 +158,26 @@ class Deciding:
                 decided.samples[kind] = event, decision
                 if not self._audit_unmatched:
                     continue
-            decided.rows.append(row)
-        decided.counts.update(seen)
+            decided.rows.append(audit_row(event, decision, text, filed))
         decided.unhandled.update(unhandled)
         decided.hits.update(hits)
+
+    def _read(self, items: Sequence[bytes]) -> tuple[list[str], list[Event], list[Filed]]:
+        """Those of `items` that are events, as text and as what they say."""
+        texts: list[str] = []
+        events: list[Event] = []
+        times: list[Filed] = []
+        for item in items:
+            try:
+                text, event = item.decode(), decode(item)
+                filed = _times(event, self._now)
+            except ValueError as error:
+                self.decided.dead.append(dead_letter(item, f"not an event: {error}", self._now))
+                continue
+            texts.append(text)
+            events.append(event)
+            times.append(filed)
+        return texts, events, times
 
 
 def alert_for(event: Event, decision: Decision, decided_at: str) -> Alert:
@@ -182,14 +196,11 @@ def alert_for(event: Event, decision: Decision, decided_at: str) -> Alert:
     )
 
 
-def audit_row(event: Event, decision: Decision, item: bytes, now: datetime) -> AuditRow:
-    """The event's row. Raises ValueError where `received_at` is no time with an offset, or `item` no UTF-8."""
-    filed, received, device = _times(event, now)
+def audit_row(event: Event, decision: Decision, text: str, filed: Filed) -> AuditRow:
+    """The event's row; `text` is the event as it stood on the list."""
     rule = decision.rule
     return (
-        filed,
-        received,
-        device,
+        *filed,
         event.id,
         event.syslog_severity,
         None if rule is None else rule.id,
@@ -201,15 +212,13 @@ def audit_row(event: Event, decision: Decision, item: bytes, now: datetime) -> A
         event.app_name,
         None if rule is None else rule.name,
         event.message,
-        item.decode(),
+        text,
     )
 
 
-def _times(event: Event, now: datetime) -> tuple[datetime, datetime, datetime | None]:
-    """The time that an event is filed under, the time of receipt, and the device's where it is not filed under it.
-
-    Filed under the device's time where that can be true, else under the time of receipt where that can be true, else
-    under now: so there is always a partition for it.
+def _times(event: Event, now: datetime) -> Filed:
+    """Filed under the device's time where that can be true, else under the time of receipt where that can be true, else
+    under now: so there is always a partition for it. Raises ValueError where `received_at` is no time with an offset.
     """
     received = _time(event.received_at)
     if received is None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from muttd.event import Environment, Varbind
 from muttd.rules.hosts import HostNames, host_key
-from muttd.rules.patterns import Expressions, Literals, Names, Network, Networks, Prefixes, network
+from muttd.rules.patterns import Expressions, Names, Network, Networks, Prefixes, network
 from muttd.rules.rule import Rule, plain_oid
 
 _REMEMBERED = 20_000
@@ -160,37 +160,16 @@ def trap_oids(rules: Sequence[Rule]) -> Remembered:
 
 
 class Texts:
-    """match_string in the message: literals regardless of case, literals letter by letter, and expressions."""
+    """match_string in the message. Literals are expressions too: one walk over the message finds all."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        # One choice for all three: a rule looks for one text, in one way.
-        self._by, numbers = choice(rules, "match_string", _text_key)
-        ways: dict[str, dict[str, int]] = {"folded": {}, "exact": {}, "regex": {}}
-        for (way, text), number in numbers.items():
-            ways[way][text] = number
-        self._folded = Literals(ways["folded"]) if ways["folded"] else None
-        self._exact = Literals(ways["exact"]) if ways["exact"] else None
-        self._expressions = Expressions(ways["regex"]) if ways["regex"] else None
+        self._by, expressions = choice(rules, "match_string", lambda rule: rule.expression)
+        self._expressions = Expressions(expressions)
 
     def bits(self, message: str) -> int:
         """The costly one: some microseconds, however many rules."""
-        hits: set[int] = set()
-        if self._folded is not None:
-            hits = self._folded.hits(message.lower())
-        if self._exact is not None:
-            hits |= self._exact.hits(message)
-        if self._expressions is not None:
-            hits |= self._expressions.hits(message)
+        hits = self._expressions.hits(message)
         return self._by.bits(hits) if hits else self._by.base
-
-
-def _text_key(rule: Rule) -> tuple[str, str] | None:
-    text = rule.text
-    if text is None:
-        return None
-    if rule.match_type == "regex":
-        return "regex", rule.expression
-    return ("exact", text) if rule.case_sensitive else ("folded", text.lower())
 
 
 class Varbinds:

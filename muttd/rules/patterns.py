@@ -1,13 +1,12 @@
 """Many patterns against one text at once: what 3,000 of them cost is about what 30 do, and none can stall the others.
 
-Literals by Aho-Corasick, expressions by RE2 sets, OIDs and networks by dictionary: all are linear in the text. Each
-class is made of a mapping from pattern to number and answers with the numbers of the patterns that fit. Pure.
+Texts and expressions by RE2 sets, OIDs and networks by dictionary: all are linear in the text. Each class is made of a
+mapping from pattern to number and answers with the numbers of the patterns that fit. Pure.
 """
 
 import ipaddress
 from collections.abc import Iterator, Mapping
 
-import ahocorasick
 import re2
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -16,23 +15,6 @@ _SET_MEMORY = 128 << 20
 """Bytes for one set's program and its automaton, which RE2 builds as texts need it and starts again when it is full."""
 _PROBE = "\x00"
 """No message holds NUL: a pattern for it tells whether a set's automaton got the memory it needs."""
-
-
-class Literals:
-    """Texts that occur in another."""
-
-    def __init__(self, numbers: Mapping[str, int]) -> None:
-        self._automaton = ahocorasick.Automaton()
-        for text, number in numbers.items():
-            self._automaton.add_word(text, number)
-        self._automaton.make_automaton()
-        self._empty = not numbers
-
-    def hits(self, text: str) -> set[int]:
-        """Numbers of the texts that occur in `text`, letter by letter."""
-        if self._empty:
-            return set()
-        return {number for _, number in self._automaton.iter(text)}
 
 
 class Expressions:

@@ -90,9 +90,12 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.match_string or None
 
     @property
-    def expression(self) -> str:
-        """`text` as a regular expression with its case rule."""
-        return self.text or "" if self.case_sensitive else f"(?i:{self.text or ''})"
+    def expression(self) -> str | None:
+        """`text` as a regular expression with its case rule, None for nothing."""
+        if self.text is None:
+            return None
+        plain = self.text if self.match_type == "regex" else re2.escape(self.text)
+        return plain if self.case_sensitive else f"(?i:{plain})"
 
     @property
     def oid(self) -> str | None:

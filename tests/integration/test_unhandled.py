@@ -1,13 +1,14 @@
 """Unhandled events, counted in Redis: one meta-alert in a window, by however many alerters, and a bounded work list."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from muttd.pipeline.queue.lists import Batch, Worker
-from muttd.pipeline.queue.outcomes import DUE, OVERFLOW, UNHANDLED, About, Committed, Outcome, Outcomes, Unhandled
+from muttd.pipeline.queue.outcomes import DUE, OVERFLOW, UNHANDLED, About, Committed, Outcome, Outcomes
 from tests.alerting import ALERTS, INGEST, alerting, alerts, event, execute, idle, prepared, push
 
 Eventually = Callable[..., Any]
@@ -77,8 +78,10 @@ class Counting:
 
     async def count(self, counts: Sequence[tuple[str, int]], batch: Batch | None = None) -> Committed:
         about = About("gw1", "t", "network", "prod", event())
-        unhandled = [Unhandled(kind, count, lambda: about) for kind, count in counts]
-        outcome = Outcome([], [], None, 0, {}, unhandled)
+        unhandled: Counter[str] = Counter()
+        for kind, count in counts:
+            unhandled[kind] += count
+        outcome = Outcome([], [], None, 0, {}, unhandled, lambda _: about)
         return await self.outcomes.commit(self.worker, batch or await self.batch(), outcome, 1e9)
 
 

@@ -54,15 +54,6 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
 _decode_about = msgspec.json.Decoder(About).decode
 
 
-class Unhandled(msgspec.Struct, frozen=True):
-    """How often a batch had a kind of unhandled events."""
-
-    kind: str
-    count: int
-    about: Callable[[], About]
-    """Asked for only where Redis does not know it yet."""
-
-
 class Outcome(NamedTuple):
     """What a batch led to."""
 
@@ -74,7 +65,10 @@ class Outcome(NamedTuple):
     """How many rows `deferred` has."""
     counters: Mapping[str, int]
     """For the dashboard."""
-    unhandled: Sequence[Unhandled]
+    unhandled: Mapping[str, int]
+    """How often the batch had each kind of unhandled events."""
+    about: Callable[[str], About]
+    """What a kind is: asked for only where Redis does not know it yet."""
     books: Mapping[str, int] = MappingProxyType({})
     """For the running totals: decided, unreadable, audited, refused, unaudited, alerts."""
 
@@ -142,7 +136,7 @@ class Outcomes:
             "counters": outcome.counters,
             "ttl": [ttl for _, _, ttl in _COUNTERS],
             "books": dict(outcome.books),
-            "unhandled": [(found.kind, found.count) for found in outcome.unhandled],
+            "unhandled": list(outcome.unhandled.items()),
             "threshold": self._threshold,
             "window": int(self._window * 1000),
             "keep": WORK_LIST_DAYS * 86_400_000,
@@ -160,17 +154,18 @@ class Outcomes:
         worker.let_go(batch)
         *numbers, unknown = state
         if unknown:
-            await self._describe([(place, outcome.unhandled[max(place, 0)]) for place in unknown])
+            kinds = list(outcome.unhandled)
+            await self._describe([(place, kinds[max(place, 0)]) for place in unknown], outcome.about)
         return Committed(bool(numbers[0]), *numbers[1:])
 
-    async def _describe(self, unknown: Sequence[tuple[int, Unhandled]]) -> None:
+    async def _describe(self, unknown: Sequence[tuple[int, str]], about_kind: Callable[[str], About]) -> None:
         """Writes down what kinds are. If that is lost, it is asked for again in their next windows."""
         told: dict[str, bytes] = {}
-        for place, found in unknown:
-            about = found.about()
+        for place, kind in unknown:
+            about = about_kind(kind)
             if place < 0:
                 about = msgspec.structs.replace(about, host="*", template="(events of too many different kinds)")
-            told[OVERFLOW if place < 0 else found.kind] = _encode(about)
+            told[OVERFLOW if place < 0 else kind] = _encode(about)
         await self._redis.hset(UNHANDLED + "about", mapping=told)
 
     async def drained(self, worker: Worker, batch: Batch, rows: int, dead: Sequence[bytes]) -> None:
