@@ -10,28 +10,23 @@ Figures of a busy machine are worth little: the load average is printed with the
 
 import argparse
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import syslog_corpus
+from processes import cpu, free_port, running, wait_for
 from redis import Redis
-
-from muttd.embedded import die_with_parent
 
 HERE = Path(__file__).parent
 RATES = (20_000, 50_000, 100_000)
 RECEIVE_BUFFER = 4 << 20
 TCP_MESSAGES = 500_000
 LIST = "mutt:ingest_queue"
-TICKS = os.sysconf("SC_CLK_TCK")
 
 RSYSLOG = """
 global(workDirectory="{directory}" net.enableDNS="off" maxMessageSize="64k")
@@ -90,42 +85,9 @@ class Cost(NamedTuple):
     lost: float
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def running(*words: str) -> Iterator[int]:
-    """A process of ours, ended with the block; its id."""
-    process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, cwd=HERE.parent, preexec_fn=die_with_parent(signal.SIGTERM)
-    )
-    try:
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def wait_for(check: Callable[[], object]) -> None:
-    limit = time.monotonic() + 30
-    while not check():
-        if time.monotonic() > limit:
-            sys.exit("a server did not start")
-        time.sleep(0.05)
-
-
 def accepts(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def cpu(pid: int) -> float:
-    """Seconds of CPU that a process and its threads have used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def settled(redis: "Redis", expected: int) -> int:
@@ -199,7 +161,7 @@ def main() -> None:
         running("redis-server", "--port", str(redis_port), "--save", "", "--dir", name) as redis_pid,
     ):
         directory = Path(name)
-        wait_for(lambda: accepts(redis_port))
+        wait_for(lambda: accepts(redis_port), "redis-server")
         bench = Bench(directory, redis_pid, redis_port, given.corpus)
         moment, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
         print(f"{given.corpus} corpus, {os.cpu_count()} cores, load average {load:.1f}, {moment}")
@@ -213,7 +175,7 @@ def main() -> None:
                 file = directory / f"{receiver}.conf"
                 file.write_text(template.format(directory=directory, **texts))
                 with running(*command, str(file)) as pid:
-                    wait_for(lambda: accepts(port))
+                    wait_for(lambda: accepts(port), receiver)
                     measure_all(bench, receiver, pid, port, given.seconds)
 
 
