@@ -37,7 +37,7 @@ SELECT at, at, ('018f0000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 3
        json_build_object('id', n, 'kind', 'syslog', 'received_at', at, 'timestamp', at, 'source_ip', '10.0.0.1',
                          'transport', 'udp', 'hostname', host, 'message', text, 'raw', '<189>' || text)
 FROM (SELECT n, h, 'edge-' || h % 5000 || '.example.com' AS host, $3::timestamptz + n * $4::interval AS at,
-             CASE WHEN h % 3 = 0 THEN NULL WHEN n % 1000000 = 7 THEN 1 ELSE 3 + h % 997 END AS rule,
+             CASE WHEN n % 1000000 = 7 THEN 1 WHEN h % 3 = 0 THEN NULL ELSE 3 + h % 997 END AS rule,
              '%LINK-' || h % 500 || '-UPDOWN: interface GigabitEthernet' || h % 48 || '/' || h % 7 || ' changed state, '
              || 'neighbour 10.' || h % 256 || '.' || h % 251 || '.' || h % 241
              || CASE WHEN n % 2000000 = 9 THEN ' needle' ELSE ' on schedule' END AS text

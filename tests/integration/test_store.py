@@ -261,6 +261,29 @@ async def test_searching(store: Store) -> None:
     assert await store.count_by_handling(NOW) == {}
 
 
+async def test_what_is_not_found_soon_is_found_by_a_scan_in_the_same_order(
+    database: dict[str, str], store: Store, eventually: Callable[..., Any]
+) -> None:
+    rows = [row(f"fan {n}", event_timestamp=NOW - timedelta(seconds=n // 2), team=f"t{n % 2}") for n in range(40)]
+    await store.write_audit("batch", rows)
+    wanted = Search(text="FAN", team="t1")
+    soon = await store.search(wanted, 10)
+    assert len(soon) == 10
+    other = await asyncpg.connect(**database)
+    scans = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%interval ''0''%'"
+
+    async def scanning() -> object:  # another connection: within a transaction the view stands still
+        async with store.connection() as connection:
+            return await connection.fetchval(scans)
+
+    async with other.transaction():
+        await other.execute("LOCK TABLE event_audit_log")  # the first way is given up while it waits
+        asked = asyncio.create_task(store.search(wanted, 10))
+        await eventually(scanning)
+    assert await asked == soon
+    await other.close()
+
+
 async def test_pages_meet_without_gap_where_times_are_equal(store: Store) -> None:
     await store.write_audit("batch", [row(f"{number}") for number in range(25)])
     seen: list[str] = []
