@@ -55,6 +55,8 @@ _VAULT_PATIENCE = 120.0
 """Seconds that systemd is asked for at every try to reach Vault at the start; tries are half a minute apart at most."""
 _RESTART_PAUSE = 1.0
 """Seconds until a task beside the work that failed is started again."""
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+"""syslog(3)'s word for each level."""
 _STATUS_PERIOD = 5.0
 """Seconds between two lines for `systemctl status`, and what its rate is averaged over."""
 
@@ -339,6 +341,24 @@ class _TextFormatter(logging.Formatter):
         )
 
 
+class _JournalFormatter(logging.Formatter):
+    """Every line of `inner` with its priority in front (sd-daemon(3)): else `journalctl -p warning` finds none."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        mark = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+        return mark + self._inner.format(record).replace("\n", f"\n{mark}")
+
+
+def _writes_to_journal() -> bool:
+    # systemd.exec(5), JOURNAL_STREAM: standard error may have been redirected since.
+    status = os.fstat(2)
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
 def set_up_log(role: str, level: str, form: str) -> None:
     """The log on standard error, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
@@ -348,6 +368,6 @@ def set_up_log(role: str, level: str, form: str) -> None:
     formatter.converter = time.gmtime
     formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
     formatter.default_msec_format = "%s.%03dZ"
-    handler.setFormatter(formatter)
+    handler.setFormatter(_JournalFormatter(formatter) if _writes_to_journal() else formatter)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("aiohttp").setLevel(logging.WARNING)
