@@ -248,7 +248,7 @@ class Intake:
                     looked = True
                 elif self.trouble is not None:
                     await asyncio.sleep(_LOOK_AGAIN)
-                    if await self._producer.length() < self._max_queue:
+                    if await self._producer.probe() < self._max_queue:
                         log.warning("Redis takes events again; %s", self._held())
                         self.trouble = None
                 elif filled := next((pair for pair in self._spools if pair[0].events), None):

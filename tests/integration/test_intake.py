@@ -124,6 +124,37 @@ async def test_a_redis_that_is_away_at_the_start_is_waited_for(own_valkey: Valke
         own_valkey.stop()
 
 
+async def test_a_redis_that_reads_but_refuses_to_write_is_said_once_and_used_when_it_takes_again(
+    own_valkey: Valkey, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "muttd.pipeline.intake")
+    own_valkey.start()
+    client = connect(str(own_valkey.socket), 0, timeout=1)
+    try:
+        await client.config_set("maxmemory", 1)  # the policy is noeviction: reads go on, writes are refused
+        async with running(client) as (intake, lane):
+            put(lane, range(300))
+            await eventually(lambda: intake.trouble == "redis_refuses")
+            await eventually(lambda: refused(client, 5))  # it has looked several times whether that is over
+            assert intake.trouble == "redis_refuses"
+            await client.config_set("maxmemory", 0)
+            assert await asyncio.wait_for(lane.settled(), 10)
+            assert [int(item) for item in await client.lrange(NAME, 0, -1)] == list(range(299, -1, -1))
+    finally:
+        await client.aclose()
+        own_valkey.stop()
+    said = [record.getMessage() for record in caplog.records]
+    assert [text.partition(" (")[0].partition(";")[0] for text in said] == [
+        "Redis refuses events",
+        "Redis takes events again",
+    ]
+
+
+async def refused(client: Redis, times: int) -> bool:
+    calls = (await client.info("commandstats")).get("cmdstat_set", {})
+    return int(calls.get("rejected_calls", 0)) >= times
+
+
 async def test_a_full_list_is_held_back_from_and_taken_up_again(redis: Redis, eventually: Eventually) -> None:
     async with running(redis, max_queue=200) as (intake, lane):
         put(lane, range(500))

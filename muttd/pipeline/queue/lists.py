@@ -26,6 +26,10 @@ _MARKER_TTL = 86_400
 """Seconds a marker is kept: longer than a batch lies in a spool while Redis runs."""
 
 
+_PROBE_TTL = 60
+"""Seconds a probe's key is kept."""
+
+
 class Batch(NamedTuple):
     """Reserved elements, oldest first. `id` stays the same when another worker takes the batch over."""
 
@@ -85,6 +89,11 @@ class Producer:
     async def length(self) -> int:
         """How many elements wait. Raises one of UNREACHABLE."""
         return int(await self._redis.llen(self._target))
+
+    async def probe(self) -> int:
+        """As `length`, by way of a small write: raises what `push` would where Redis reads but refuses to write."""
+        await self._redis.set(f"mutt:pushed:{self._name}:probe", 1, ex=_PROBE_TTL)
+        return await self.length()
 
 
 class Replay:
