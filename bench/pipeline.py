@@ -2,7 +2,7 @@
 
     ./dev bench pipeline alerter [--events N]            ingest list → audit rows and alerts, by one alerter
     ./dev bench pipeline whole [--rate R] [--seconds S]  datagram → audit row and alert list, nothing lost (needs cc)
-    ./dev bench pipeline latency [--rate R] [--seconds S]  datagram → webhook
+    ./dev bench pipeline latency [--rate R] [--seconds S] [--one-in N]  datagram → webhook; one in N (10) is an alert
 
 Common: --rules N (3000: a third regex, half contains, a sixth OID), --batch N. Every event is audited; Valkey keeps its
 append-only file (everysec), PostgreSQL has fsync and synchronous_commit on. CPU is user and system time by process.
@@ -92,16 +92,16 @@ batch = {self.options.batch}
 webhook_url = "http://127.0.0.1:{self.ports["sink"]}/webhook"
 auth = "none"
 rate_limit = 10000
+concurrency = 64
 [log]
 level = "warning"
 """)
-        given = (
-            ["sink", "--port", str(self.ports["sink"])] if name == "sink" else ["-c", str(configuration), *arguments]
-        )
+        self.run(name, "-m", "muttd", "-c", str(configuration), *arguments)
+
+    def run(self, name: str, *arguments: str) -> None:
+        """A process of Python."""
         self.processes[name] = subprocess.Popen(
-            [sys.executable, "-m", "muttd", *given],
-            stdout=subprocess.DEVNULL,
-            preexec_fn=die_with_parent(signal.SIGTERM),
+            [sys.executable, *arguments], stdout=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM)
         )
 
     async def prepare(self) -> None:
@@ -220,12 +220,12 @@ level = "warning"
         return int(output.split()[0])
 
     async def latency(self) -> bool:
-        """All of it, sink included; one event in ten becomes an alert."""
+        """All of it, sink included; one event in `--one-in` becomes an alert."""
         await self.sql(
             "WITH added AS (INSERT INTO alert_rules (match_type, match_string, priority, prod_handling, dev_handling) "
             "VALUES ('contains', 'please alert', -1, 'Page_only', 'Page_only') RETURNING 1) SELECT count(*) FROM added"
         )
-        self.start("sink")
+        self.run("sink", str(HERE / "pipeline_sink.py"), str(self.ports["sink"]))
         self.start("muttd")
         self.start("alerter", "alerter")
         self.start("forwarder", "forwarder")
@@ -244,7 +244,7 @@ level = "warning"
         )
         print(f"{sent:,} datagrams at {rate:,.0f}/s, {alerts:,.0f} alerts delivered: {shares}")
         print(f"CPU µs a datagram: {self.cpu(sent)}")
-        return bool(alerts == (sent + 9) // 10) and found[0.25] >= 0.99 * alerts
+        return bool(alerts == -(-sent // self.options.one_in)) and found[0.25] >= 0.99 * alerts
 
     async def all_delivered(self) -> bool:
         """Whether nothing is on its way."""
@@ -261,7 +261,7 @@ level = "warning"
             while (elapsed := time.monotonic() - began) < seconds:
                 while sent < elapsed * rate:
                     text = texts[sent % len(texts)]
-                    sender.send((text if sent % 10 else f"{text} please alert").encode())
+                    sender.send((text if sent % self.options.one_in else f"{text} please alert").encode())
                     sent += 1
                 time.sleep(0.002)
         return sent
@@ -329,6 +329,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=300_000)
     parser.add_argument("--rate", type=float, help="datagrams a second (whole: 25,000; latency: 2,000)")
     parser.add_argument("--seconds", type=float, help="(whole: 60; latency: 30)")
+    parser.add_argument("--one-in", type=int, default=10, help="latency: how many datagrams lead to one alert (10)")
     parser.add_argument("--rules", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=1000)
     options = parser.parse_args()

@@ -44,8 +44,10 @@ _REQUEST_BATCH = 50
 _LOOK_AGAIN = 1.0
 """Seconds after which the lanes are looked at again without a cause: other forwarders fill and free them too."""
 _GATHER = 0.002
-"""Seconds for which places that become free, and tries that end, are gathered while many are under way: a step in
+"""Seconds for which places that become free, and tries that end, are gathered while several are under way: a step in
 Redis costs about the same for one of them as for ten. With few under way nothing waits."""
+_UNSETTLED = 4
+"""Times `concurrency`: requests and the noting of what came of them together. Beyond, Redis is slower than Moog."""
 _NO_ROOM_PAUSE = 0.02
 """Seconds until sorting is tried again while the lanes are full."""
 _UNREADABLE_KEPT = 65536
@@ -88,6 +90,7 @@ class Forwarder:
         self._settling = asyncio.Lock()  # one connection for all that ends: the pool is smaller than the concurrency
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
+        self._posting = 0  # those of them that wait for Moog, not for Redis
         self._outage = Outage("alerts wait")
         self._held_back = False
 
@@ -160,7 +163,7 @@ class Forwarder:
     async def _start_some(self, stop: asyncio.Event, moog: Moog, deliveries: asyncio.TaskGroup) -> None:
         self._wake.clear()
         await self._gather()
-        free = self._concurrency - len(self._under_way)
+        free = min(self._concurrency - self._posting, self._concurrency * _UNSETTLED - len(self._under_way))
         if free <= 0:
             await self._woken(_LOOK_AGAIN)
             return
@@ -168,6 +171,7 @@ class Forwarder:
         lease = await self._lanes.lease(want)
         self._say_held_back(lease.why in {"open", "probe"})
         for heads in self._requests(lease.heads):
+            self._posting += 1
             task = deliveries.create_task(self._deliver(moog, heads))
             self._under_way.add(task)
             task.add_done_callback(self._ended)
@@ -180,7 +184,7 @@ class Forwarder:
                 await self._woken(wait)
 
     async def _gather(self) -> None:
-        if len(self._under_way) > self._concurrency // 2:
+        if len(self._under_way) > self._concurrency // 4:
             await asyncio.sleep(_GATHER)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
@@ -215,6 +219,9 @@ class Forwarder:
                 async with asyncio.timeout(_RELEASE_LIMIT):
                     await self._lanes.settle(*(Ending(head, "release") for head in heads))
             raise
+        finally:
+            self._posting -= 1
+            self._wake.set()
         verdicts = [
             judge(outcome, head.tries.attempts if head.tries else 0, self._policy, random.random, probe=head.probe)
             for head in heads
@@ -296,10 +303,10 @@ class Forwarder:
 
 def _place(item: bytes) -> "str | DeadLetter":
     """The signature whose lane an element of the alert list belongs to, or the dead letter of what is no alert."""
-    now = rfc3339(time.time())
     try:
         return payload.signature(decode_alert(item).event)
     except msgspec.DecodeError as error:
+        now = rfc3339(time.time())
         text = item.decode(errors="backslashreplace").replace("\x00", "\\x00")[:_UNREADABLE_KEPT]
         name = f"unreadable-{random.getrandbits(64):016x}"
         return DeadLetter(id=name, time=now, reason=f"not an alert: {error}", attempts=0, item=text)

@@ -7,20 +7,19 @@
 -- Returns the batch, oldest first; empty where there was nothing (no key is left behind).
 -- Promise: an element is in the source or in the processing list at every instant, never in both, never in neither.
 
-local room = tonumber(ARGV[1]) - redis.call('LLEN', KEYS[2])
+local batch = redis.call('LRANGE', KEYS[2], 0, -1)
+local room = tonumber(ARGV[1]) - #batch
 if room > 0 then
   local found = redis.call('LRANGE', KEYS[1], -room, -1)
-  local count = #found
-  if count > 0 then
-    redis.call('LTRIM', KEYS[1], 0, -count - 1)
-    local ordered = {}
-    for i = count, 1, -1 do
-      ordered[#ordered + 1] = found[i]
-      if #ordered == 4000 or i == 1 then -- unpack is limited by Lua's C stack
-        redis.call('RPUSH', KEYS[2], unpack(ordered))
-        ordered = {}
-      end
+  if #found > 0 then
+    redis.call('LTRIM', KEYS[1], 0, -#found - 1)
+    local first = #batch + 1
+    for i = #found, 1, -1 do
+      batch[#batch + 1] = found[i]
+    end
+    for at = first, #batch, 4000 do -- unpack is limited by Lua's C stack
+      redis.call('RPUSH', KEYS[2], unpack(batch, at, math.min(at + 3999, #batch)))
     end
   end
 end
-return redis.call('LRANGE', KEYS[2], 0, -1)
+return batch
