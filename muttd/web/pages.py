@@ -1,6 +1,7 @@
 """The page itself: its files, the log-in, and the headers that keep what devices send from doing anything."""
 
 import html
+import ipaddress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,10 @@ VIEWS: Final = ("/", "/live", "/events", "/rules", "/hosts", "/unhandled", "/del
 """Addresses that people bookmark: all are the one page, which looks at its address."""
 
 _FORM_LIMIT: Final = 4096
+_IN_CLEAR: Final = (
+    '<p class="warn">This connection is not encrypted: whoever can listen reads the key. '
+    "Set http.tls_cert, or put a proxy with TLS before mutt.</p>"
+)
 _TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; object-src 'none'; script-src 'self'; style-src 'self'; "
@@ -60,7 +65,7 @@ class Pages:
     async def view(self, request: web.Request) -> web.Response:
         """GET of one of VIEWS: the page for who has logged in, the log-in for others."""
         if await self._access.by_session(request) is None:
-            return self._log_in_form(request.path_qs)
+            return self._log_in_form(request, request.path_qs)
         return self._file("index.html")
 
     async def static(self, request: web.Request) -> web.Response:
@@ -84,11 +89,11 @@ class Pages:
         try:
             token = await self._access.log_in(request, key if isinstance(key, str) else "")
         except ProblemError as problem:
-            shown = self._log_in_form(following, f"{problem.detail} Wait a moment.", problem.status)
+            shown = self._log_in_form(request, following, f"{problem.detail} Wait a moment.", problem.status)
             shown.headers.update(problem.headers)
             return shown
         if token is None:
-            return self._log_in_form(following, "That is not the key.", 401)
+            return self._log_in_form(request, following, "That is not the key.", 401)
         response = web.Response(status=303, headers={"Location": following})
         set_cookie(request, response, token)
         return response
@@ -114,10 +119,20 @@ class Pages:
             headers={"Cache-Control": "no-cache"},
         )
 
-    def _log_in_form(self, following: str, message: str = "", status: int = 200) -> web.Response:
-        text = self._files["login.html"].decode()
+    def _log_in_form(self, request: web.Request, following: str, message: str = "", status: int = 200) -> web.Response:
+        text = self._files["login.html"].decode().replace("{{warning}}", "" if _is_private(request) else _IN_CLEAR)
         text = text.replace("{{next}}", html.escape(following)).replace("{{message}}", html.escape(message))
         return web.Response(status=status, text=text, content_type="text/html")
+
+
+def _is_private(request: web.Request) -> bool:
+    """Whether nobody between the browser and us can read what is sent."""
+    if is_secure(request):
+        return True
+    try:
+        return ipaddress.ip_address(request.remote or "").is_loopback
+    except ValueError:
+        return False
 
 
 def _local(address: str) -> str:

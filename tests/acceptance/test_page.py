@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -231,10 +232,12 @@ async def test_events_are_found_and_read_by_keyboard_alone(site: Site, page: Pag
     assert "event=" not in page.url
 
 
-async def test_a_list_of_hosts_is_pasted_looked_at_and_added(site: Site, page: Page) -> None:
+async def test_a_list_of_hosts_is_pasted_or_taken_from_a_file_looked_at_and_added(
+    site: Site, page: Page, tmp_path: Path
+) -> None:
     await log_in(site, page, "/hosts")
     teams = page.get_by_role("region", name="Teams")
-    await teams.get_by_role("button", name="Paste a list").click()
+    await teams.get_by_role("button", name="Add a list").click()
     await page.get_by_label("One a line").fill("hostname, team\ncore-*, network\n10.1.0.0/16;storage\nb ad, x")
     dialog = page.get_by_role("dialog")
     await expect(dialog.locator("tbody tr")).to_have_count(3)
@@ -245,6 +248,17 @@ async def test_a_list_of_hosts_is_pasted_looked_at_and_added(site: Site, page: P
     await expect(teams).to_contain_text("10.1.0.0/16")
     await teams.get_by_role("button", name="Delete core-*").click()
     await expect(teams.locator("tbody tr")).to_have_count(1)
+    await teams.get_by_role("button", name="Add a list").click()
+    file = tmp_path / "teams.csv"
+    file.write_text(
+        '\ufeffHostname,Team,Note\r\n"db-*","Data, bases","the ""big"" ones"\r\nweb-1,web\r\n', encoding="utf-8"
+    )
+    await page.get_by_label("or a CSV file").set_input_files(file)
+    await expect(dialog.locator("tbody tr")).to_have_count(2)
+    await dialog.get_by_role("button", name="Add 2").click()
+    await expect(dialog).to_contain_text("2 added.")
+    (added,) = [item for item in (await site.get("/api/v1/teams"))["items"] if item["hostname"] == "db-*"]
+    assert (added["team_assignment"], added["note"]) == ("Data, bases", 'the "big" ones')
 
 
 async def test_a_rule_is_drafted_from_what_nobody_handles(site: Site, page: Page) -> None:

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 from redis.asyncio import Redis
 
 from muttd.embedded import Postgres, Valkey
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lanes import FACTS, Fact
+from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
-from muttd.web.pages import STATIC, VIEWS
+from muttd.web.access import Access
+from muttd.web.key_ring import KeyRing
+from muttd.web.pages import STATIC, VIEWS, Pages
 from tests.page import BEGAN, KEY, Site, event, page_application, row, serving
 
 Eventually = Callable[..., Awaitable[object]]
@@ -75,6 +78,14 @@ async def test_over_tls_the_cookie_belongs_to_this_host_only(site: Site) -> None
     cookie = response.cookies["__Host-mutt-session"]
     assert cookie["secure"]
     assert "max-age" in response.headers["Strict-Transport-Security"]
+
+
+async def test_whoever_would_send_a_key_in_clear_is_warned(site: Site) -> None:
+    warning = "not encrypted"
+    assert warning not in await (await site.client.get("/")).text()  # this very machine
+    elsewhere = make_mocked_request("GET", "/").clone(remote="192.0.2.9")
+    pages = Pages(Access(Sessions(site.redis), KeyRing(site.store), lambda: ()))
+    assert warning in str((await pages.view(elsewhere)).text)
 
 
 async def test_a_wrong_key_is_told_so_and_nothing_more(site: Site) -> None:

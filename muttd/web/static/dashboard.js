@@ -158,7 +158,7 @@ function topTalkers({ events, seconds, items }) {
       el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ host: one.hostname })}` }, one.hostname), el("span", { class: "quiet" }, one.hostname === one.source_ip ? "" : ` ${one.source_ip}`, one.hostnames > 1 ? ` and ${whole(one.hostnames - 1)} more names` : "")),
       el("td", { class: "number" }, rate(one.rate)), el("td", { class: "number" }, `${Math.round((one.events / events) * 100)} %`),
       el("td", { class: "number", title: "Events of which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", { class: "number" }, time(one.last_seen)))))),
-  el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} senders.`)];
+  el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} ${items.length === 1 ? "sender" : "senders"}.`)];
 }
 
 function decisions({ rates, today }) {

@@ -1,4 +1,4 @@
-// Hosts and teams: what is in development, and whose hosts are whose. Lists can be pasted.
+// Hosts and teams: what is in development, and whose hosts are whose. Lists can be pasted or taken from a CSV file.
 
 import { get, may, post, put, remove } from "/static/api.js";
 import { dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
@@ -16,6 +16,11 @@ export function draw(main) {
 }
 
 const LABELS = { hostname: "Host", team_assignment: "Team", note: "Note" };
+
+const FILE_LIMIT = 5_000_000; // octets: 100,000 hosts
+
+/** The cells of a line of CSV: separated by comma, semicolon or tab, quoted where they hold one. */
+const cells = (line) => Array.from(line.matchAll(/(?:^|[,;\t])\s*(?:"((?:[^"]|"")*)"\s*(?=[,;\t]|$)|([^,;\t]*))/g), ([, quoted, plain]) => (quoted?.replaceAll('""', '"') ?? plain).trim());
 
 /** One of the two tables, with everything that can be done with it. */
 function table(heading, path, columns, nothing) {
@@ -67,10 +72,16 @@ function table(heading, path, columns, nothing) {
     const preview = el("div"), progress = el("p", { role: "status" });
     const add = el("button", { type: "button", class: "primary", disabled: true, on: { click: go } }, "Add");
     let rows = [];
+    const file = el("input", { id: "file", type: "file", accept: ".csv,.txt,text/csv,text/plain", on: { change: async () => {
+      if (!file.files.length) return;
+      if (file.files[0].size > FILE_LIMIT) { note("That file is too large for a list of hosts.", true); return; }
+      text.value = await file.files[0].text();
+      text.dispatchEvent(new Event("input"));
+    } } });
     text.addEventListener("input", () => {
-      rows = text.value.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#"))
-        .map((line) => Object.fromEntries(columns.map((name, index) => [name, line.split(/[,;\t]/).map((part) => part.trim().replace(/^"|"$/g, ""))[index] ?? ""])));
-      rows = rows.filter((found) => found.hostname !== "hostname");
+      rows = text.value.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#")).map(cells)
+        .map((found) => Object.fromEntries(columns.map((name, index) => [name, found[index] ?? ""])));
+      rows = rows.filter((found) => found.hostname.toLowerCase() !== "hostname");
       add.disabled = rows.length === 0;
       add.textContent = `Add ${whole(rows.length)}`;
       show(preview, rows.length ? el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, LABELS[name])))),
@@ -90,10 +101,10 @@ function table(heading, path, columns, nothing) {
       show(preview, refused.length ? el("ul", {}, refused.slice(0, 100).map((line) => el("li", { class: "refusal" }, line))) : null);
       load();
     }
-    dialog(`Paste ${heading.toLowerCase()}`, [field(`One a line: ${columns.map((name) => LABELS[name].toLowerCase()).join(", ")}`, text), preview, el("div", { class: "actions" }, add, progress)]);
+    dialog(`A list of ${heading.toLowerCase()}`, [field(`One a line: ${columns.map((name) => LABELS[name].toLowerCase()).join(", ")}`, text), field("or a CSV file", file), preview, el("div", { class: "actions" }, add, progress)]);
   }
 
   load();
   return el("section", { class: "panel", "aria-label": heading }, el("div", { class: "heading" }, el("h2", {}, heading), el("div", { class: "actions" }, state,
-    may("editor") ? [el("button", { type: "button", on: { click: several } }, "Paste a list"), el("button", { type: "button", class: "primary", on: { click: () => one() } }, "Add")] : [])), place);
+    may("editor") ? [el("button", { type: "button", on: { click: several } }, "Add a list"), el("button", { type: "button", class: "primary", on: { click: () => one() } }, "Add")] : [])), place);
 }

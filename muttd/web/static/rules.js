@@ -40,7 +40,7 @@ export function draw(main) {
       return;
     }
     show(place, el("div", { class: "scroll" }, el("table", {},
-      el("thead", {}, el("tr", {}, ["Priority", "Rule", "When", "Production", "Development", "Team", "Last hit"].map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col", class: "number" }, "Hits, 24 h"))),
+      el("thead", {}, el("tr", {}, ["Priority", "Rule", "When", "Production", "Development", "Team", "Last hit"].map((name, index) => el("th", { scope: "col", class: index ? null : "number" }, name)), el("th", { scope: "col", class: "number" }, "Hits, 24 h"))),
       el("tbody", {}, found.map((rule) => el("tr", { class: rule.is_active ? "link" : "link off", on: { click: () => edit(rule, load) } },
         el("td", { class: "number" }, String(rule.priority)),
         el("th", { scope: "row" }, el("button", { type: "button", class: "open" }, rule.name || `rule ${rule.id}`), rule.is_active ? null : el("span", { class: "quiet" }, " (off)")),
@@ -66,7 +66,7 @@ function inWords(rule) {
     rule.match_string && rule.match_type !== "oid_prefix" ? `${not("match_string")}${rule.match_type} “${rule.match_string}”` : null,
     rule.trap_oid || rule.match_type === "oid_prefix" ? `${not("trap_oid")}trap ${rule.trap_oid ?? rule.match_string}` : null,
     rule.syslog_severity !== null ? `${not("syslog_severity")}severity ${severity(rule.syslog_severity)}` : null,
-    rule.severity_from !== null || rule.severity_to !== null ? `${not("severity_range")}${severity(rule.severity_from ?? 0)} to ${severity(rule.severity_to ?? 7)}` : null,
+    rule.severity_from !== null || rule.severity_to !== null ? `${not("severity_range")}${[...new Set([severity(rule.severity_from ?? 0), severity(rule.severity_to ?? 7)])].join(" to ")}` : null,
     rule.facility !== null ? `${not("facility")}facility ${rule.facility}` : null,
     rule.host_pattern ? `${not("host_pattern")}host ${rule.host_pattern}` : null,
     rule.source_network ? `${not("source_network")}from ${rule.source_network}` : null,
