@@ -1,6 +1,12 @@
 """The Redis client: what is cancelled ends, what is lost is not repeated behind our back."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from muttd.embedded import Valkey
 from muttd.pipeline.queue.connection import connect
@@ -24,3 +30,25 @@ async def test_a_cancelled_command_ends_its_task_whenever_the_cancellation_comes
         ended += len(done)
         await client.aclose()
     assert ended == 60
+
+
+async def test_who_finds_every_connection_in_use_waits_for_one(valkey: Valkey) -> None:
+    client = connect(str(valkey.socket), 0, connections=4)
+    answers = await asyncio.gather(*(client.ping() for _ in range(200)))
+    assert answers == [True] * 200
+    assert int((await client.info("clients"))["connected_clients"]) < 200
+    await client.aclose()
+
+
+async def test_nobody_waits_for_a_connection_longer_than_for_an_answer(
+    valkey: Valkey, eventually: Callable[..., Any]
+) -> None:
+    client = connect(str(valkey.socket), 0, connections=1, timeout=1)
+    holding = asyncio.ensure_future(client.blpop(["mutt:nothing"], timeout=0))
+    await eventually(lambda: client.connection_pool._in_use_connections)
+    async with asyncio.timeout(5):
+        with pytest.raises((RedisConnectionError, RedisTimeoutError)):
+            await client.ping()
+    holding.cancel()
+    await asyncio.gather(holding, return_exceptions=True)
+    await client.aclose()

@@ -1,5 +1,8 @@
 """How mutt connects to Redis: no silent retries, answers in bounded time, and a cancelled task ends.
 
+Who finds all connections of a pool in use waits for one, as long as for an answer: fifty open pages ask more at once
+than there are connections, and that is no outage.
+
 With Sentinels every new connection goes to the primary that they name then, and a connection to a server that turns
 out to be a replica is given up: so a fail-over is followed without a restart, and until then Redis counts as away.
 What a primary confirmed and had not sent to its replica when it died is lost with it.
@@ -11,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import hiredis
-from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import (
@@ -103,7 +106,7 @@ class _SentinelTls(_OverTls, SentinelManagedSSLConnection):
     pass
 
 
-class _SentinelPool(SentinelConnectionPool):
+class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
     """Closes its connections to the Sentinels with its own."""
 
     async def aclose(self) -> None:
@@ -132,7 +135,7 @@ def connect(
         options |= {"connection_class": _Tcp, "host": host, "port": port, "socket_keepalive": True}
         if tls:
             options |= {"connection_class": _Tls, "context": tls}
-    return Redis.from_pool(ConnectionPool(**options))
+    return Redis.from_pool(BlockingConnectionPool(**options))
 
 
 def connect_by_sentinels(
@@ -175,4 +178,5 @@ def _options(password: Password, timeout: float, connections: int) -> dict[str, 
         "socket_connect_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
         "max_connections": connections,
+        "timeout": timeout,  # of waiting for a connection
     }
