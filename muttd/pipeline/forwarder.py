@@ -44,8 +44,8 @@ _REQUEST_BATCH = 50
 _LOOK_AGAIN = 1.0
 """Seconds after which the lanes are looked at again without a cause: other forwarders fill and free them too."""
 _GATHER = 0.002
-"""Seconds for which places that become free, and tries that end, are gathered while several are under way: a step in
-Redis costs about the same for one of them as for ten. With few under way nothing waits."""
+"""Seconds for which places that become free, and tries that end, are gathered while others are under way: a step in
+Redis costs about the same for one of them as for ten. Where nothing is under way nothing waits."""
 _UNSETTLED = 4
 """Times `concurrency`: requests and the noting of what came of them together. Beyond, Redis is slower than Moog."""
 _NO_ROOM_PAUSE = 0.02
@@ -184,7 +184,7 @@ class Forwarder:
                 await self._woken(wait)
 
     async def _gather(self) -> None:
-        if len(self._under_way) > self._concurrency // 4:
+        if len(self._under_way) > 1:
             await asyncio.sleep(_GATHER)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
