@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         command("ledger", "show that what came to each station left it, or what is missing (exit status 1)", _ledger)
     )
     _mib_options(command("mib", "names for SNMP object identifiers, from vendors' MIB files", _mib))
+    _certs_options(command("certs", "certificates for a trial of TLS", _certs))
     return parser
 
 
@@ -147,6 +148,23 @@ def _mib_options(parser: argparse.ArgumentParser) -> None:
     text = "say what is known of an OID or a name"
     lookup = actions.add_parser("lookup", help=text, description=text[0].upper() + text[1:] + ".")
     lookup.add_argument("text", metavar="OID|NAME")
+
+
+def _certs_options(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
+    text = "write a server's certificate and key, and the authority that clients are to trust"
+    made = actions.add_parser("self-signed", help=text, description=text[0].upper() + text[1:] + ".")
+    made.add_argument("folder", metavar="DIR", type=Path)
+    made.add_argument(
+        "--name", metavar="NAME", action="append", default=[], help="a host name or address (this machine's)"
+    )
+    made.add_argument("--days", metavar="DAYS", type=_days, default=90, help="1 to 825 (90)")
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 825:  # more no browser takes
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 825")
+    return int(text)
 
 
 def _moment(text: str) -> datetime:
@@ -275,6 +293,12 @@ def _mib(options: argparse.Namespace) -> None:
         mibs.compiled(options.folders, options.output, print)
     else:
         mibs.looked_up(_settings(options)[0], options.text, print)
+
+
+def _certs(options: argparse.Namespace) -> None:
+    from muttd.roles import certs
+
+    certs.self_signed(options.folder, options.name, options.days, print)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def muttd(
 def test_version_and_help() -> None:
     assert muttd("--version").stdout == f"muttd {__version__}\n"
     text = muttd("--help").stdout
-    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse", "dlq", "mib"):
+    for command in ("alerter", "forwarder", "webui", "standalone", "migrate", "sink", "parse", "dlq", "mib", "certs"):
         assert re.search(rf"(?m)^    {command} +\S", text), command
         assert muttd(command, "--help").returncode == 0
 

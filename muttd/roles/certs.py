@@ -1,0 +1,35 @@
+"""`muttd certs self-signed`: certificates for a trial, and the lines of muttd.conf that use them."""
+
+import socket
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from muttd.errors import MuttError
+from muttd.tls import trial
+
+
+def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[str], None]) -> None:
+    """Writes them for `names`, or for this machine's where none is given. Raises MuttError."""
+    try:
+        files = trial.write(folder.resolve(), names or _own_names(), days, datetime.now(UTC))
+    except FileExistsError as error:
+        raise MuttError(f"{error}: there already; remove them, or name another folder") from None
+    except OSError as error:
+        raise MuttError(f"{error.filename}: {error.strerror}") from None
+    except ValueError as error:
+        raise MuttError(str(error)) from None
+    show(f"{files.authority}: for the clients, as curl --cacert; the authority's key is not kept")
+    show(f"{files.certificate}, {files.key}: for mutt; the user that runs it must be able to read the key")
+    show("")
+    show("in muttd.conf:")
+    for table, more in (
+        ("http", 'tls = ["ingest", "webui", "alerter", "forwarder"]'),
+        ("syslog", 'tls = ["[::]:6514"]'),
+    ):
+        show(f'[{table}]\ntls_cert = "{files.certificate}"\ntls_key = "{files.key}"\n{more}')
+
+
+def _own_names() -> list[str]:
+    names = [socket.getfqdn(), socket.gethostname(), "localhost", "127.0.0.1", "::1"]
+    return list(dict.fromkeys(name for name in names if name))
