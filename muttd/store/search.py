@@ -87,9 +87,8 @@ async def find(connection: asyncpg.Connection, wanted: Search, limit: int) -> li
 
     async def ask(order: str) -> list[AuditEntry]:
         rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM event_audit_log {condition} {order} LIMIT ${len(values) + 1}",  # noqa: S608  # all ours, values are parameters
+            f"SELECT {_COLUMNS} FROM event_audit_log {condition} {order} LIMIT {max(1, min(int(limit), _LIMIT))}",  # noqa: S608  # all ours, values are parameters; a plan for any limit sorts the whole
             *values,
-            max(1, min(limit, _LIMIT)),
         )
         return [_entry(row) for row in rows]
 
