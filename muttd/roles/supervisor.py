@@ -27,6 +27,8 @@ _PAUSE_FIRST, _PAUSE_MOST = 0.1, 10.0
 """Seconds until a dead process is started again: doubled with every death from the first to the most."""
 _STEADY = 60.0
 """Seconds of life after which a death is again a first one."""
+_STATUS_MOST = 1000
+"""Characters of a status: what some twenty processes say, and what a line of `systemctl status` bears."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _FAILED = 1
 """Exit status where a child was killed, or would not end."""
@@ -47,6 +49,8 @@ class _Slot:
         self.pid = 0
         """0 while there is none."""
         self.ready = False
+        self.status = ""
+        """What the one now alive said last that it does."""
         self.started = self.heard = 0.0
         self.due = 0.0
         self.deaths = 0
@@ -107,7 +111,7 @@ class Supervisor:
                 self._start(slot)
 
     def _start(self, slot: _Slot) -> None:
-        slot.started, slot.ready = time.monotonic(), False
+        slot.started, slot.ready, slot.status = time.monotonic(), False, ""
         slot.restarts += 1
         # A signal that comes between fork and the child's own handlers must not fall into those of the parent.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -171,12 +175,24 @@ class Supervisor:
         with suppress(BlockingIOError):
             while said := slot.channel.recv(4096):
                 slot.heard = time.monotonic()
-                if b"READY=1" in said.split(b"\n"):
-                    slot.ready = True
+                for line in said.decode(errors="replace").splitlines():
+                    self._take_word(slot, line)
         if not self._complete and all(one.ready for one in self._slots):
             self._complete = True
             notify("READY=1")
             log.info("%d processes are receiving", len(self._slots))
+
+    def _take_word(self, slot: _Slot, line: str) -> None:
+        """One assignment of sd_notify(3): what is true of all is told when it is, what a single one says at once."""
+        name, _, value = line.partition("=")
+        if name == "READY":
+            slot.ready = True
+        elif name == "STATUS":
+            slot.status = value
+            told = (f"{one.number}: {one.status}" for one in self._slots if one.status)
+            notify(f"STATUS={' | '.join(told)}"[:_STATUS_MOST])
+        elif name == "EXTEND_TIMEOUT_USEC" and not self._complete:
+            notify(line)
 
     def _bury(self) -> None:
         """Takes note of the children that have ended."""
