@@ -88,6 +88,9 @@ def _parser() -> argparse.ArgumentParser:
         command("ledger", "show that what came to each station left it, or what is missing (exit status 1)", _ledger)
     )
     _mib_options(command("mib", "names for SNMP object identifiers, from vendors' MIB files", _mib))
+    command(
+        "doctor", "look at this machine and all that mutt needs, a line each with the remedy (exit status 1)", _doctor
+    ).add_argument("--json", action="store_true", help="one JSON object a line")
     _certs_options(command("certs", "certificates for a trial of TLS", _certs))
     return parser
 
@@ -293,6 +296,13 @@ def _mib(options: argparse.Namespace) -> None:
         mibs.compiled(options.folders, options.output, print)
     else:
         mibs.looked_up(_settings(options)[0], options.text, print)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from muttd.roles.doctor import doctor
+
+    if not doctor(*_settings(options), os.environ, as_json=options.json, show=print):
+        sys.exit(1)
 
 
 def _certs(options: argparse.Namespace) -> None:

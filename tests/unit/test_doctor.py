@@ -1,0 +1,49 @@
+"""What `muttd doctor` makes of the facts of a machine."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from muttd.roles.doctor import Facts, gather, judge, kernel_drops
+from muttd.settings import load
+
+GOOD = Facts(0, 8 << 20, 8 << 20, 0, 2 << 30, 1 << 30, (), ())
+
+
+def test_a_machine_in_order_is_all_ok() -> None:
+    assert {finding.state for finding in judge(GOOD)} == {"OK"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "check", "state", "remedy"),
+    [
+        (GOOD._replace(clock_state=5), "clock", "FAULT", "chronyd"),
+        (GOOD._replace(clock_state=None), "clock", "NOTE", "does not tell"),
+        (GOOD._replace(rmem_max=212992), "buffers", "NOTE", "sysctl -w net.core.rmem_max=8388608"),
+        (GOOD._replace(kernel_drops=7), "kernel drops", "NOTE", "7 datagrams"),
+        (GOOD._replace(spool_free=5), "spool", "FAULT", "spool.max_bytes"),
+        (GOOD._replace(open_files=("/etc/s",)), "secrets", "FAULT", "chmod o= /etc/s"),
+        (GOOD._replace(certificates=("moog.client_cert: expired",)), "certificates", "FAULT", "renew"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_remedy(facts: Facts, check: str, state: str, remedy: str) -> None:
+    (found,) = [finding for finding in judge(facts) if finding.state != "OK"]
+    assert (found.check, found.state) == (check, state)
+    assert remedy in found.text
+
+
+def test_kernel_drops_are_read_by_name() -> None:
+    assert kernel_drops("Udp: InDatagrams RcvbufErrors X\nUdp: 9 4 1\nUdpLite: InDatagrams\nUdpLite: 0\n") == 4
+    assert kernel_drops("") is None
+
+
+@pytest.mark.parametrize(("mode", "open_to_others"), [(0o640, False), (0o644, True), (0o642, True)])
+def test_a_secret_that_others_may_use_is_found(tmp_path: Path, mode: int, open_to_others: bool) -> None:
+    file = tmp_path / "secrets"
+    file.write_text("")
+    file.chmod(mode)
+    (tmp_path / "muttd.conf").write_text(f'[secrets]\nfile = "{file}"\n[spool]\ndirectory = "{tmp_path}/spool"\n')
+    facts = gather(load(tmp_path / "muttd.conf", {}), datetime.now(UTC))
+    assert (str(file) in facts.open_files) == open_to_others
+    assert facts.spool_free
