@@ -57,6 +57,8 @@ _RESTART_PAUSE = 1.0
 """Seconds until a task beside the work that failed is started again."""
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 """syslog(3)'s word for each level."""
+_REFUSAL_PAUSE = 10.0
+"""Seconds between log lines on refused connections of one kind; all are counted."""
 _STATUS_PERIOD = 5.0
 """Seconds between two lines for `systemctl status`, and what its rate is averaged over."""
 
@@ -85,6 +87,8 @@ class Runtime:
         ends = self.metrics.certificate_end
         self.certificates = CertificateWatch(lambda setting, end: ends.labels(setting).set(end))
         self.contexts = Contexts(settings, self.certificates)
+        self._next_refusal: dict[str, float] = {}
+        """When a refusal may be said again, by the words for it that our code has."""
         self._resources = contextlib.AsyncExitStack()
         self._redis: Any = None
         self._store: Store | None = None
@@ -188,6 +192,7 @@ class Runtime:
 
         Raises MuttError where a port cannot be bound.
         """
+        given = self.settings.http
         runner = web.AppRunner(
             application,
             access_log=None,
@@ -198,25 +203,35 @@ class Runtime:
         )
         await runner.setup()
         assert runner.server is not None
-        protocols, loop = http_server.bounded(runner.server), asyncio.get_running_loop()
-        servers = []
-        tls = self.contexts.of_http(_HTTP_SIDE.get(self.role, self.role))
+        listening, listener = list(opened), None
         try:
-            for one in opened:
-                servers.append(await loop.create_server(protocols, sock=one, ssl=tls))
+            tls = self.contexts.of_http(_HTTP_SIDE.get(self.role, self.role))
             for port in ports:
-                try:
-                    address = bind_address(self.settings.http.address)
-                    servers.append(await loop.create_server(protocols, address, port, ssl=tls))
-                except OSError as error:
-                    raise MuttError(
-                        f"HTTP port {port}: {os.strerror(error.errno or 0)}; see who: ss -ltnp 'sport = :{port}'"
-                    ) from None
+                listening += http_server.bind(bind_address(given.address), port)
+            listener = http_server.HttpListener(
+                runner.server,
+                listening,
+                tls=tls,
+                max_connections=given.max_connections,
+                max_connections_per_peer=given.max_connections_per_peer,
+                refuse=self._refused,
+            )
+            listener.start()
             yield
         finally:
-            for server in servers:
-                server.close()
+            if listener is not None:
+                await listener.stop()
+            for one in listening:
+                one.close()
             await runner.cleanup()
+
+    def _refused(self, reason: str, peer: str, detail: str) -> None:
+        """Of a connection to an HTTP port."""
+        self.metrics.refused_connections.labels("http", reason).inc()
+        now = time.monotonic()
+        if now >= self._next_refusal.get(reason, 0.0):
+            self._next_refusal[reason] = now + _REFUSAL_PAUSE
+            log.warning("http: connection of %s refused: %s%s", peer, reason, detail and f" ({detail})")
 
 
 def notify(state: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Ingest:
     statuses: Counter[str] = field(default_factory=Counter)
     relayed: Counter[tuple[str, str]] = field(default_factory=Counter)
     strangers: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
 
     async def post(self, body: bytes, path: str = "/ingest", *, key: str = KEY, **headers: str) -> Answer:
         """One request on a connection of its own."""
@@ -84,7 +86,10 @@ async def ingesting(
     max_body: int = 100_000,
     spool: Spool | None = None,
     connections: int = 100,
+    connections_per_peer: int | None = None,
     idle: float = 60,
+    tls: ssl.SSLContext | None = None,
+    handshake: float = 60,
 ) -> AsyncIterator[Ingest]:
     spools = [(spool, Replay(redis, LIST, spool.name))] if spool else []
     intake = Intake(Producer(redis, LIST, "test"), batch=500, limit=limit, max_queue=100_000, spools=spools)
@@ -117,9 +122,18 @@ async def ingesting(
     )
     await runner.setup()
     assert runner.server is not None
-    protocols = http_server.bounded(runner.server, connections)
-    server = await asyncio.get_running_loop().create_server(protocols, "127.0.0.1", 0)
-    ingest.port = server.sockets[0].getsockname()[1]
+    [opened] = http_server.bind("127.0.0.1", 0)
+    ingest.port = opened.getsockname()[1]
+    server = http_server.HttpListener(
+        runner.server,
+        [opened],
+        tls=tls,
+        max_connections=connections,
+        max_connections_per_peer=connections_per_peer or connections,
+        refuse=lambda reason, *_: ingest.refused.update([reason]),
+        handshake=handshake,
+    )
+    server.start()
     stop = asyncio.Event()
     running = asyncio.create_task(intake.run(stop))
     try:
@@ -128,5 +142,6 @@ async def ingesting(
         relaying.stop()
         stop.set()
         await running
-        server.close()
+        await server.stop()
+        opened.close()
         await runner.cleanup()

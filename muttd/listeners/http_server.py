@@ -1,27 +1,158 @@
-"""What any peer may take of an HTTP server before it has shown a key: connections, time, lines of our log."""
+"""The connections of an HTTP server, and what a peer may take of it before it has shown a key: places, time, log lines.
+
+They are accepted here and not by the event loop, which counts a connection only when its TLS stands: peers that say
+nothing would take every descriptor that there is.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-CONNECTIONS = 1000
-"""Of one process. An idle one costs some 20 KB; further ones are closed at once."""
+from muttd.listeners import tcp
+from muttd.listeners.tls import Refusal, refusal
+
 IDLE = 75.0
 """Seconds for the head of a request to come in, and between two requests."""
+_HANDSHAKE = 10.0
+"""Seconds a peer has for its TLS handshake."""
+_BREATH = 0.1
+"""Seconds until the next try where a connection could not be accepted: no descriptor was left for it."""
 
 
-def bounded(server: web.Server, most: int = CONNECTIONS) -> Callable[[], asyncio.BaseProtocol]:
-    """Makes the protocols of `server`, of which no more than `most` are connected at once."""
-    return lambda: server() if len(server.connections) < most else _Closed()
+class _Place:
+    """What one connection takes."""
+
+    __slots__ = ("is_opening", "peer", "protocol")
+
+    def __init__(self, peer: str, protocol: web.RequestHandler) -> None:
+        self.peer = peer
+        self.protocol = protocol
+        self.is_opening = True
+
+    @property
+    def is_taken(self) -> bool:
+        return self.is_opening or self.protocol.connected
 
 
-class _Closed(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()
+class HttpListener:
+    """Accepts on `opened` for `server`. Who is beyond a limit is closed at once; `refuse` is told the reason."""
+
+    def __init__(
+        self,
+        server: web.Server,
+        opened: Sequence[socket.socket],
+        *,
+        tls: ssl.SSLContext | None,
+        max_connections: int,
+        max_connections_per_peer: int,
+        refuse: tcp.Refuse,
+        handshake: float = _HANDSHAKE,
+    ) -> None:
+        """The sockets listen and do not block; Unix ones speak no TLS. The limits are those of all together.
+
+        `handshake` in seconds.
+        """
+        self._server = server
+        self._opened = opened
+        self._tls = tls
+        self._max_connections = max_connections
+        self._max_per_peer = max_connections_per_peer
+        self._refuse = refuse
+        self._handshake = handshake
+        self._places: list[_Place] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def connections(self) -> int:
+        """How many are open, or opening."""
+        return sum(place.is_taken for place in self._places)
+
+    def start(self) -> None:
+        """Begins to accept, on the running loop."""
+        for one in self._opened:
+            self._run(self._accept(one))
+
+    async def stop(self) -> None:
+        """Accepts no more. The sockets are the caller's to close, what is connected the server's."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _run(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (fault := task.exception()):
+            task.get_loop().call_exception_handler({"message": "an HTTP port met a fault of mutt", "exception": fault})
+
+    async def _accept(self, opened: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, address = await loop.sock_accept(opened)
+            except OSError as error:
+                self._refuse("accept", "", error.strerror or str(error))
+                await asyncio.sleep(_BREATH)
+                continue
+            is_local = opened.family == socket.AF_UNIX
+            peer = "" if is_local else address[0]
+            if reason := self._full_for(peer):
+                connection.close()
+                self._refuse(reason, peer, "")
+            else:
+                place = _Place(peer, self._server())
+                self._places.append(place)
+                self._run(self._open(connection, place, None if is_local else self._tls))
+
+    def _full_for(self, peer: str) -> str | None:
+        """Why there is no place for `peer`; None where there is one."""
+        self._places = [place for place in self._places if place.is_taken]
+        if len(self._places) >= self._max_connections:
+            return "connections"
+        if peer and sum(place.peer == peer for place in self._places) >= self._max_per_peer:
+            return "connections_per_peer"
+        return None
+
+    async def _open(self, connection: socket.socket, place: _Place, tls: ssl.SSLContext | None) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: place.protocol, connection, ssl=tls, ssl_handshake_timeout=self._handshake if tls else None
+            )
+        except OSError as error:
+            if why := self._why(error):
+                self._refuse(why.reason, place.peer, why.detail)
+        finally:
+            place.is_opening = False
+
+    def _why(self, error: OSError) -> Refusal | None:
+        """Why the handshake failed; None where the peer just went, as a mere probe of the port does."""
+        if isinstance(error, ssl.SSLError):
+            return refusal(error)
+        if isinstance(error, ConnectionAbortedError):  # how event loops say that time is up
+            return Refusal("slow_opening", f"not open after {self._handshake:g} s")
+        return None
+
+
+def bind(host: str | None, port: int) -> list[socket.socket]:
+    """Listening sockets on `host`; None: on all addresses. Raises MuttError where one cannot be bound."""
+    hosts = [host] if host else ["0.0.0.0", *(["::"] if tcp.has_ipv6() else [])]  # noqa: S104 (what was asked for)
+    opened: list[socket.socket] = []
+    try:
+        for one in hosts:
+            opened.append(tcp.bind((one, port)))
+    except BaseException:
+        for bound in opened:
+            bound.close()
+        raise
+    return opened
 
 
 def server_log() -> logging.Logger:

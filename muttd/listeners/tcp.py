@@ -79,6 +79,16 @@ def bind(address: tuple[str, int], *, one_of_many: bool = False) -> socket.socke
     return made
 
 
+def has_ipv6() -> bool:
+    """Whether this host can bind IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
 class TcpListener:
     """Accepts on one socket. A peer beyond a limit is closed at once and told to `refuse` with the reason."""
 

@@ -31,6 +31,13 @@ class Refusal(NamedTuple):
     detail: str
 
 
+def refusal(error: ssl.SSLError) -> Refusal:
+    """Why a handshake failed, or the session after it."""
+    detail = getattr(error, "verify_message", None) or error.reason or str(error)
+    alert = "ALERT" in (error.reason or "")
+    return Refusal("tls_alert" if alert else _REASONS.get(error.reason or "", "tls_other"), str(detail))
+
+
 class TlsStream:
     """The server's side of one connection."""
 
@@ -70,10 +77,7 @@ class TlsStream:
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            detail = getattr(error, "verify_message", None) or error.reason or str(error)
-            alert = "ALERT" in (error.reason or "")
-            reason = "tls_alert" if alert else _REASONS.get(error.reason or "", "tls_other")
-            self.refusal = Refusal(reason, str(detail))
+            self.refusal = refusal(error)
 
     def _handshake(self) -> None:
         self._tls.do_handshake()

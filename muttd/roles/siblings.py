@@ -48,6 +48,8 @@ class Siblings:
             path = self._socket(self._number)
             await asyncio.to_thread(Path(path).unlink, missing_ok=True)  # of one that was killed
             opened.bind(path)
+            opened.listen()
+            opened.setblocking(False)
             async with runtime.serving(application, opened=[opened]):
                 yield
 

@@ -103,20 +103,11 @@ def _http_addresses(settings: Settings) -> list[str]:
 
 def _possible(addresses: Sequence[str]) -> list[str]:
     """Those that this host can bind."""
-    possible = [address for address in addresses if not address.startswith("[") or _has_ipv6()]
+    possible = [address for address in addresses if not address.startswith("[") or tcp.has_ipv6()]
     for address in addresses:
         if address not in possible:
             log.info("%s left out: this host has no IPv6", address)
     return possible
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-            probe.bind(("::", 0))
-    except OSError:
-        return False
-    return True
 
 
 def address_of(opened: socket.socket) -> str:

@@ -225,6 +225,18 @@ class Http:
     max_body: int = _key(
         10_485_760, "Bytes of one ingest request. It bounds what one relay can make muttd hold.", low=1024
     )
+    max_connections: int = _key(
+        1000,
+        "Connections to the HTTP ports of one process; further ones are closed at once and counted. One needs about "
+        "10 KiB, with TLS 55.",
+        low=1,
+    )
+    max_connections_per_peer: int = _key(
+        250,
+        "Connections of one address, so that one client cannot take them all. Raise it where a proxy stands before "
+        "mutt: all come from its address then.",
+        low=1,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from redis.asyncio import Redis
 
 from muttd.embedded import Valkey
@@ -60,9 +62,10 @@ async def children(muttd: Muttd) -> dict[int, int]:
     return dict(enumerate(sorted(map(int, listed.split())), 1))
 
 
-def health(muttd: Muttd) -> tuple[int, dict[str, Any]]:
+def health(muttd: Muttd, tls: ssl.SSLContext | None = None) -> tuple[int, dict[str, Any]]:
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{muttd.port}/health"
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{muttd.port}/health", timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=10, context=tls) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
@@ -98,6 +101,17 @@ async def test_what_four_processes_take_is_what_was_sent(
         await muttd.stop()
     counted = Counter(event["message"] for event in await events(redis))
     assert counted == {**{f"number {n}": SENDERS for n in range(20)}, "by tcp": 200, "the last": SENDERS}
+
+
+async def test_with_tls_they_still_hear_each_other(tmp_path: Path, valkey: Valkey) -> None:
+    authority, certificate = trustme.CA(), tmp_path / "muttd.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    async with running(tmp_path, valkey, lines(free_port(), 2), MUTT_HTTP_TLS_CERT=str(certificate)) as muttd:
+        status, state = await asyncio.to_thread(health, muttd, client)
+        assert (status, state["components"]) == (200, {f"process {n} redis": "ok" for n in (1, 2)})
+        await muttd.stop()
 
 
 async def test_a_killed_process_is_started_again_and_the_others_go_on(
