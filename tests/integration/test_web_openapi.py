@@ -47,11 +47,13 @@ async def test_every_route_of_the_api_is_described_with_its_role(site: Site) -> 
 
 async def test_what_is_described_is_what_happens(site: Site, tmp_path: Path) -> None:
     await site.store.write_audit("b", [row(event(number)) for number in range(20)])
+    # One worker: two threads that run ast.parse, as Hypothesis does, break each other's count of depth (SystemError
+    # before CPython 3.11.8, python/cpython#106905), and the interpreter's lock makes two hardly faster than one.
     schemathesis = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{site.address}{DOCUMENT}"),
         *("--header", f"X-API-KEY: {KEY}", "--checks", CHECKS, "--phases", "examples,coverage,fuzzing"),
         *("--max-examples", EXAMPLES, "--seed", "1", "--request-timeout", "10", "--continue-on-failure"),
-        *("--exclude-path", "/api/v1/events/live", "--workers", "2", "--no-color", "--warnings", "off"),
+        *("--exclude-path", "/api/v1/events/live", "--workers", "1", "--no-color", "--warnings", "off"),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
