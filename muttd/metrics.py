@@ -130,8 +130,11 @@ class Metrics:
             "mutt_relayed", "Items that relays posted, by the name of their key and what was done.", "relay", "outcome"
         )
 
-        # What it needs, secrets and certificates: every process has its own.
+        # Its HTTP ports, what it needs, secrets and certificates: every process has its own.
         kept = registry
+        self.http_malformed = counter(
+            "mutt_http_malformed", "Requests to the HTTP ports that were no HTTP: answered 400, and closed."
+        )
         self.component_up = gauge("mutt_component_up", "1 where redis or postgresql answers this process.", "component")
         self.vault_up = gauge("mutt_vault_up", "1 where Vault did what it was last asked; 0: mutt goes on without.")
         self.vault_logins = counter("mutt_vault_logins", "Times mutt logged in to Vault.")

@@ -31,7 +31,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from muttd import __version__, connections, memory
 from muttd.connections import Contexts
 from muttd.errors import MuttError, UnavailableError
-from muttd.listeners import http_server
+from muttd.listeners import http_answers, http_server
 from muttd.metrics import Metrics
 from muttd.settings import Settings
 from muttd.settings.forms import bind_address
@@ -193,37 +193,27 @@ class Runtime:
         Raises MuttError where a port cannot be bound.
         """
         given = self.settings.http
-        runner = web.AppRunner(
-            application,
-            access_log=None,
-            auto_decompress=False,  # who reads a compressed body must bound what comes out of it
-            keepalive_timeout=http_server.IDLE,
-            logger=http_server.server_log(),
-            shutdown_timeout=3.0,
-        )
-        await runner.setup()
-        assert runner.server is not None
         listening, listener = list(opened), None
-        try:
-            tls = self.contexts.of_http(_HTTP_SIDE.get(self.role, self.role))
-            for port in ports:
-                listening += http_server.bind(bind_address(given.address), port)
-            listener = http_server.HttpListener(
-                runner.server,
-                listening,
-                tls=tls,
-                max_connections=given.max_connections,
-                max_connections_per_peer=given.max_connections_per_peer,
-                refuse=self._refused,
-            )
-            listener.start()
-            yield
-        finally:
-            if listener is not None:
-                await listener.stop()
-            for one in listening:
-                one.close()
-            await runner.cleanup()
+        async with http_answers.answering(application, malformed=self.metrics.http_malformed.inc) as connected:
+            try:
+                tls = self.contexts.of_http(_HTTP_SIDE.get(self.role, self.role))
+                for port in ports:
+                    listening += http_server.bind(bind_address(given.address), port)
+                listener = http_server.HttpListener(
+                    connected,
+                    listening,
+                    tls=tls,
+                    max_connections=given.max_connections,
+                    max_connections_per_peer=given.max_connections_per_peer,
+                    refuse=self._refused,
+                )
+                listener.start()
+                yield
+            finally:
+                if listener is not None:
+                    await listener.stop()
+                for one in listening:
+                    one.close()
 
     def _refused(self, reason: str, peer: str, detail: str) -> None:
         """Of a connection to an HTTP port."""

@@ -15,6 +15,7 @@ Each kept alert is printed on a line of its own; control characters and terminal
 """
 
 import asyncio
+import contextlib
 import math
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from aiohttp import web
 
 from muttd.errors import MuttError
 from muttd.event import rfc3339
+from muttd.listeners import http_answers
 
 KEPT = 100_000
 """Alerts, some 100 MB: more than a rehearsal sends, and a machine that runs one has it."""
@@ -116,7 +118,7 @@ class Sink:
         self.url = ""
         self._clock = clock
         self._plan: deque[Behaviour] = deque()
-        self._runner: web.AppRunner | None = None
+        self._listening = contextlib.AsyncExitStack()
 
     async def start(self, host: str, port: int) -> None:
         """Listens; `port` 0 takes a free one. Raises MuttError where the port is taken."""
@@ -130,21 +132,19 @@ class Sink:
                 web.post("/{path:.*}", self._post),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_STOP_GRACE)
-        await self._runner.setup()
+        connected = await self._listening.enter_async_context(http_answers.answering(application, grace=_STOP_GRACE))
         try:
-            await web.TCPSite(self._runner, host, port).start()
+            server = await asyncio.get_running_loop().create_server(connected, host, port)
         except OSError as error:
             await self.stop()
             raise MuttError(f"sink: cannot listen on {host} port {port}: {error.strerror or error}") from error
-        address, bound = self._runner.addresses[0][:2]
+        self._listening.callback(server.close)
+        address, bound = server.sockets[0].getsockname()[:2]
         self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
 
     async def stop(self) -> None:
         """Closes the socket and what is open."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._listening.aclose()
 
     def behave(self, *plan: Behaviour) -> None:
         """From now on misbehaves by `plan`, in order; without one, and after it, behaves well."""

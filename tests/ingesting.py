@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from redis.asyncio import Redis
 
-from muttd.listeners import http_server
+from muttd.listeners import http_answers, http_server
 from muttd.listeners.https import HttpsListener
 from muttd.metrics import Tally
 from muttd.pipeline.event_ids import event_ids
@@ -48,6 +48,8 @@ class Ingest:
     relayed: Counter[tuple[str, str]] = field(default_factory=Counter)
     strangers: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    malformed: int = 0
+    """Requests that were no HTTP."""
 
     async def post(self, body: bytes, path: str = "/ingest", *, key: str = KEY, **headers: str) -> Answer:
         """One request on a connection of its own."""
@@ -117,31 +119,30 @@ async def ingesting(
     )
     application = web.Application()
     listener.register(application)
-    runner = web.AppRunner(
-        application, access_log=None, auto_decompress=False, keepalive_timeout=idle, logger=http_server.server_log()
-    )
-    await runner.setup()
-    assert runner.server is not None
-    [opened] = http_server.bind("127.0.0.1", 0)
-    ingest.port = opened.getsockname()[1]
-    server = http_server.HttpListener(
-        runner.server,
-        [opened],
-        tls=tls,
-        max_connections=connections,
-        max_connections_per_peer=connections_per_peer or connections,
-        refuse=lambda reason, *_: ingest.refused.update([reason]),
-        handshake=handshake,
-    )
-    server.start()
-    stop = asyncio.Event()
-    running = asyncio.create_task(intake.run(stop))
-    try:
-        yield ingest
-    finally:
-        relaying.stop()
-        stop.set()
-        await running
-        await server.stop()
-        opened.close()
-        await runner.cleanup()
+
+    def malformed() -> None:
+        ingest.malformed += 1
+
+    async with http_answers.answering(application, malformed=malformed, idle=idle) as connected:
+        [opened] = http_server.bind("127.0.0.1", 0)
+        ingest.port = opened.getsockname()[1]
+        server = http_server.HttpListener(
+            connected,
+            [opened],
+            tls=tls,
+            max_connections=connections,
+            max_connections_per_peer=connections_per_peer or connections,
+            refuse=lambda reason, *_: ingest.refused.update([reason]),
+            handshake=handshake,
+        )
+        server.start()
+        stop = asyncio.Event()
+        running = asyncio.create_task(intake.run(stop))
+        try:
+            yield ingest
+        finally:
+            relaying.stop()
+            stop.set()
+            await running
+            await server.stop()
+            opened.close()

@@ -75,6 +75,13 @@ def page_application(store: Store, redis: Redis, *keys: str) -> web.Application:
     )
 
 
+class _Server(TestServer):
+    """As muttd.listeners.http_server has it: nothing is decompressed, no handler cancelled when its client goes."""
+
+    async def _make_runner(self, **_: Any) -> web.AppRunner:
+        return web.AppRunner(self.app, access_log=None, auto_decompress=False)
+
+
 @contextlib.asynccontextmanager
 async def serving(redis: "Redis", database: Mapping[str, str]) -> AsyncIterator[Site]:
     """The application on an empty, migrated database."""
@@ -83,7 +90,7 @@ async def serving(redis: "Redis", database: Mapping[str, str]) -> AsyncIterator[
     await store.open()
     await store.ensure_partitions(datetime.now(UTC))
     try:
-        async with TestClient(TestServer(page_application(store, redis, KEY))) as client:
+        async with TestClient(_Server(page_application(store, redis, KEY))) as client:
             yield Site(client, store, redis)
     finally:
         await store.close()

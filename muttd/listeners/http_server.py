@@ -1,23 +1,19 @@
-"""The connections of an HTTP server, and what a peer may take of it before it has shown a key: places, time, log lines.
+"""The connections of an HTTP server, and what a peer may take of it before it has shown a key: places and time.
 
 They are accepted here and not by the event loop, which counts a connection only when its TLS stands: peers that say
 nothing would take every descriptor that there is.
 """
 
 import asyncio
-import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from muttd.listeners import tcp
 from muttd.listeners.tls import Refusal, refusal
 
-IDLE = 75.0
-"""Seconds for the head of a request to come in, and between two requests."""
 _HANDSHAKE = 10.0
 """Seconds a peer has for its TLS handshake."""
 _BREATH = 0.1
@@ -40,11 +36,14 @@ class _Place:
 
 
 class HttpListener:
-    """Accepts on `opened` for `server`. Who is beyond a limit is closed at once; `refuse` is told the reason."""
+    """Accepts on `opened`; `connected` makes what speaks with a peer (http_answers.py).
+
+    Who is beyond a limit is closed at once; `refuse` is told the reason.
+    """
 
     def __init__(
         self,
-        server: web.Server,
+        connected: Callable[[], web.RequestHandler],
         opened: Sequence[socket.socket],
         *,
         tls: ssl.SSLContext | None,
@@ -57,7 +56,7 @@ class HttpListener:
 
         `handshake` in seconds.
         """
-        self._server = server
+        self._connected = connected
         self._opened = opened
         self._tls = tls
         self._max_connections = max_connections
@@ -108,7 +107,7 @@ class HttpListener:
                 connection.close()
                 self._refuse(reason, peer, "")
             else:
-                place = _Place(peer, self._server())
+                place = _Place(peer, self._connected())
                 self._places.append(place)
                 self._run(self._open(connection, place, None if is_local else self._tls))
 
@@ -153,14 +152,3 @@ def bind(host: str | None, port: int) -> list[socket.socket]:
             bound.close()
         raise
     return opened
-
-
-def server_log() -> logging.Logger:
-    """For the server: faults of ours with their traceback, no line for what peers send that is no HTTP."""
-    log = logging.getLogger("muttd.http")
-    log.addFilter(_is_ours)
-    return log
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))

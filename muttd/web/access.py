@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -211,7 +210,7 @@ def check_same_origin(request: web.Request) -> None:
     if site is not None:  # a proxy may have rewritten Host, but not this
         foreign = site not in {"same-origin", "none"}
     else:
-        foreign = origin is not None and urlsplit(origin).netloc != request.host
+        foreign = origin is not None and origin.partition("://")[2] != request.host  # RFC 6454: scheme://host[:port]
     if foreign:
         raise ProblemError(403, "Another site asked for this.")
 

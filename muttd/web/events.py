@@ -15,6 +15,7 @@ from muttd.store import AuditEntry, Store
 from muttd.web.answers import answer
 from muttd.web.current_rules import CurrentRules, DecisionTold, NamedRule, Told, told
 from muttd.web.filters import cursor, search
+from muttd.web.presence import while_present
 from muttd.web.problems import ProblemError
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -74,7 +75,7 @@ class EventsApi:
     async def page(self, request: web.Request) -> web.Response:
         """The audit log in pages, newest first."""
         wanted, limit = search(request.query)
-        found = await self._store.search(wanted, limit)
+        found = await while_present(request, self._store.search(wanted, limit))
         facts = await self._board.deliveries([entry.event_id for entry in found if entry.handling in FORWARDED])
         following = cursor(found[-1].event_timestamp, found[-1].event_id) if len(found) == limit else None
         return answer(Page([Entry(**_row(entry, facts)) for entry in found], following))

@@ -19,7 +19,7 @@ from muttd.errors import UnavailableError
 from muttd.store import AuditEntry, Store
 from muttd.web.access import PRINCIPAL
 from muttd.web.filters import ExportQuery, entries_like
-from muttd.web.presence import WriteLimitError, while_present, write
+from muttd.web.presence import GoneError, while_present, write
 from muttd.web.problems import ProblemError
 from muttd.web.reading import read_query
 
@@ -78,7 +78,7 @@ class ExportsApi:
                     await write(response, form(entries))
                     entries = await while_present(request, step(_STEP))
                 await response.write_eof()
-            except (ConnectionResetError, WriteLimitError):
+            except (GoneError, ConnectionResetError):
                 log.info("%s went away before the end", name)
                 _break_off(request)
             except (UnavailableError, TimeoutError) as error:

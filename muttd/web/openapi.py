@@ -16,7 +16,7 @@ from muttd.web.routes import Media, Route
 _VARIABLE: Final = re.compile(r"\{(\w+)(?::(?:[^{}]|\{[^{}]*\})*)?\}")
 _REFERENCE: Final = "#/components/schemas/{name}"
 _FOR_A_KEY: Final = (401, 403, 429)
-_FOR_A_BODY: Final = (400, 413, 415)
+_FOR_A_BODY: Final = (400, 408, 413, 415)
 _ALWAYS: Final = 503
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from muttd.web.access import PRINCIPAL, Access, check_same_origin, cookie_name, is_secure, set_cookie
 from muttd.web.answers import answer
 from muttd.web.problems import ProblemError
+from muttd.web.reading import read_form
 from muttd.web.routes import Role
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -81,15 +82,17 @@ class Pages:
 
     async def log_in(self, request: web.Request) -> web.Response:
         """POST /login: takes the key once, gives a session."""
-        if request.content_length is None or request.content_length > _FORM_LIMIT:
+        if request.content_length is None:
+            raise ProblemError(411, "Send Content-Length.")
+        if request.content_length > _FORM_LIMIT:
             raise ProblemError(413, "The form is too large.")
-        form = await request.post()
-        key, following = form.get("key"), form.get("next")
-        following = _local(following if isinstance(following, str) else "/")
+        form = await read_form(request)
+        following = _local(form.get("next", "/"))
         try:
-            token = await self._access.log_in(request, key if isinstance(key, str) else "")
+            token = await self._access.log_in(request, form.get("key", ""))
         except ProblemError as problem:
-            shown = self._log_in_form(request, following, f"{problem.detail} Wait a moment.", problem.status)
+            wait = f" Wait {problem.headers['Retry-After']} s." if "Retry-After" in problem.headers else ""
+            shown = self._log_in_form(request, following, problem.detail + wait, problem.status)
             shown.headers.update(problem.headers)
             return shown
         if token is None:
@@ -137,6 +140,9 @@ def _is_private(request: web.Request) -> bool:
 
 def _local(address: str) -> str:
     """`address` where it is a view of ours, else the first one: nobody is sent elsewhere."""
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # http://[
+        return "/"
     known = parts.path in VIEWS and not parts.scheme and not parts.netloc and address.isprintable()
     return address if known and address.startswith("/") and not address.startswith("//") else "/"

@@ -14,12 +14,12 @@ _WRITE_LIMIT: Final = 60.0
 """Seconds in which a client must take what it is sent."""
 
 
-class WriteLimitError(Exception):
-    """The client takes nothing any more."""
+class GoneError(Exception):
+    """Whoever asked has gone, or takes nothing any more. No OSError, which would look like a database that is away."""
 
 
 async def while_present(request: web.Request, work: Coroutine[Any, Any, Found]) -> Found:
-    """What `work` finds. Cancels it and raises ConnectionResetError when the client has gone."""
+    """What `work` finds. Cancels it and raises GoneError when the client has gone."""
     task = asyncio.create_task(work)
     try:
         while True:
@@ -27,7 +27,7 @@ async def while_present(request: web.Request, work: Coroutine[Any, Any, Found]) 
             if done:
                 return task.result()
             if request.transport is None or request.transport.is_closing():
-                raise ConnectionResetError("the client has gone")
+                raise GoneError
     finally:
         if not task.done():
             task.cancel()
@@ -35,9 +35,9 @@ async def while_present(request: web.Request, work: Coroutine[Any, Any, Found]) 
 
 
 async def write(response: web.StreamResponse, content: bytes) -> None:
-    """Sends. Raises ConnectionResetError for a client that has gone, WriteLimitError for one that takes nothing."""
+    """Sends. Raises GoneError."""
     try:
         async with asyncio.timeout(_WRITE_LIMIT):
             await response.write(content)
-    except TimeoutError:
-        raise WriteLimitError from None
+    except (ConnectionResetError, TimeoutError):
+        raise GoneError from None

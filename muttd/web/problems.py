@@ -10,6 +10,7 @@ from aiohttp import web
 
 from muttd.errors import MuttError, UnavailableError
 from muttd.store.config import AlreadyThereError, ConflictError, NotThereError
+from muttd.web.presence import GoneError
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,6 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
     except MuttError as error:
         log.warning("%s %s: %s", request.method, request.path, error)
         return ProblemError(422, "The database refused a value; the log says which.").response()
-    except web.HTTPRequestEntityTooLarge:
-        return ProblemError(413, "The body is too large.").response()
     except web.HTTPException as answer:
         if answer.status < 400:
             raise
@@ -102,6 +101,8 @@ async def as_problems(request: web.Request, handler: Handler) -> web.StreamRespo
         return ProblemError(
             answer.status, f"{request.method} {request.path}: {answer.reason}.", headers=allowed
         ).response()
+    except GoneError:  # nobody reads this
+        return ProblemError(400, "The connection broke off.").response()
     except Exception:  # a process's top loop: the next request must not suffer
         log.exception("%s %s met a fault of mutt", request.method, request.path)
         return ProblemError(500, "A fault of mutt. Its log has the details.").response()

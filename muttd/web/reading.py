@@ -3,11 +3,13 @@
 The structs are what openapi.json tells, so that what is described is what is taken.
 """
 
+import asyncio
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
+from urllib.parse import parse_qsl
 
 import msgspec
 import orjson
@@ -22,6 +24,12 @@ PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
 """Text of one line: nothing in it steers a terminal."""
 Reason = Annotated[str, msgspec.Meta(max_length=500, pattern=PRINTABLE, description="Why, for the record.")]
 
+BODY_LIMIT: Final = 262_144
+"""Bytes of a request's body: a rule at its largest has some 10,000."""
+BODY_TIME: Final = 30.0
+"""Seconds for a body to come in: 256 KiB at 70 kbit/s. Who is slower holds a connection that others need."""
+_FORM_FIELDS: Final = 16
+"""The log-in has two."""
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 
 
@@ -73,19 +81,46 @@ def read_query(query: Mapping[str, str], form: type[Form]) -> Form:
 
 
 async def read_body(request: web.Request, form: type[Form]) -> Form:
-    """The body of a request, one JSON object. Raises ProblemError 400, 413, 415."""
+    """The body of a request, one JSON object. Raises ProblemError 400, 408, 413, 415."""
     found, faults = read_values(await read_json(request), form)
     if found is None:
         raise ProblemError(400, "The body cannot be taken.", faults)
     return found
 
 
+async def read_content(request: web.Request, *, most: int = BODY_LIMIT, within: float = BODY_TIME) -> bytes:
+    """The body: at most so many bytes, in at most so many seconds. Raises ProblemError 400, 408, 413."""
+    found = bytearray()
+    try:
+        async with asyncio.timeout(within):
+            async for chunk in request.content.iter_any():
+                found += chunk
+                if len(found) > most:
+                    raise ProblemError(413, f"The body is larger than {most:,} bytes.")
+    except TimeoutError:
+        raise ProblemError(408, f"The body did not come within {within:g} seconds.") from None
+    except (OSError, web.RequestPayloadError):
+        raise ProblemError(400, "The body broke off.") from None
+    return bytes(found)
+
+
+async def read_form(request: web.Request) -> dict[str, str]:
+    """The form that a browser sends; of a field that comes twice, the last. Raises ProblemError 400, 408, 413, 415."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise ProblemError(415, "Send Content-Type: application/x-www-form-urlencoded.")
+    text = (await read_content(request)).decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_FORM_FIELDS))
+    except ValueError:
+        raise ProblemError(400, f"The form has more than {_FORM_FIELDS} fields.") from None
+
+
 async def read_json(request: web.Request) -> dict[str, Any]:
-    """One JSON object, whatever is in it. Raises ProblemError 400, 413, 415."""
+    """One JSON object, whatever is in it. Raises ProblemError 400, 408, 413, 415."""
     if request.content_type != "application/json":
         raise ProblemError(415, "Send Content-Type: application/json.")
     try:
-        content = orjson.loads(await request.read())
+        content = orjson.loads(await read_content(request))
     except orjson.JSONDecodeError as error:
         raise ProblemError(
             400, f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."

@@ -11,7 +11,7 @@ from muttd.store.rule_set import RuleSetChange, changing_rules, whole_rules
 from muttd.web.access import actor
 from muttd.web.answers import answer, wanted_version
 from muttd.web.problems import ProblemError
-from muttd.web.reading import PRINTABLE, read_query
+from muttd.web.reading import PRINTABLE, read_content, read_query
 from muttd.web.routes import Media
 from muttd.web.rule_files import FILE_LIMIT, read, written
 from muttd.web.rule_forms import RuleFields
@@ -19,6 +19,8 @@ from muttd.web.rule_plan import Mode, Plan, WantedRule, plan
 
 _YAML: Final = "application/yaml"
 """RFC 9512."""
+_FILE_TIME: Final = 120.0
+"""Seconds for a file to come in."""
 _TAKEN: Final = {_YAML, "application/x-yaml", "text/yaml", "text/x-yaml"}
 
 
@@ -85,7 +87,7 @@ class RuleFileApi:
             raise ProblemError(415, f"Send Content-Type: {_YAML}.")
         if not form.dry_run and "If-Match" not in request.headers:
             raise ProblemError(428, "Send If-Match with the ETag of the rules that you have seen, or * for any.")
-        wanted = await asyncio.to_thread(read, await _body(request))
+        wanted = await asyncio.to_thread(read, await read_content(request, most=FILE_LIMIT, within=_FILE_TIME))
         version = wanted_version(request)
         if form.dry_run:
             whole = await whole_rules(self._store)
@@ -99,16 +101,6 @@ class RuleFileApi:
     def _told(self, found: Plan, dry_run: bool, version: str) -> web.Response:
         content = Imported(**msgspec.structs.asdict(found), dry_run=dry_run, version=version)
         return answer(content, headers={"ETag": f'"{version}"'})
-
-
-async def _body(request: web.Request) -> bytes:
-    """The file; it may be larger than the bodies of other requests. Raises ProblemError 413."""
-    found = bytearray()
-    async for chunk in request.content.iter_any():
-        found += chunk
-        if len(found) > FILE_LIMIT:
-            raise ProblemError(413, f"The file is larger than {FILE_LIMIT:,} bytes.")
-    return bytes(found)
 
 
 def _planned(present: list[dict[str, object]], wanted: list[WantedRule], mode: Literal["replace", "merge"]) -> Plan:

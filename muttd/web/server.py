@@ -64,9 +64,6 @@ from muttd.web.unhandled import UnhandledApi
 from muttd.wire.snmp import TrapReader
 from muttd.wire.syslog import SyslogReader
 
-_BODY_LIMIT: Final = 262_144
-"""Bytes of a request's body: a rule at its largest has some 10,000."""
-
 _RESTART_PAUSE: Final = 1.0
 """Seconds."""
 
@@ -219,7 +216,7 @@ def web_application(
         ),
         Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),
     ]
-    application = web.Application(middlewares=[as_problems, access.guard], client_max_size=_BODY_LIMIT)
+    application = web.Application(middlewares=[as_problems, access.guard])
     # What runtime.observe adds has no secrets, and probes have no key.
     needed: dict[tuple[str, str], Role | None] = {("GET", "/health"): None, ("GET", "/metrics"): None}
     for route in routes:

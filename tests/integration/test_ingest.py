@@ -122,6 +122,11 @@ REQUESTS = {
     "TLS to a port without": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
 }
 
+MALFORMED = {
+    *("broken chunks", "two lengths", "length and chunks", "a negative length", "a length that is none"),
+    *("a huge header", "many headers", "a header that is none", "no HTTP", "TLS to a port without"),
+}
+
 
 @pytest.mark.parametrize("name", REQUESTS)
 async def test_every_request_gets_its_answer_and_disturbs_nobody(
@@ -138,6 +143,8 @@ async def test_every_request_gets_its_answer_and_disturbs_nobody(
     assert answer.headers.get("allow") == ("POST" if status == 405 else None)
     assert ("www-authenticate" in answer.headers) is (status == 401)
     assert ingest.strangers.total() == (status == 401)
+    assert ingest.malformed == (name in MALFORMED)
+    assert answer.headers["server"] == "mutt"
     assert not caplog.records
 
 

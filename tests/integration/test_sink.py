@@ -147,3 +147,14 @@ async def test_run_says_where_it_listens_and_ends_with_the_stop() -> None:
     async with asyncio.timeout(5):
         await run_sink("127.0.0.1", 0, stop, clock=time.time, show=show)
     assert lines[0].startswith("listening on http://127.0.0.1:")
+
+
+async def test_what_is_no_http_is_answered_and_leaves_no_traceback(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = client.sink.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nX: \x00\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+    assert not caplog.records

@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from redis.asyncio import Redis
 
 from muttd.runtime import set_up_log
 from muttd.web.access import ROUTE_ROLES
+from muttd.web.problems import as_problems
+from muttd.web.reading import BODY_LIMIT, read_content
 from tests.page import KEY, Site, event, row, serving
 
 RULE = {"match_type": "contains", "match_string": "a", "prod_handling": "Page_only", "dev_handling": "Log_only"}
 CHANGES = {"POST", "PUT", "DELETE"}
 BODIES: list[Any] = [None, True, 0, 1.5, "text", [], [{}], {"a": {}}, {"reason": 7}, {"ids": "all"}, {"rule": []}]
-BODY_LIMIT = 262_144
+FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture
@@ -122,6 +126,59 @@ async def test_a_gigantic_body_is_refused_however_it_is_sent(site: Site) -> None
         for body in (b" " * (BODY_LIMIT + 1), endless()):
             assert (await site.ask(method, path, data=body, headers=headers)).status == 413, (method, path)
     assert (await site.client.post("/login", data={"key": "a" * 5000})).status == 413
+
+
+NO_FORMS: dict[str, tuple[dict[str, str], bytes, int]] = {
+    "no form": ({"Content-Type": "text/plain; charset=nonsense"}, b"key=a", 415),
+    "parts without boundary": ({"Content-Type": "multipart/form-data"}, b"--x\r\na", 415),
+    "parts that never begin": ({"Content-Type": "multipart/form-data; boundary=x"}, b"--y\r\na", 415),
+    "a charset that is none": ({"Content-Type": f"{FORM}; charset=nonsense"}, b"key=a", 401),
+    "no UTF-8": ({"Content-Type": FORM}, b"key=\xff\xfe", 401),
+    "compressed, it says": ({"Content-Type": FORM, "Content-Encoding": "gzip"}, b"key=a", 401),
+    "many fields": ({"Content-Type": FORM}, b"&a=" * 100, 400),
+    "an origin that is no address": ({"Content-Type": FORM, "Origin": "http://[::"}, b"key=a", 403),
+    "a way on that is no address": ({"Content-Type": FORM}, b"key=a&next=//[::", 401),
+    "a key of two": ({"Content-Type": FORM}, b"key=a&key=b", 401),
+    "nothing": ({"Content-Type": FORM}, b"", 401),
+}
+
+
+@pytest.mark.parametrize("name", NO_FORMS)
+async def test_a_log_in_that_is_no_form_is_refused(site: Site, name: str, caplog: pytest.LogCaptureFixture) -> None:
+    headers, body, status = NO_FORMS[name]
+    response = await site.client.post("/login", data=body, headers=headers)
+    assert response.status == status, await response.text()
+    response = await site.client.post("/logout", headers={"Origin": "http://[::"})
+    assert response.status == 403
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/rules", "/api/v1/rules/import", "/login"])
+async def test_a_body_that_breaks_off_is_no_fault_of_ours(
+    site: Site, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = {"/login": FORM, "/api/v1/rules/import": "application/yaml"}.get(path, "application/json")
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.client.port)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Type: {kind}\r\nContent-Length: 99\r\n\r\n"
+    writer.write(head.encode() + b"{")
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    await site.get("/api/v1/rules")
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_who_sends_no_body_holds_no_connection() -> None:
+    async def take(request: web.Request) -> web.Response:
+        return web.Response(body=await read_content(request, within=0.01))
+
+    application = web.Application(middlewares=[as_problems])
+    application.router.add_post("/", take)
+    async with TestClient(TestServer(application)) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n12345678")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
 
 
 @pytest.mark.parametrize("body", [b"[" * 100_000, b'{"a":' * 40_000, b"{" + b'"a":1,' * 30_000, b"\xff\xfe", b""])
