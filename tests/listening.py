@@ -20,13 +20,12 @@ class Taken(list[bytes]):
         self.refused: Counter[str] = Counter()
         self.details: list[str] = []
 
-    def datagram(self, data: bytes, peer: udp.Peer, received: float, answer: udp.Answer) -> None:
-        if data == b"fault":
-            raise ZeroDivisionError
-        self.append(data)
-        self.peers.add(peer[0])
-        if data.startswith(b"echo"):
-            answer(data.upper(), peer)
+    def datagrams(self, burst: udp.Burst, received: float, answer: udp.Answer) -> None:
+        for data, peer in burst:
+            self.append(data)
+            self.peers.add(peer[0])
+            if data.startswith(b"echo"):
+                answer(data.upper(), peer)
 
     def frame(self, data: bytes, address: str, received: float, defects: tuple[str, ...]) -> None:
         self.append(data)

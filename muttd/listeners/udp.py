@@ -14,18 +14,19 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from muttd.errors import MuttError
-
-Peer = tuple[Any, ...]
-"""A socket address; its first item is the sender's address as text."""
+from muttd.listeners.recvmmsg import AT_ONCE, LARGEST, Peer, Slots
 
 Answer = Callable[[bytes, Peer], None]
 """Sends octets from the port that received to a sender."""
 
-Take = Callable[[bytes, Peer, float, Answer], None]
-"""What is done with a datagram: its octets, its sender, seconds since 1970, and how to answer."""
+Burst = list[tuple[bytes, Peer]]
+"""Datagrams with their senders, in the order they came."""
+
+Take = Callable[[Burst, float, Answer], None]
+"""What is done with datagrams that were read in one go: they, seconds since 1970, and how to answer. A fault that one
+of them meets must not take others with it."""
 
 _BURST = 256
 """Datagrams taken before other work gets its turn: about 2 ms."""
@@ -34,8 +35,6 @@ _REST = 0.004
 buffer. At 20,000/s it saves 5 of 10 µs of each."""
 _ENOUGH_TO_REST = 1 << 20
 """Bytes of receive buffer below which nothing may gather."""
-_LARGEST = 65_535
-"""Octets; a UDP payload cannot be longer."""
 _SO_RCVBUFFORCE = 33
 
 
@@ -90,11 +89,10 @@ def granted_buffer(opened: socket.socket) -> int:
 class UdpListener:
     """Reads one socket until closed; every datagram goes to `take` in the order it came."""
 
-    def __init__(self, opened: socket.socket, take: Take, fault: Callable[[], None]) -> None:
-        """`fault` is called inside `except` where `take` raised."""
+    def __init__(self, opened: socket.socket, take: Take) -> None:
         self.socket = opened
         self._take = take
-        self._fault = fault
+        self._slots = Slots(opened)
         self._dropped_before = 0
         self._inode = os.fstat(opened.fileno()).st_ino
         self._may_rest = granted_buffer(opened) >= _ENOUGH_TO_REST
@@ -117,7 +115,7 @@ class UdpListener:
         asyncio.get_running_loop().remove_reader(self.socket.fileno())
         if self._resting is not None:
             self._resting.cancel()
-        for _ in range(_LARGEST):  # an end, should senders be faster than we are
+        for _ in range(LARGEST):  # an end, should senders be faster than we are
             if self._drain() < _BURST:
                 break
         self.socket.close()
@@ -142,20 +140,18 @@ class UdpListener:
 
     def _drain(self) -> int:
         """Reads up to a burst, then hands it on; says how many it found. What was read in one go has one time."""
-        receive, burst = self.socket.recvfrom, []
-        for _ in range(_BURST):
+        receive = self._slots.receive
+        burst: Burst = []
+        for _ in range(_BURST // AT_ONCE):
             try:
-                burst.append(receive(_LARGEST))
-            except BlockingIOError:
-                break
+                found = receive()
             except OSError:  # an ICMP error of an answer we sent; the datagrams behind it are fine
                 continue
-        take, received, answer = self._take, time.time(), self._answer
-        for data, peer in burst:
-            try:
-                take(data, peer, received, answer)
-            except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
-                self._fault()
+            burst += found
+            if len(found) < AT_ONCE:
+                break
+        if burst:
+            self._take(burst, time.time(), self._answer)
         return len(burst)
 
     def _answer(self, data: bytes, peer: Peer) -> None:

@@ -111,13 +111,15 @@ class Receiving:
         for one in opened.syslog_udp:
             lane = self._lane("syslog_udp")
             refused = taking.refusal(self._allowed(syslog.allow), limit)
-            take = taking.syslog_datagram(self._read_syslog, new_id, lane, refused, name_of)
+            take = taking.syslog_datagrams(
+                *(self._read_syslog, new_id, lane, refused, name_of), fault=self._fault_of(lane)
+            )
             self._add_udp(lane, one, syslog.receive_buffer, take)
         for one in opened.snmp_udp:
             lane = self._lane("snmp_udp")
             refused = taking.refusal(self._allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
             own = self._lane("muttd") if snmp.refusals_as_events else None
-            take = taking.trap_datagram(
+            take = taking.trap_datagrams(
                 self._read_trap,
                 new_id,
                 lane,
@@ -125,6 +127,7 @@ class Receiving:
                 name_of=name_of,
                 refusals=self._refusals,
                 own_lane=own,
+                fault=self._fault_of(lane),
             )
             self._add_udp(lane, one, snmp.receive_buffer, take)
 
@@ -287,7 +290,7 @@ class Receiving:
                 "sysctl -w net.core.rmem_max=%d",
                 *(name, sockets.address_of(opened.socket), granted, receive_buffer, receive_buffer),
             )
-        listener = udp.UdpListener(opened.socket, take, self._fault_of(lane))
+        listener = udp.UdpListener(opened.socket, take)
         self._udp.append((name, listener))
         if opened.watching:
             self._watched.append((name, listener))

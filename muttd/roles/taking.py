@@ -10,6 +10,7 @@ import msgspec
 
 from muttd.event import Event, encode
 from muttd.listeners import tcp, udp
+from muttd.listeners.recvmmsg import Peer
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.intake import Lane
 from muttd.roles.refusals import Refusals, refusal_event
@@ -40,21 +41,35 @@ def refusal(allowed: Allowed | None, within_rate: Callable[[str, float], bool] |
     return refused
 
 
-def syslog_datagram(
-    reader: SyslogReader, new_id: NewId, lane: Lane, refused: Refused | None, name_of: NameOf | None
+def syslog_datagrams(  # noqa: PLR0917 - as the closure binds them
+    reader: SyslogReader,
+    new_id: NewId,
+    lane: Lane,
+    refused: Refused | None,
+    name_of: NameOf | None,
+    fault: Callable[[], None],
 ) -> udp.Take:
-    """For the UDP listener of syslog."""
+    """For the UDP listener of syslog. `fault` is called inside `except` where a message met a fault of ours."""
     read, tally = reader.read, lane.tally
 
-    def take(data: bytes, peer: udp.Peer, received: float, _: udp.Answer) -> None:
-        tally.received += 1
-        address = peer[0]
-        if refused is not None and (reason := refused(address, received)):
-            tally.rejected[reason] += 1
-        elif not data:
-            tally.rejected["empty"] += 1
-        else:
-            keep(read(data, address, "udp", received, new_id()), lane, name_of)
+    def take(burst: udp.Burst, received: float, _: udp.Answer) -> None:
+        tally.received += len(burst)
+        items = []
+        for data, peer in burst:
+            address = peer[0]
+            try:
+                if refused is not None and (reason := refused(address, received)):
+                    tally.rejected[reason] += 1
+                elif not data:
+                    tally.rejected["empty"] += 1
+                else:
+                    event = read(data, address, "udp", received, new_id())
+                    if event.defects or name_of is not None:
+                        event = noted(event, lane, name_of)
+                    items.append(encode(event))
+            except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
+                fault()
+        lane.put_all(items)
 
     return take
 
@@ -75,7 +90,7 @@ def syslog_frame(
     return take
 
 
-def trap_datagram(
+def trap_datagrams(
     reader: TrapReader,
     new_id: NewId,
     lane: Lane,
@@ -84,8 +99,12 @@ def trap_datagram(
     name_of: NameOf | None,
     refusals: Refusals,
     own_lane: Lane | None,
+    fault: Callable[[], None],
 ) -> udp.Take:
-    """For the listener of SNMP notifications. What is refused becomes an event on `own_lane`, if there is one."""
+    """For the listener of SNMP notifications. What is refused becomes an event on `own_lane`, if there is one.
+
+    `fault` is called inside `except` where a message met a fault of ours.
+    """
     encoded, tally = reader.encoded, lane.tally
 
     def explain(address: str, why: Refusal, received: float) -> None:
@@ -99,7 +118,14 @@ def trap_datagram(
         if safe:
             answer()
 
-    def take(data: bytes, peer: udp.Peer, received: float, answer: udp.Answer) -> None:
+    def take(burst: udp.Burst, received: float, answer: udp.Answer) -> None:
+        for data, peer in burst:
+            try:
+                take_one(data, peer, received, answer)
+            except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
+                fault()
+
+    def take_one(data: bytes, peer: Peer, received: float, answer: udp.Answer) -> None:
         tally.received += 1
         address = peer[0]
         if refused is not None and (reason := refused(address, received)):
@@ -132,8 +158,13 @@ def trap_datagram(
 
 def keep(event: Event, lane: Lane, name_of: NameOf | None = None) -> bool:
     """Puts the event on its lane, under the name of its source where it has but the address. False: no room."""
+    return lane.put(encode(noted(event, lane, name_of)))
+
+
+def noted(event: Event, lane: Lane, name_of: NameOf | None) -> Event:
+    """The event under the name of its source where it has but the address; its defects are counted."""
     if event.defects:
         lane.tally.defective += 1
     if name_of is not None and event.hostname == event.source_ip and (name := name_of(event.source_ip)):
-        event = msgspec.structs.replace(event, hostname=name)
-    return lane.put(encode(event))
+        return msgspec.structs.replace(event, hostname=name)
+    return event

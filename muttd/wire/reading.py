@@ -18,11 +18,14 @@ class Reading(msgspec.Struct, gc=False):
     msg_id: str | None = None
     structured_data: dict[str, dict[str, str]] | None = None
     defects: list[str] = msgspec.field(default_factory=list)
+    complete: bool = False
+    """The reader of the header has read the message too: no body dialect is asked."""
 
     def found(self, **findings: str | None) -> None:
         """Note findings of our own; those that are None or empty are left out."""
         kept = {key: value for key, value in findings.items() if value}
         if kept:
             if self.structured_data is None:
-                self.structured_data = {}
-            self.structured_data.setdefault(OWN_ID, {}).update(kept)
+                self.structured_data = {OWN_ID: kept}
+            else:
+                self.structured_data.setdefault(OWN_ID, {}).update(kept)

@@ -217,10 +217,11 @@ class SyslogReader:
             or self._dialects.header(header, clock, received)
             or self._rfc3164.read(header, clock, received)
         )
-        reading.message = reading.message.removeprefix(rfc5424.BOM)
-        opening = self._body(reading.message)
-        if opening:
-            self._dialects.add(reading, opening)
+        if not reading.complete:
+            reading.message = reading.message.removeprefix(rfc5424.BOM)
+            opening = self._body(reading.message)
+            if opening:
+                self._dialects.add(reading, opening)
         return reading
 
     def _received_at(self, received: float) -> str:
@@ -236,6 +237,9 @@ class SyslogReader:
 
 def _priority(text: str) -> tuple[int, int, str, str | None]:
     """Facility, severity, what follows the PRI, and a defect."""
+    close = text.find(">", 2, 5)
+    if close > 0 and text[0] == "<" and (plain := _PRIORITIES.get(text[1:close])):
+        return *plain, text[close + 1 :].lstrip(" " + rfc5424.BOM), None
     match = _PRI.match(text)
     known = _PRIORITIES.get(match[1]) if match else None
     if match and known:

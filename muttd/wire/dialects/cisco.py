@@ -13,7 +13,7 @@ import re
 
 from muttd.wire.dialects import Body, Header
 from muttd.wire.interfaces import interface_in
-from muttd.wire.reading import Reading
+from muttd.wire.reading import OWN_ID, Reading
 from muttd.wire.rfc5424 import structured_data
 from muttd.wire.timestamps import AHEAD, ZONES, Clock, Stamp
 
@@ -29,7 +29,8 @@ _COMMON = re.compile(
     r"(?:(?P<sequence>\d{1,12}): |: )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
     r"(?P<stamp>(?:[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?|20\d\d [A-Z][a-z]{2} [ \d]\d )\d\d:\d\d:\d\d)"
     r"(?P<fraction>\.\d{1,6})?"
-    r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )(?=%[A-Z])",
+    r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )"
+    rf"(?=%(?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$))",
     re.ASCII,
 )
 
@@ -53,17 +54,30 @@ _ELEMENT = re.compile(r"\[syslog@9 ")
 def read_header(text: str, clock: Clock, received: float) -> Reading | None:
     """The header up to the mnemonic; None where a part is none of ours."""
     common = _COMMON.match(text)
-    if common and _MNEMONIC.match(text, common.end()):
-        sequence, origin, mark, stamp, fraction, zone, host = common.groups()
+    if common:
+        sequence, origin, mark, stamp, fraction, zone, host, mnemonic = common.groups()
         if zone:
             time = clock.short(f"{stamp} {zone}", received) if zone in ZONES else None
         else:
             time = clock.short(stamp, received)
         if time and time[1] - received <= AHEAD and not (origin and host):
-            reading = Reading(text[common.end() :], time[0][:19] + (fraction or "") + time[0][19:], origin or host)
-            if sequence or mark:
-                reading.found(sequence=sequence, clock="unsynchronised" if mark else None)
-            return reading
+            at, own = common.end(), {}
+            if sequence:
+                own["sequence"] = sequence
+            if mark:
+                own["clock"] = "unsynchronised"
+            own["mnemonic"] = mnemonic
+            if interface := interface_in(text, at + len(mnemonic) + 1):
+                own["interface"] = interface
+            when = time[0]
+            return Reading(
+                text[at:],
+                f"{when[:19]}{fraction}{when[19:]}" if fraction else when,
+                origin or host,
+                app_name=mnemonic,
+                structured_data={OWN_ID: own},
+                complete=True,
+            )
     return _read_parts(text, clock, received)
 
 

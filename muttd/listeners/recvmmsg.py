@@ -1,0 +1,113 @@
+"""recvmmsg(2): many datagrams with one system call, which costs two thirds of one recvfrom for each.
+
+The standard library does not have it. The kernel writes into slots made once; what was written is copied out before
+the next call. Linux only, as all of mutt.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from typing import Any
+
+Peer = tuple[Any, ...]
+"""A socket address; its first item is the sender's address as text."""
+
+LARGEST = 65_535
+"""Octets; a UDP payload cannot be longer."""
+AT_ONCE = 64
+"""Datagrams of one call: twice as many save a hundredth more."""
+_MAX_PEERS = 4096
+"""Senders' addresses remembered as text, some 200 octets each. Beyond it the memory starts afresh."""
+
+_STRIDE = LARGEST + 577
+"""Octets from slot to slot: no power of two, so that their beginnings do not share one line of the processor's cache.
+Pages that no datagram reached cost no memory."""
+_ADDRESS = {socket.AF_INET: 8, socket.AF_INET6: 28}
+"""Octets that tell an address: sockaddr_in ends in padding (ip(7), ipv6(7))."""
+_NAME = 28
+
+
+class _Iovec(ctypes.Structure):
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    """struct msghdr."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint32),
+        ("vector", ctypes.POINTER(_Iovec)),
+        ("vector_length", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_int),
+    )
+
+
+class _Header(ctypes.Structure):
+    """struct mmsghdr."""
+
+    _fields_ = (("message", _Message), ("length", ctypes.c_uint32))
+
+
+_lengths = struct.Struct(
+    f"{_Header.length.offset}xI{ctypes.sizeof(_Header) - _Header.length.offset - 4}x" * AT_ONCE
+).unpack_from
+_recvmmsg = ctypes.CDLL(None, use_errno=True).recvmmsg
+_recvmmsg.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
+
+
+class Slots:
+    """Where the datagrams of one socket arrive. IPv4 and IPv6."""
+
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self._address = _ADDRESS[opened.family]
+        self._peers: dict[bytes, Peer] = {}
+        data, self._names = bytearray(AT_ONCE * _STRIDE), bytearray(AT_ONCE * _NAME)
+        self._data = memoryview(data)
+        data_at, names_at = (ctypes.addressof(ctypes.c_char.from_buffer(part)) for part in (data, self._names))
+        self._vectors = (_Iovec * AT_ONCE)()
+        self._headers = (_Header * AT_ONCE)()
+        for n, (vector, header) in enumerate(zip(self._vectors, self._headers, strict=True)):
+            vector.base, vector.length = data_at + n * _STRIDE, LARGEST
+            header.message.name, header.message.name_length = names_at + n * _NAME, _NAME
+            header.message.vector, header.message.vector_length = ctypes.pointer(vector), 1
+        self._headers_at = ctypes.addressof(self._headers)
+
+    def receive(self) -> list[tuple[bytes, Peer]]:
+        """Up to AT_ONCE datagrams with their senders, in the order they came; none where the kernel has none.
+
+        Raises OSError for an error that the kernel holds for the socket; what is behind it is still there.
+        """
+        count = _recvmmsg(self._socket.fileno(), self._headers_at, AT_ONCE, socket.MSG_DONTWAIT, None)
+        if count < 0:
+            number = ctypes.get_errno()
+            if number in {errno.EAGAIN, errno.EINTR}:
+                return []
+            raise OSError(number, os.strerror(number))
+        data, names, peers, address = self._data, bytes(self._names), self._peers, self._address
+        taken, at, name_at = [], 0, 0
+        for length in _lengths(self._headers)[:count]:
+            name = names[name_at : name_at + address]
+            taken.append((data[at : at + length].tobytes(), peers.get(name) or self._peer(name)))
+            at += _STRIDE
+            name_at += _NAME
+        return taken
+
+    def _peer(self, name: bytes) -> Peer:
+        """As the socket module gives it."""
+        if len(self._peers) >= _MAX_PEERS:
+            self._peers.clear()
+        (port,) = struct.unpack_from("!H", name, 2)
+        if self._socket.family == socket.AF_INET:
+            peer: Peer = (socket.inet_ntop(socket.AF_INET, name[4:8]), port)
+        else:
+            (flow,), (scope,) = struct.unpack_from("!I", name, 4), struct.unpack_from("=I", name, 24)
+            text = socket.inet_ntop(socket.AF_INET6, name[8:24])
+            peer = (f"{text}%{socket.if_indextoname(scope)}" if scope else text, port, flow, scope)
+        self._peers[name] = peer
+        return peer
