@@ -17,9 +17,9 @@ _SETTLE_LIMIT = 10.0
 _PATIENCE = 2.0
 """Seconds a relay waits for room before it is told "later": omhttp comes back at once, one event at a time."""
 _LOOK_AGAIN = 0.1
-_SLICE = 250
-"""Items that are read between two looks at the other listeners: some 5 ms, in which a receive buffer of 8 MiB takes
-more datagrams than come."""
+_SLICE = 0.005
+"""Seconds of reading between two looks at the other listeners, whose receive buffer of 8 MiB takes more datagrams than
+come in that time."""
 _REPEAT_WINDOW = 10.0
 """Seconds in which a batch of the same bytes is the same batch."""
 _REMEMBERED = 1000
@@ -127,6 +127,7 @@ class Relaying:
             new_id=self._new_id,
             correlation_id=post.correlation_id,
         )
+        pause_at = time.monotonic() + _SLICE
         for number, one in enumerate(found, 1):
             if isinstance(one, Fault):
                 faults.append(one)
@@ -134,8 +135,9 @@ class Relaying:
                 events.append(one)
             if number > most:
                 return TooMany(most)
-            if number % _SLICE == 0:
+            if time.monotonic() > pause_at:
                 await asyncio.sleep(0)
+                pause_at = time.monotonic() + _SLICE
         if not self._takes() or self._intake.waiting + len(events) > self._intake.limit:
             return self._later()
         tally = self._lane.tally

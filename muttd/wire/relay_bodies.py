@@ -6,21 +6,27 @@ rsyslog passes a device's octets on into JSON as they came, so what is not UTF-8
 lone surrogates in the text of an item (PEP 383), for `octets` to give back.
 """
 
+import gc
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
 
 _BOM = b"\xef\xbb\xbf"
 _OPENING = re.compile(rb'(?:\{\s*"(records|streams)"\s*:\s*)?\[\s*(?=\{)')
-_CLOSING = re.compile(rb"\s*\]\Z")
-_CLOSING_ENVELOPE = re.compile(rb"\s*\]\s*\}\Z")
-_BETWEEN = re.compile(rb"(?<=\})\s*,\s*(?=\{)")
+_AFTER = re.compile(r"\s*(?:,\s*)?(\])?")
+"""What stands behind an element of an array; the group: it was the last one."""
+_BETWEEN = re.compile(r"(?<=\})\s*,\s*(?=\{)")
+_AT_ONCE = 262_144
+"""Octets that are decoded in one go, in 3 ms. A longer array is read by element, so that others have their turn."""
 _LINE = re.compile(rb"[^\r\n]+")
 _LABELS = 4096
 """Characters of one stream's labels: each of its lines carries them, so they multiply."""
+
+_TOO_DEEP = "nested too deeply"
 
 _lenient = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
 """Takes control characters, lone surrogates and NaN (as null), which JSON proper has not."""
@@ -41,18 +47,19 @@ def items(body: bytes) -> Iterator[Item]:
     body = body.strip().removeprefix(_BOM)
     if not body:
         return
-    try:
-        yield from _unwrapped(_decoded(body))
-        return
-    except ValueError:
-        pass
     opening = _OPENING.match(body)
-    if opening and not _first_line_is_whole(body):
-        yield from _broken_array(body, opening)
-        return
-    for found in _LINE.finditer(body):
-        if line := found[0].strip():
-            yield from _line(line)
+    if opening is None or len(body) <= _AT_ONCE:
+        try:
+            value = _decoded(body)
+        except ValueError:
+            pass
+        else:
+            yield from _unwrapped(value)
+            return
+    if opening and not _is_one_of_many(_LINE.match(body), body):
+        yield from _elements(body, opening)
+    else:
+        yield from _lines(body)
 
 
 def octets(text: str) -> bytes:
@@ -65,6 +72,13 @@ def octets(text: str) -> bytes:
 
 def _decoded(data: bytes) -> Any:
     """The JSON value in `data`; ValueError where it is none. Python's own reader is slower, and forgives more."""
+    if len(data) > _AT_ONCE:
+        with _one_sweep():
+            return _read(data)
+    return _read(data)
+
+
+def _read(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -72,27 +86,63 @@ def _decoded(data: bytes) -> Any:
     try:
         return _lenient.decode(data.decode("utf-8", "surrogateescape"))
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
 
 
-def _first_line_is_whole(body: bytes) -> bool:
-    first = _LINE.match(body)
+@contextmanager
+def _one_sweep() -> Iterator[None]:
+    """Keeps Python's collector out: a value of very many parts it would look through again and again, for four times
+    the time that the value takes.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
     try:
-        _decoded(first[0] if first else b"")
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _is_one_of_many(line: re.Match[bytes] | None, body: bytes) -> bool:
+    """Whether the first line is a JSON value by itself, and others follow."""
+    if line is None or not line.end() < len(body) or len(line[0]) > _AT_ONCE:
+        return False
+    try:
+        _decoded(line[0])
     except ValueError:
         return False
     return True
 
 
-def _broken_array(body: bytes, opening: re.Match[bytes]) -> Iterator[Item]:
-    """The objects of an array, each read alone: cut wherever one may end and another begin."""
-    start, envelope = opening.end(), opening[1].decode() if opening[1] else None
-    closing = (_CLOSING_ENVELOPE if envelope else _CLOSING).search(body, max(start, len(body) - 100))
-    end = closing.start() if closing else len(body)
-    for between in _BETWEEN.finditer(body, start, end):
-        yield from _piece(body[start : between.start()], envelope)
-        start = between.end()
-    yield from _piece(body[start:end], envelope)
+def _elements(body: bytes, opening: re.Match[bytes]) -> Iterator[Item]:
+    """The elements of an array, each read alone; behind a broken one it goes on where the next object may begin."""
+    text, envelope = body.decode("utf-8", "surrogateescape"), opening[1].decode() if opening[1] else None
+    at = opening.end()
+    while at < len(text):
+        try:
+            with _one_sweep():
+                value, after = _lenient.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            yield Unreadable(f"not JSON: {_TOO_DEEP if isinstance(error, RecursionError) else str(error)[:80]}")
+            between = _BETWEEN.search(text, at)
+            if between is None:
+                return
+            at = between.end()
+        else:
+            yield from _unwrapped({envelope: [value]} if envelope else [value])
+            end = _AFTER.match(text, after)
+            assert end is not None
+            at = end.end()
+            if end[1]:
+                rest = text[at:]
+                yield from _lines(octets(rest.partition("\n")[2] if envelope else rest))  # an envelope has more in it
+                return
+
+
+def _lines(body: bytes) -> Iterator[Item]:
+    for found in _LINE.finditer(body):
+        if line := found[0].strip():
+            yield from _line(line)
 
 
 def _line(line: bytes) -> Iterator[Item]:
@@ -111,14 +161,14 @@ def _line(line: bytes) -> Iterator[Item]:
     yield line
 
 
-def _piece(data: bytes, envelope: str | None = None) -> Iterator[Item]:
-    """What should be one JSON object, out of its envelope."""
+def _piece(data: bytes) -> Iterator[Item]:
+    """What should be one JSON object."""
     try:
         value = _decoded(data)
     except ValueError as error:
         yield Unreadable(f"not JSON: {str(error)[:80]}")
     else:
-        yield from _unwrapped({envelope: [value]} if envelope else value)
+        yield from _unwrapped(value)
 
 
 def _unwrapped(value: Any) -> Iterator[Item]:

@@ -105,13 +105,16 @@ class Values:
     def text(self, value: Any, limit: int | None = None) -> str:
         """`value` as text that can be shown and stored, cut at `limit` characters."""
         found = value if isinstance(value, str) else msgspec.json.encode(self.clean(value)).decode()
+        limit = limit or self._max_length
+        length = len(found)
+        if length > limit:
+            found = found[: limit + 1]  # before it is cleaned, which takes its time
         if not found.isprintable():
             found, _, defect = decode(octets(found), self._source.charset)
             if defect and defect not in self.defects:
                 self.defects.append(defect)
-        limit = limit or self._max_length
         if len(found) > limit:
-            self.defects.append(f"text of {len(found)} characters cut at {limit}")
+            self.defects.append(f"text of {max(length, len(found))} characters cut at {limit}")
             found = found[:limit]
         return found
 

@@ -14,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from muttd.event import Event, Snmp, Varbind, decode, encode
+from muttd.wire import relay_bodies
 from muttd.wire.relay import OTHERS_ID, Fault, RelayReader
 from muttd.wire.syslog import SyslogReader
 
@@ -247,6 +248,43 @@ def test_a_bad_item_is_named_and_takes_no_other_with_it() -> None:
         found = read(broken)
         assert [one.item for one in found if isinstance(one, Fault)] == [1], broken
         assert [one.message for one in found if isinstance(one, Event)] == ["a", "c"]
+
+
+def test_what_stands_behind_a_broken_array_is_read_too() -> None:
+    for body, expected in (
+        (b'[{"message": "a"},{"message": "b"},', ["a", "b"]),
+        (b'[{"message": "a"} {"message": "b"}]', ["a", "b"]),
+        (b'[{"message": "a"},{"message": "b"},]\n<13>Mar  5 04:07:09 gw1 su: c', ["a", "b", "c"]),
+        (b'[{"message": "a},{"},{"message": NaN, "msg": "b"}', ["a},{", "b"]),
+        (b'{"records": [{"value": {"message": "a"}},], "offset": 5}\n{"message": "b"}', ["a", "b"]),
+    ):
+        assert [one.message for one in read(body) if isinstance(one, Event)] == expected, body
+
+
+texts = st.text(st.sampled_from('ab"\\{}[],:\n\0\ud800'), max_size=8) | st.sampled_from(["},{", "}, {", "]}", '"'])
+objects = st.dictionaries(st.sampled_from(["message", "msg", "host", "records", "x"]), texts | st.none(), max_size=3)
+
+
+@given(
+    st.lists(objects, max_size=8).flatmap(
+        lambda each: st.sampled_from(
+            [
+                each,
+                {"records": [{"value": one} for one in each]},
+                {"streams": [*each, {"stream": {"host": "h"}, "values": [["1", "m"]]}], "more": [{}]},
+            ]
+        )
+    ),
+    st.sampled_from([None, (",", ":"), (" , ", " : ")]),
+    st.sampled_from(["", "\n", " \r\n\t"]),
+)
+@settings(max_examples=300)
+def test_taken_element_by_element_it_is_the_same(value: Any, separators: tuple[str, str] | None, tail: str) -> None:
+    body = (json.dumps(value, separators=separators) + tail).encode()
+    whole = list(relay_bodies.items(body))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relay_bodies, "_AT_ONCE", 0)
+        assert list(relay_bodies.items(body)) == whole
 
 
 def test_the_correlation_id_goes_into_every_event() -> None:
