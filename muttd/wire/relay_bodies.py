@@ -28,8 +28,15 @@ _LABELS = 4096
 
 _TOO_DEEP = "nested too deeply"
 
-_lenient = json.JSONDecoder(strict=False, parse_constant=lambda _: None)
-"""Takes control characters, lone surrogates and NaN (as null), which JSON proper has not."""
+_DIGITS = 1000
+"""Of a whole number; Python itself refuses 4,300, and everything around it."""
+
+_lenient = json.JSONDecoder(
+    strict=False,
+    parse_constant=lambda _: None,
+    parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS else None,
+)
+"""Takes control characters, lone surrogates, NaN and endless numbers (as null), which JSON proper has not."""
 
 
 class Unreadable(NamedTuple):

@@ -250,6 +250,11 @@ def test_a_bad_item_is_named_and_takes_no_other_with_it() -> None:
         assert [one.message for one in found if isinstance(one, Event)] == ["a", "c"]
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e9999", "9" * 5000, "-" + "9" * 5000])
+def test_a_number_beyond_all_bounds_takes_nothing_with_it(number: str) -> None:
+    assert messages(b'{"message": "a", "severity": %s, "x": {"y": [%s]}}' % ((number.encode(),) * 2)) == ["a"]
+
+
 def test_what_stands_behind_a_broken_array_is_read_too() -> None:
     for body, expected in (
         (b'[{"message": "a"},{"message": "b"},', ["a", "b"]),
