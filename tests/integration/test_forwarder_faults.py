@@ -38,7 +38,7 @@ async def sink() -> AsyncIterator[Sink]:
 def own_valkey() -> Iterator[Valkey]:
     """A server that a test may stop."""
     directory = Path(tempfile.mkdtemp(prefix="mutt-"))
-    server = Valkey(directory / "valkey", directory)
+    server = Valkey(directory / "valkey", directory, fsync="always")  # what it confirmed survives
     server.start()
     yield server
     server.kill()

@@ -79,7 +79,7 @@ async def test_what_waits_at_the_stop_is_still_pushed(redis: Redis) -> None:
 def own_valkey(tmp_path: Path, short_directory: Path) -> Valkey:
     directory = short_directory / tmp_path.name[-20:]
     directory.mkdir()
-    return Valkey(directory / "data", directory)
+    return Valkey(directory / "data", directory, fsync="always")  # what it confirmed survives
 
 
 async def test_an_outage_of_redis_is_waited_out_without_loss_or_twins(
