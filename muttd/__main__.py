@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import functools
 import os
 import sys
 from collections.abc import Callable
@@ -91,6 +92,9 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "doctor", "look at this machine and all that mutt needs, a line each with the remedy (exit status 1)", _doctor
     ).add_argument("--json", action="store_true", help="one JSON object a line")
+    _setup_options(
+        command("setup", "from an installed package to a service at work: check, configure, start, try", _setup)
+    )
     _certs_options(command("certs", "certificates for a trial of TLS", _certs))
     return parser
 
@@ -153,6 +157,19 @@ def _mib_options(parser: argparse.ArgumentParser) -> None:
     lookup.add_argument("text", metavar="OID|NAME")
 
 
+def _setup_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not said stays as it is")
+    parser.add_argument(
+        "--answers",
+        metavar="FILE",
+        type=Path,
+        help="TOML: keys as in muttd.conf, [credentials], [setup]; see docs/install.md",
+    )
+    parser.add_argument(
+        "--undo", action="store_true", help="take back what setup did, and say what stays and how to remove that"
+    )
+
+
 def _certs_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
     text = "write a server's certificate and key, and the authority that clients are to trust"
@@ -181,11 +198,31 @@ def _moment(text: str) -> datetime:
 
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
-    given = getattr(options, "config", None)
-    chosen = given or (_DEFAULT_FILE if _DEFAULT_FILE.exists() else None)
+    chosen = getattr(options, "config", None) or _default_file()
+    _offer_credentials(chosen)
     settings = load(chosen, os.environ)
     file = Path(settings.secrets.file) if settings.secrets.file else None
     return settings, read_secrets(file, os.environ, overlap=settings.secrets.key_overlap)
+
+
+def _default_file() -> Path | None:
+    """None where there is none. One that may not be read is named in the fault of who reads it."""
+    try:
+        _DEFAULT_FILE.stat()
+    except FileNotFoundError:
+        return None
+    except OSError:
+        pass
+    return _DEFAULT_FILE
+
+
+def _offer_credentials(file: Path | None) -> None:
+    """What systemd reads for the services lies beside muttd.conf; who may read it by hand, root, need not name it."""
+    if file is None or "CREDENTIALS_DIRECTORY" in os.environ:
+        return
+    beside = file.resolve().parent / "credentials"
+    if os.access(beside, os.R_OK | os.X_OK) and beside.is_dir():
+        os.environ["CREDENTIALS_DIRECTORY"] = str(beside)
 
 
 def _settings_and_vault(options: argparse.Namespace) -> tuple[Settings, Secrets]:
@@ -198,7 +235,6 @@ def _settings_and_vault(options: argparse.Namespace) -> tuple[Settings, Secrets]
 
 def _daemon(options: argparse.Namespace) -> None:
     if options.check_config:
-        from muttd.roles.reach import reach
         from muttd.roles.readers import trap_reader
         from muttd.settings.certificates import out_of_date
 
@@ -207,12 +243,22 @@ def _daemon(options: argparse.Namespace) -> None:
         if faults := list(out_of_date(settings, datetime.now(UTC))):
             raise ConfigurationError(faults)
         print("configuration OK", flush=True)
-        if options.connect and not asyncio.run(reach(settings, secrets, os.environ, print)):
+        if options.connect and not asyncio.run(_all_reached(settings, secrets)):
             sys.exit(1)
     elif options.connect:
         raise MuttError("--connect goes with --check-config")
     else:
         _role("muttd")(options)
+
+
+async def _all_reached(settings: Settings, secrets: Secrets) -> bool:
+    from muttd.roles.reach import reach
+
+    well = True
+    async for finding in reach(settings, secrets, os.environ):
+        print(finding, flush=True)
+        well = well and finding.state == "OK"
+    return well
 
 
 def _role(name: str) -> "Callable[[argparse.Namespace], None]":
@@ -303,6 +349,26 @@ def _doctor(options: argparse.Namespace) -> None:
 
     if not doctor(*_settings(options), os.environ, as_json=options.json, show=print):
         sys.exit(1)
+
+
+def _setup(options: argparse.Namespace) -> None:
+    import getpass
+    import logging
+
+    from muttd.setup import Talk, setup, undo
+
+    if not options.yes and not sys.stdin.isatty():
+        raise MuttError("setup: no terminal to ask at; --yes asks nothing")
+    logging.disable(logging.INFO)
+    file = getattr(options, "config", None) or _DEFAULT_FILE
+    talk = Talk(functools.partial(print, flush=True), input, getpass.getpass)
+    try:
+        if options.undo:
+            undo(file, unattended=options.yes, talk=talk)
+        else:
+            setup(file, options.answers, os.environ, unattended=options.yes, talk=talk)
+    except EOFError:
+        raise MuttError("setup: the answers ended; nothing was changed") from None
 
 
 def _certs(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from muttd.pipeline.queue.connection import connect, connect_by_sentinels
 from muttd.settings import Settings, certificates
 from muttd.settings.forms import server
 from muttd.tls import CertificateWatch
-from muttd.vault import Access, Document, Keeper, Secrets, Vault, compose
+from muttd.vault import Access, Document, Keeper, Secrets, Vault, compose, credential
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def vault_access(settings: Settings, environment: Mapping[str, str]) -> Access:
     """How to reach the Vault that the settings name."""
     given = settings.vault
     kubernetes = given.auth == "kubernetes"
-    secret_id = given.secret_id_file or Path(environment.get("CREDENTIALS_DIRECTORY", ""), "vault_secret_id")
+    secret_id = given.secret_id_file or credential(Path(environment.get("CREDENTIALS_DIRECTORY", "")), "secret_id")
     return Access(
         addr=given.addr,
         path=given.secrets_path,

@@ -17,6 +17,7 @@ FLOORS = [
     {"connections"},
     {"runtime", "web", "sink", "embedded"},
     {"roles"},
+    {"setup"},
     {"__main__"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -12,7 +12,7 @@ from muttd.tls import trial
 def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[str], None]) -> None:
     """Writes them for `names`, or for this machine's where none is given. Raises MuttError."""
     try:
-        files = trial.write(folder.resolve(), names or _own_names(), days, datetime.now(UTC))
+        files = trial.write(folder.resolve(), names or own_names(), days, datetime.now(UTC))
     except FileExistsError as error:
         raise MuttError(f"{error}: there already; remove them, or name another folder") from None
     except OSError as error:
@@ -30,6 +30,7 @@ def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[s
         show(f'[{table}]\ntls_cert = "{files.certificate}"\ntls_key = "{files.key}"\n{more}')
 
 
-def _own_names() -> list[str]:
+def own_names() -> list[str]:
+    """What clients may call this machine."""
     names = [socket.getfqdn(), socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     return list(dict.fromkeys(name for name in names if name))

@@ -1,26 +1,32 @@
 """`muttd doctor`: whether this machine suits mutt, then whether all that mutt needs can be reached.
 
 Read-only: one line each, OK, NOTE or FAULT, with the remedy. What is found is gathered first (`gather`), then judged
-(`judge`, which asks nobody).
+(`judge`, which asks nobody). `muttd setup` goes by the same checks (`examine`).
 """
 
 import asyncio
 import contextlib
 import ctypes
 import json
+import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-from muttd.roles.reach import reach
+from muttd.roles import ports
+from muttd.roles.ports import Held
+from muttd.roles.reach import Finding, reach
 from muttd.settings import Settings
 from muttd.settings.certificates import out_of_date
 from muttd.vault import Secrets
 
-_CREDENTIALS: Final = Path("/etc/mutt/credentials")
+_CREDENTIALS: Final = "/etc/mutt/credentials"
+_PROGRAM: Final = "/usr/bin/muttd"
+_OLDEST_PYTHON: Final = (3, 11)
 _CLOCK_UNSYNCHRONISED: Final = 5
 """TIME_ERROR of adjtimex(2)."""
 _TIMEX_BYTES: Final = 512
@@ -30,6 +36,13 @@ _TIMEX_BYTES: Final = 512
 class Facts(NamedTuple):
     """What was found; None: it could not be learned here."""
 
+    python: tuple[int, int, int]
+    held: tuple[Held, ...]
+    """Ports of ours that somebody has."""
+    selinux: str | None
+    """enforcing or permissive; None: not at work here."""
+    label: str | None
+    """SELinux's of the packaged program."""
     clock_state: int | None
     """What adjtimex(2) returns."""
     rmem_max: int | None
@@ -47,34 +60,40 @@ class Facts(NamedTuple):
     """A line for each that is not good now."""
 
 
-class Finding(NamedTuple):
-    """One line."""
-
-    check: str
-    state: Literal["OK", "NOTE", "FAULT"]
-    text: str
-
-
 def doctor(
     settings: Settings, secrets: Secrets, environment: Mapping[str, str], *, as_json: bool, show: Callable[[str], None]
 ) -> bool:
     """Whether nothing is at fault; shows a line for each check, or with `as_json` one object a line."""
-    well = True
-    for finding in judge(gather(settings, datetime.now(UTC))):
-        well = well and finding.state != "FAULT"
-        show(json.dumps(finding._asdict()) if as_json else f"{finding.check:<13}{finding.state:<7}{finding.text}")
 
-    def reached(line: str) -> None:
-        name, state, text = line.split(maxsplit=2)
-        show(json.dumps(Finding(name, "OK" if state == "OK" else "FAULT", text)._asdict()) if as_json else f"  {line}")
+    async def all_well() -> bool:
+        well = True
+        async for finding in examine(settings, secrets, environment):
+            well = well and finding.state != "FAULT"
+            show(json.dumps(finding._asdict()) if as_json else str(finding))
+        return well
 
-    if not as_json:
-        show("servers:")
-    return asyncio.run(reach(settings, secrets, environment, reached)) and well
+    return asyncio.run(all_well())
+
+
+async def examine(
+    settings: Settings, secrets: Secrets, environment: Mapping[str, str], *, will_migrate: bool = False
+) -> AsyncIterator[Finding]:
+    """Every check, in this order: the machine, then the servers (see `reach`)."""
+    for finding in judge(gather(settings, environment, datetime.now(UTC))):
+        yield finding
+    async for finding in reach(settings, secrets, environment, will_migrate=will_migrate):
+        yield finding
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
     """What the facts mean."""
+    version = ".".join(map(str, facts.python))
+    if facts.python < _OLDEST_PYTHON:
+        yield Finding("Python", "FAULT", f"{version}; right would be: 3.11 or newer")
+    else:
+        yield Finding("Python", "OK", version)
+    yield from _judge_ports(facts)
+    yield _judge_selinux(facts)
     if facts.clock_state == _CLOCK_UNSYNCHRONISED:
         yield Finding("clock", "FAULT", "not synchronised; start chronyd: systemctl enable --now chronyd")
     elif facts.clock_state is None or facts.clock_state < 0:
@@ -110,17 +129,44 @@ def judge(facts: Facts) -> Iterator[Finding]:
         yield Finding("certificates", "OK", "all that are set are good today")
 
 
-def gather(settings: Settings, now: datetime) -> Facts:
+def _judge_ports(facts: Facts) -> Iterator[Finding]:
+    strangers = [one for one in facts.held if not one.ours]
+    for port, holder, _ in strangers:
+        what = f"{port.number}/{port.protocol} ({port.setting}) is held by"
+        if holder is None:
+            look = f"ss -ln{port.protocol[0]}p 'sport = :{port.number}'"
+            yield Finding("ports", "NOTE", f"{what} a program that only root may see; as root: {look}")
+        else:
+            yield Finding("ports", "FAULT", f"{what} {holder}: stop and disable that, or set {port.setting}")
+    if not strangers:
+        numbers = sorted({one.port.number for one in facts.held})
+        yield Finding("ports", "OK", f"mutt has {', '.join(map(str, numbers))}" if numbers else "all are free")
+
+
+def _judge_selinux(facts: Facts) -> Finding:
+    if facts.selinux is None:
+        return Finding("SELinux", "OK", "not at work here")
+    if facts.label is None or "mutt_exec_t" in facts.label:
+        return Finding("SELinux", "OK", facts.selinux)
+    text = f"{facts.selinux}, but mutt's policy is not in force: dnf install mutt-selinux; restorecon {_PROGRAM}"
+    return Finding("SELinux", "NOTE", text)
+
+
+def gather(settings: Settings, environment: Mapping[str, str], now: datetime) -> Facts:
     """Looks at this machine, and changes nothing."""
     rmem_max = _text(Path("/proc/sys/net/core/rmem_max"))
     return Facts(
+        python=sys.version_info[:3],
+        held=tuple(ports.held(ports.wanted(settings))),
+        selinux={"1": "enforcing", "0": "permissive"}.get(_text(Path("/sys/fs/selinux/enforce"))),
+        label=_label(_PROGRAM),
         clock_state=_clock_state(),
         rmem_max=int(rmem_max) if rmem_max else None,
         wanted_buffer=max(settings.syslog.receive_buffer, settings.snmp.receive_buffer),
         kernel_drops=kernel_drops(_text(Path("/proc/net/snmp"))),
         spool_free=_free(Path(settings.spool.directory)) if settings.spool.directory else None,
         spool_wanted=settings.spool.max_bytes,
-        open_files=tuple(_open_to_others(settings)),
+        open_files=tuple(_open_to_others(settings, environment)),
         certificates=tuple(out_of_date(settings, now)),
     )
 
@@ -151,10 +197,17 @@ def _free(directory: Path) -> int | None:
     return None
 
 
-def _open_to_others(settings: Settings) -> Iterator[str]:
+def _label(file: str) -> str | None:
+    try:
+        return os.getxattr(file, "security.selinux").decode().rstrip("\0")
+    except OSError:
+        return None
+
+
+def _open_to_others(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     files = [Path(settings.secrets.file)] if settings.secrets.file else []
     with contextlib.suppress(OSError):  # not there, or root's: then it is closed to us too
-        files += sorted(_CREDENTIALS.iterdir())
+        files += sorted(Path(environment.get("CREDENTIALS_DIRECTORY", _CREDENTIALS)).iterdir())
     for file in files:
         try:
             mode = file.stat().st_mode

@@ -1,6 +1,6 @@
 """`muttd --check-config --connect`: whether everything that mutt needs can be reached, as mutt itself would reach it.
 
-One line each: OK and what was found, or what is wrong and what to do. Nothing is changed anywhere.
+A finding each: OK and what was found, or what is wrong and what to do. Nothing is changed anywhere.
 """
 
 import asyncio
@@ -8,8 +8,8 @@ import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from muttd.connections import Contexts, database_arguments, redis_client, secrets_file, vault_access
@@ -19,37 +19,48 @@ from muttd.settings import Settings
 from muttd.store.schema import schema_state
 from muttd.vault import NAMES, Document, Secrets, Vault, compose
 
-Print = Callable[[str], None]
-
 _LIMIT: Final = 15.0
 """Seconds for one of them."""
+
+
+class Finding(NamedTuple):
+    """What one look found."""
+
+    check: str
+    state: Literal["OK", "NOTE", "FAULT"]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.check:<13}{self.state:<7}{self.text}"
 
 
 class _FaultError(Exception):
     """What is wrong, and what to do."""
 
 
-async def reach(settings: Settings, secrets: Secrets, environment: Mapping[str, str], show: Print) -> bool:
-    """Whether all can be reached; a line for each. `secrets` are those of this machine; Vault's are added to them."""
+async def reach(
+    settings: Settings, secrets: Secrets, environment: Mapping[str, str], *, will_migrate: bool = False
+) -> AsyncIterator[Finding]:
+    """Vault, Redis, PostgreSQL, Moog, in this order. `secrets` are those of this machine; Vault's are added to them.
+
+    `will_migrate`: tables that are missing are no fault.
+    """
     contexts = Contexts(settings)
     looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("Vault", lambda: _vault(settings, secrets, environment)),  # first: the others need what it has
         ("Redis", lambda: _redis(settings, secrets, contexts)),
-        ("PostgreSQL", lambda: _database(settings, secrets, contexts)),
+        ("PostgreSQL", lambda: _database(settings, secrets, contexts, will_migrate=will_migrate)),
         ("Moog", lambda: _moog(settings, contexts)),
     ]
-    well = True
     for name, look in looks:
         try:
             async with asyncio.timeout(_LIMIT):
-                show(f"{name:<11}OK     {await look()}")
+                found = Finding(name, "OK", await look())
         except TimeoutError:
-            show(f"{name:<11}FAULT  no answer within {_LIMIT:g} s")
-            well = False
+            found = Finding(name, "FAULT", f"no answer within {_LIMIT:g} s")
         except (_FaultError, MuttError) as error:
-            show(f"{name:<11}FAULT  {' '.join(str(error).split())}")
-            well = False
-    return well
+            found = Finding(name, "FAULT", " ".join(str(error).split()))
+        yield found
 
 
 async def _vault(settings: Settings, secrets: Secrets, environment: Mapping[str, str]) -> str:
@@ -96,7 +107,7 @@ def _redis_fault(error: BaseException) -> str:
     return f"{text}; is it running, and are redis.host and redis.port right?"
 
 
-async def _database(settings: Settings, secrets: Secrets, contexts: Contexts) -> str:
+async def _database(settings: Settings, secrets: Secrets, contexts: Contexts, *, will_migrate: bool) -> str:
     given = settings.database
     where = f"{given.user}@{given.host}:{given.port}/{given.name}"
     try:
@@ -109,8 +120,13 @@ async def _database(settings: Settings, secrets: Secrets, contexts: Contexts) ->
         elif "SSL" in text or "certificate" in text.lower():
             hint = "see database.ssl_mode, database.ssl_root_cert and database.ssl_cert"
         elif "does not exist" in text:
-            hint = "right would be: database.name and database.user as PostgreSQL has them"
+            hint = (
+                "right would be: database.name and database.user as PostgreSQL has them; "
+                f"to make them: createuser -P {given.user} && createdb -O {given.user} {given.name}"
+            )
         raise _FaultError(f"{where}: {text}; {hint}") from None
+    if found.missing and will_migrate:
+        return f"{where}: {found.server}, the tables lack {', '.join(found.missing)}"
     if found.missing:
         raise _FaultError(f"{where}: the tables lack {', '.join(found.missing)}; run `muttd migrate`")
     if found.newer:

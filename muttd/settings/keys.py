@@ -440,8 +440,9 @@ class Moog:
 @dataclass(frozen=True, slots=True)
 class Secrets:
     """Where secrets lie on this machine. The first that has one wins: the environment variable of its name; the file
-    vault_NAME in $CREDENTIALS_DIRECTORY (systemd: LoadCredential=vault:DIRECTORY of files NAME); the file below. Where
-    a source has text alone, lists are JSON: INGEST_API_KEYS=[{"name": "relay-1", "key": "…"}].
+    vault_NAME or NAME in $CREDENTIALS_DIRECTORY (systemd: LoadCredential=vault:DIRECTORY of files NAME; for tools by
+    hand the directory credentials beside this file, where they may read it); the file below. Where a source has text
+    alone, lists are JSON: INGEST_API_KEYS=[{"name": "relay-1", "key": "…"}].
     """
 
     file: str = _key(

@@ -9,9 +9,9 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from muttd.errors import ConfigurationError
 from muttd.settings import certificates, forms
@@ -23,29 +23,71 @@ _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 
+class Given(NamedTuple):
+    """What a file and the environment say, each key by itself."""
+
+    keys: dict[tuple[str, str], Any]
+    """By table and key."""
+    others: dict[str, Any]
+    """Tables that are none of ours."""
+
+
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     """The settings from `path` (None: defaults only) and `environment`. Raises ConfigurationError with all faults."""
+    given, lines = _given(path, environment, ())
+    settings = with_keys(Settings(), given.keys)
+    _check_together(settings, path, lines, environment)
+    return settings
+
+
+def load_given(path: Path | None, environment: Mapping[str, str], others: Collection[str]) -> Given:
+    """What `path` and `environment` say, without the defaults; tables named in `others` may stand in the file, too.
+
+    Raises ConfigurationError with all faults; what no key alone can show is not looked at.
+    """
+    return _given(path, environment, others)[0]
+
+
+def with_keys(settings: Settings, keys: Mapping[tuple[str, str], Any]) -> Settings:
+    """`settings` with other values, of the right types, for some keys."""
+    for table, key in keys:
+        changed = dataclasses.replace(getattr(settings, table), **{key: keys[table, key]})
+        settings = dataclasses.replace(settings, **{table: changed})
+    return settings
+
+
+def value_of(table: str, key: str, text: str) -> Any:
+    """What `text`, as somebody types it, means for a key. Raises ValueError with what would be right."""
+    [kind] = [one.type for one in dataclasses.fields(Settings) if one.name == table]
+    [field] = [one for one in dataclasses.fields(kind) if one.name == key]  # type: ignore[arg-type]  # a class
+    return _checked(_from_text(text, field.type), field)
+
+
+def _given(
+    path: Path | None, environment: Mapping[str, str], others: Collection[str]
+) -> tuple[Given, dict[tuple[str, ...], int]]:
+    """With the lines on which tables and keys stand."""
     faults: list[str] = []
     document: dict[str, Any] = {}
     lines: dict[tuple[str, ...], int] = {}
     if path is not None:
         document, lines = _read(path)
-    tables: dict[str, Any] = {}
+    keys: dict[tuple[str, str], Any] = {}
     for table in dataclasses.fields(Settings):
         given = document.pop(table.name, {})
         if not isinstance(given, dict):
             faults.append(f"{path}:{lines.get((table.name,), 1)}: {table.name}: expected a table, [{table.name}]")
             given = {}
         where = {key: f"{path}:{lines.get((table.name, key), 1)}: {table.name}.{key}" for key in given}
-        tables[table.name] = _table(table.type, given, where, environment, faults)  # type: ignore[arg-type]  # a class
+        values = _table(table.type, given, where, environment, faults)  # type: ignore[arg-type]  # a class
+        keys |= {(table.name, key): value for key, value in values.items()}
+    left = {name: document.pop(name) for name in others if name in document}
     for unknown in document:
         what = f"{path}:{lines.get((unknown,), 1)}: [{unknown}]: no such table"
-        faults.append(what + _suggest(unknown, [table.name for table in dataclasses.fields(Settings)]))
+        faults.append(what + _suggest(unknown, [*(table.name for table in dataclasses.fields(Settings)), *others]))
     if faults:
         raise ConfigurationError(faults)
-    settings = Settings(**tables)
-    _check_together(settings, path, lines, environment)
-    return settings
+    return Given(keys, left), lines
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
@@ -85,7 +127,8 @@ def _lines(text: str) -> dict[tuple[str, ...], int]:
 
 def _table(
     kind: type, given: dict[str, Any], where: dict[str, str], environment: Mapping[str, str], faults: list[str]
-) -> Any:
+) -> dict[str, Any]:
+    """The values that are given."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
         variable = field.metadata["env"]
@@ -105,7 +148,7 @@ def _table(
         faults.append(
             f"{where[unknown]}: no such key" + _suggest(unknown, [field.name for field in dataclasses.fields(kind)])
         )
-    return kind(**values)
+    return values
 
 
 def _from_text(text: str, kind: Any) -> Any:

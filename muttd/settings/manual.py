@@ -19,12 +19,12 @@ _HEAD = """\
 """
 
 
-def manual() -> str:
-    """The whole text of muttd.conf."""
-    return "\n".join(_lines()) + "\n"
+def manual(settings: Settings | None = None) -> str:
+    """The whole text of muttd.conf; with `settings`, what differs from its default is set in it."""
+    return "\n".join(_lines(settings)) + "\n"
 
 
-def _lines() -> Iterator[str]:
+def _lines(settings: Settings | None) -> Iterator[str]:
     yield _HEAD.rstrip()
     for table in dataclasses.fields(Settings):
         kind: Any = table.type
@@ -36,7 +36,9 @@ def _lines() -> Iterator[str]:
             yield ""
             yield from _comment(field.metadata["text"])
             yield from _comment(_facts(field))
-            yield f"#{field.name} = {_toml(_default(field))}"
+            default = _default(field)
+            value = default if settings is None else getattr(getattr(settings, table.name), field.name)
+            yield f"{'#' if value == default else ''}{field.name} = {_toml(value)}"
 
 
 def _facts(field: "dataclasses.Field[Any]") -> str:
@@ -59,8 +61,13 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{}"
-    return json.dumps(value, ensure_ascii=False)  # texts, numbers, booleans and lists of texts read the same in TOML
+        return f"{{ {', '.join(f'{_json(key)} = {_json(item)}' for key, item in value.items())} }}" if value else "{}"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    """Texts, numbers, booleans and lists of texts read the same in TOML, but for DEL, which has to be escaped there."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(text: str) -> Iterator[str]:

@@ -5,10 +5,10 @@ does it (keeper).
 """
 
 from muttd.vault.client import Access, Vault, VaultError
-from muttd.vault.content import NAMES, ApiKey, Content, Document
+from muttd.vault.content import NAMES, ApiKey, Content, Document, combined
 from muttd.vault.keeper import Keeper
 from muttd.vault.secrets import Secrets
-from muttd.vault.sources import compose, read_secrets
+from muttd.vault.sources import compose, credential, read_secrets
 
 __all__ = [
     "NAMES",
@@ -20,6 +20,8 @@ __all__ = [
     "Secrets",
     "Vault",
     "VaultError",
+    "combined",
     "compose",
+    "credential",
     "read_secrets",
 ]

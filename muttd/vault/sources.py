@@ -43,11 +43,20 @@ def compose(file: Path | None, environment: Mapping[str, str], vault: Document |
     return content
 
 
+def credential(directory: Path, name: str) -> Path:
+    """Where `name` stands in a directory of credentials.
+
+    As vault_NAME, which `LoadCredential=vault:DIRECTORY` makes of a file NAME (systemd.exec(5)); else as NAME, where
+    that directory itself is read.
+    """
+    prefixed = directory / (_CREDENTIAL_PREFIX + name)
+    return prefixed if prefixed.exists() else directory / name
+
+
 def _credentials(directory: Path) -> Document:
-    """Files vault_NAME, as `LoadCredential=vault:DIRECTORY` makes them of files NAME (systemd.exec(5))."""
     values: dict[str, str] = {}
     for name in NAMES:
-        file = directory / (_CREDENTIAL_PREFIX + name)
+        file = credential(directory, name)
         try:
             with file.open("rb") as opened:
                 values[name] = opened.read(_CREDENTIAL_LIMIT).decode().rstrip("\r\n")
@@ -66,7 +75,7 @@ def _document(file: Path) -> Document:
             status = os.fstat(opened.fileno())
             if stat.S_IMODE(status.st_mode) & 0o077:
                 raise ConfigurationError([f"{file}: open to group or others; right would be: chmod 600 {file}"])
-            if status.st_uid not in {0, os.geteuid()}:
+            if os.geteuid() and status.st_uid not in {0, os.geteuid()}:  # root's tools read what mutt's user has
                 raise ConfigurationError([f"{file}: belongs to another user; right would be: chown root {file}"])
             return Document(str(file), tomllib.load(opened), closed=True)
     except FileNotFoundError:

@@ -2,7 +2,7 @@
 _muttd() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} word command=
     case $previous in
-    -c | --config | --data-dir | -o | --output)
+    -c | --config | --answers | --data-dir | -o | --output)
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
         return
         ;;

@@ -22,21 +22,28 @@ from machine import Machine, WrongError, missing_tools
 HERE = Path(__file__).parent
 TOOLS = ("systemd-nspawn", "debootstrap", "dnf", "createrepo_c", "rpmbuild", "nsenter", "snmptrap", "logger", "curl")
 SERVICES = ("muttd", "mutt-alerter@1", "mutt-forwarder@1", "mutt-webui")
-CONFIGURATION = """# edited by the administrator
-[redis]
+ANSWERS = f"""[redis]
 tls_enabled = false
 [moog]
 webhook_url = "http://127.0.0.1:8099/events"
 [alerter]
 unhandled_threshold = 0
+[credentials]
+REDIS_PASS = "{tree.REDIS_PASSWORD}"
+DB_PASS = "{tree.DATABASE_PASSWORD}"
+MOOG_API_KEY = "{tree.MOOG_KEY}"
+[setup]
+sample = true
 """
-CREDENTIALS = {
-    "REDIS_PASS": tree.REDIS_PASSWORD,
-    "DB_PASS": tree.DATABASE_PASSWORD,
-    "MOOG_API_KEY": tree.MOOG_KEY,
-    "WEBUI_API_KEY": "webui-secret-0123456789abcdef",
-}
+EDITED = "# edited by the administrator\n"
+_CONFIGURATION, _CREDENTIALS = "etc/mutt/muttd.conf", "etc/mutt/credentials"
+_BY_TLS = """import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[1])
+with context.wrap_socket(socket.create_connection(("127.0.0.1", 6514)), server_hostname="localhost") as out:
+    out.sendall(b"17 <13>mutt test TLS")
+"""
 RATE = 5_000
+PORTS = (514, 162, 6514, 8080, 8090)
 BACK = 2.0
 """Seconds in which a killed unit is at work again."""
 _SETTLE = 30.0
@@ -72,6 +79,8 @@ class Proof:
     def __init__(self, machine: Machine, repository: Path) -> None:
         self.machine = machine
         self.repository = repository
+        self.configuration = ""
+        """muttd.conf as the administrator left it."""
 
     # What it looks at.
 
@@ -94,9 +103,27 @@ class Proof:
         text = self.http(8099, "/events")
         return [json.dumps(one["alert"]) for one in json.loads(text)["events"]]
 
-    def http(self, port: int, path: str) -> str:
+    def http(self, port: int, path: str, scheme: str = "http") -> str:
         """The body of an answer."""
-        return self.machine.run("curl", "-s", "-m", "5", f"http://127.0.0.1:{port}{path}", outside=True).stdout
+        return self.machine.run("curl", "-sk", "-m", "5", f"{scheme}://127.0.0.1:{port}{path}", outside=True).stdout
+
+    def setup(self, *arguments: str, answers: str = "") -> str:
+        """What `muttd setup --yes` says; its secrets are not in it."""
+        file = self.machine.root / "root/answers.toml"
+        file.touch(mode=0o600)
+        file.write_text(answers)
+        done = self.machine.run("muttd", "setup", "--yes", "--answers", "/root/answers.toml", *arguments, check=False)
+        said = done.stdout + done.stderr
+        if done.returncode:
+            raise WrongError(f"muttd setup: status {done.returncode}\n{said}")
+        for secret in (tree.REDIS_PASSWORD, tree.DATABASE_PASSWORD, tree.MOOG_KEY):
+            if secret in said:
+                raise WrongError(f"muttd setup shows a secret:\n{said}")
+        return said
+
+    def mode(self, name: str) -> str:
+        """Mode and owner, as 640 root:mutt."""
+        return self.machine.run("stat", "-c", "%a %U:%G", f"/{name}").stdout.strip()
 
     def failed_units(self) -> str:
         """Units that systemd calls failed."""
@@ -132,19 +159,60 @@ class Proof:
         until("PostgreSQL", 30, self.postgresql_answers)
         self.sql(f"CREATE ROLE mutt LOGIN PASSWORD '{tree.DATABASE_PASSWORD}'", "postgres", "postgres")
         self.sql("CREATE DATABASE mutt OWNER mutt", "postgres", "postgres")
-        (self.machine.root / "etc/mutt/muttd.conf").write_text(CONFIGURATION)
-        for name, value in CREDENTIALS.items():
-            file = self.machine.root / "etc/mutt/credentials" / name
-            file.touch(mode=0o600)
-            file.write_text(value)
-        self.machine.run("env", f"DB_PASS={tree.DATABASE_PASSWORD}", "muttd", "migrate", "--sample")
         begin = time.monotonic()
-        self.machine.run("systemctl", "enable", "--now", "mutt.target")
+        said = self.setup(answers=ANSWERS)
+        took = time.monotonic() - begin
+        [came] = [line.split(maxsplit=1)[1] for line in said.splitlines() if "came out" in line]
         self.all_active()
+        expect(not self.failed_units(), f"muttd setup --yes: {took:.1f} s; all active; its test message {came}")
+        modes = {name: self.mode(name) for name in (_CONFIGURATION, _CREDENTIALS, f"{_CREDENTIALS}/DB_PASS")}
+        right = ["640 root:mutt", "700 root:root", "600 root:root"]
+        expect(list(modes.values()) == right, f"modes: {', '.join(f'/{name} {mode}' for name, mode in modes.items())}")
+        ledger = self.machine.run("muttd", "ledger", check=False)
+        expect(ledger.returncode == 0, "muttd ledger as root finds the secrets that the services have")
+        other = self.machine.run("runuser", "-u", "nobody", "--", "muttd", "ledger", check=False)
         expect(
-            not self.failed_units(),
-            f"systemctl enable --now mutt.target: all active after {time.monotonic() - begin:.1f} s",
+            (other.returncode, other.stderr)
+            == (78, "muttd: /etc/mutt/muttd.conf: cannot be read: Permission denied\n"),
+            "and another user is told why not",
         )
+
+    def set_up_again(self) -> None:
+        """Repeated, it changes nothing; asked for certificates, it adds them without losing a datagram."""
+        before = self.machine.show("muttd", "MainPID")
+        self.setup()
+        expect(self.machine.show("muttd", "MainPID") == before, "muttd setup --yes again: nothing is restarted")
+        flood = self.flood("again", 1_000, 10_000)
+        said = self.setup(answers="[setup]\ncertificates = true\n")
+        sent, found = self.arrived("again", flood)
+        expect(found == sent, f"muttd setup with trial certificates at 1,000/s: {sent:,} sent, {sent - found} lost")
+        authority = str(self.machine.root / "etc/mutt/tls/ca.pem")
+        self.machine.run(sys.executable, "-c", _BY_TLS, authority, outside=True)
+        until(
+            "a message by TLS",
+            10,
+            lambda: self.sql("SELECT 1 FROM event_audit_log WHERE message = 'mutt test TLS'") == "1",
+        )
+        expect("mutt-syslog-tls.socket" in said, "6514/tcp by TLS, with the certificates that it made")
+        file = self.machine.root / _CONFIGURATION
+        file.write_text(file.read_text() + EDITED)
+        self.configuration = file.read_text()
+        said = self.setup(answers='[log]\nlevel = "debug"\n')
+        expect(
+            "which somebody edited" in said and file.read_text() == self.configuration, "an edited muttd.conf is left"
+        )
+
+    def undone(self) -> None:
+        """muttd setup --undo, and set up again from what stayed."""
+        said = self.setup("--undo")
+        listening = self.machine.run("ss", "-lntuH").stdout
+        closed = not any(f":{port} " in listening for port in PORTS)
+        left = sorted(path.name for path in (self.machine.root / "etc/mutt").rglob("*") if path.is_file())
+        expect(closed and left == ["ca.pem", "mutt.key", "mutt.pem", "muttd.conf"], "muttd setup --undo: ports closed")
+        for line in said.splitlines():
+            say(f"    {line.strip()}")
+        self.setup(answers=ANSWERS)
+        self.all_active()
 
     def all_active(self) -> None:
         """Waits until the four services are."""
@@ -169,7 +237,7 @@ class Proof:
         until("status text", 10, lambda: "events/s" in self.machine.show("muttd", "StatusText"))
         for service in SERVICES[:3]:
             say(f"status of {service}: {self.machine.show(service, 'StatusText')}")
-        page = self.http(8090, "/health")
+        page = self.http(8090, "/health", "https")
         expect('"healthy"' in page, "the page is healthy on 8090, by its socket unit")
 
     def upgrade_under_load(self) -> None:
@@ -189,8 +257,8 @@ class Proof:
             found == sent,
             f"upgrade at {RATE:,} datagrams/s: {sent:,} sent, {found:,} written down, {sent - found} lost",
         )
-        kept = (self.machine.root / "etc/mutt/muttd.conf").read_text()
-        expect(kept == CONFIGURATION, "the edited muttd.conf is kept")
+        kept = (self.machine.root / _CONFIGURATION).read_text()
+        expect(kept == self.configuration, "the edited muttd.conf is kept")
         self.all_active()
 
     def killed(self) -> None:
@@ -243,7 +311,7 @@ class Proof:
 
     def misconfigured(self) -> None:
         """Exit status 78 ends it, whatever comes to its ports."""
-        file = self.machine.root / "etc/mutt/muttd.conf"
+        file = self.machine.root / _CONFIGURATION
         right = file.read_text()
         file.write_text(right + "\n[nonsense]\n")
         self.machine.run("systemctl", "restart", "muttd", check=False)
@@ -270,7 +338,7 @@ class Proof:
         said = tree.dnf(root, self.repository, "remove", "mutt", leader=self.machine.leader)
         expect("/var/lib/mutt (spool)" in said, "dnf remove says what it keeps")
         listening = self.machine.run("ss", "-lntuH").stdout
-        expect(not any(f":{port} " in listening for port in (514, 162, 8080, 8090)), "dnf remove: the ports are closed")
+        expect(not any(f":{port} " in listening for port in PORTS), "dnf remove: the ports are closed")
         self.machine.run("systemctl", "stop", "sink")
         own = self.machine.run("pgrep", "-u", "mutt", check=False).stdout
         expect(not own, "dnf remove: no process is left")
@@ -279,7 +347,8 @@ class Proof:
             for folder in ("etc", "usr", "var/lib", "run")
             for path in (root / folder).rglob("*mutt*")
         }
-        allowed = {"etc/mutt", "etc/mutt/muttd.conf.rpmsave", "var/lib/mutt"}
+        files = {"etc/mutt/tls/mutt.key", "etc/mutt/tls/mutt.pem", "etc/mutt/muttd.conf.rpmsave"}
+        allowed = {"etc/mutt", "var/lib/mutt", *files}
         expect(left <= allowed, f"dnf remove: left are {', '.join(sorted(left))}")
 
 
@@ -304,6 +373,7 @@ def main() -> None:
         proof = Proof(machine, repository)
         try:
             proof.first_steps()
+            proof.set_up_again()
             proof.datagram_to_sink()
             [package] = new.glob("mutt-[0-9]*.x86_64.rpm")
             shutil.copy(package, repository)
@@ -313,6 +383,7 @@ def main() -> None:
             proof.killed()
             proof.hung()
             proof.misconfigured()
+            proof.undone()
             proof.removed()
         except (WrongError, subprocess.TimeoutExpired):
             print(machine.run("journalctl", "--no-pager", "-n", "80", "-o", "short-precise").stdout)

@@ -36,9 +36,8 @@ def configured(directory: Path, text: str) -> Settings:
 
 
 async def told(settings: Settings, **texts: str) -> tuple[bool, dict[str, str]]:
-    lines: list[str] = []
-    well = await reach(settings, Secrets(Content(texts=texts)), {}, lines.append)
-    return well, {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    found = [one async for one in reach(settings, Secrets(Content(texts=texts)), {})]
+    return all(one.state == "OK" for one in found), {one.check: f"{one.state} {one.text}" for one in found}
 
 
 async def test_all_is_well_and_said_with_what_was_found(

@@ -6,9 +6,24 @@ from pathlib import Path
 import pytest
 
 from muttd.roles.doctor import Facts, gather, judge, kernel_drops
+from muttd.roles.ports import Held, Port
 from muttd.settings import load
 
-GOOD = Facts(0, 8 << 20, 8 << 20, 0, 2 << 30, 1 << 30, (), ())
+SYSLOG = Port("udp", "0.0.0.0", 514, "syslog.udp")
+GOOD = Facts(
+    python=(3, 11, 0),
+    held=(Held(SYSLOG, "systemd (process 1)", ours=True),),
+    selinux="enforcing",
+    label="system_u:object_r:mutt_exec_t:s0",
+    clock_state=0,
+    rmem_max=8 << 20,
+    wanted_buffer=8 << 20,
+    kernel_drops=0,
+    spool_free=2 << 30,
+    spool_wanted=1 << 30,
+    open_files=(),
+    certificates=(),
+)
 
 
 def test_a_machine_in_order_is_all_ok() -> None:
@@ -18,6 +33,15 @@ def test_a_machine_in_order_is_all_ok() -> None:
 @pytest.mark.parametrize(
     ("facts", "check", "state", "remedy"),
     [
+        (GOOD._replace(python=(3, 10, 9)), "Python", "FAULT", "3.11 or newer"),
+        (
+            GOOD._replace(held=(Held(SYSLOG, "rsyslogd (process 7)", ours=False),)),
+            "ports",
+            "FAULT",
+            "514/udp (syslog.udp) is held by rsyslogd (process 7)",
+        ),
+        (GOOD._replace(held=(Held(SYSLOG, None, ours=False),)), "ports", "NOTE", "ss -lnup 'sport = :514'"),
+        (GOOD._replace(label="system_u:object_r:bin_t:s0"), "SELinux", "NOTE", "dnf install mutt-selinux"),
         (GOOD._replace(clock_state=5), "clock", "FAULT", "chronyd"),
         (GOOD._replace(clock_state=None), "clock", "NOTE", "does not tell"),
         (GOOD._replace(rmem_max=212992), "buffers", "NOTE", "sysctl -w net.core.rmem_max=8388608"),
@@ -44,6 +68,6 @@ def test_a_secret_that_others_may_use_is_found(tmp_path: Path, mode: int, open_t
     file.write_text("")
     file.chmod(mode)
     (tmp_path / "muttd.conf").write_text(f'[secrets]\nfile = "{file}"\n[spool]\ndirectory = "{tmp_path}/spool"\n')
-    facts = gather(load(tmp_path / "muttd.conf", {}), datetime.now(UTC))
+    facts = gather(load(tmp_path / "muttd.conf", {}), {}, datetime.now(UTC))
     assert (str(file) in facts.open_files) == open_to_others
     assert facts.spool_free

@@ -40,6 +40,20 @@ def test_the_shipped_file_changes_nothing_and_with_every_key_uncommented_neither
     assert load(write(tmp_path, live), {}) == Settings()
 
 
+def test_a_file_written_from_settings_reads_back_as_them(tmp_path: Path) -> None:
+    wanted = load(
+        write(
+            tmp_path,
+            '[syslog]\nudp = ["127.0.0.1:5514"]\ntime_zones = { "10.1.0.0/16" = "Europe/Berlin" }\n'
+            '[redis]\nhost = "a \\"b\\" \\u007f ü"\ntls_enabled = false\n[moog]\nrate_period = 0.5\n',
+        ),
+        {},
+    )
+    text = manual(wanted)
+    assert load(write(tmp_path, text), {}) == wanted
+    assert text.count("\n") == manual().count("\n")
+
+
 def test_environment_over_file_over_default(tmp_path: Path) -> None:
     file = write(tmp_path, '[redis]\nhost = "from-file"\nport = 7000\n')
     loaded = load(file, {"REDIS_HOST": "from-environment", "REDIS_TLS_ENABLED": "False", "MOOG_TIMEOUT": "2.5"})
