@@ -43,11 +43,11 @@ _TAG = re.compile(
     r"\[(?P<pid>[^\s\[\]]{0,128})\](?:\ ?:|(?<=\d\])(?=\s))"  # app[7]: text · app[7] text
     r"|\ \[(?P<apart>\d{1,10})\]:"  # app [7]: text
     r"|\ ?:(?=\s|$)"  # app: text · app : text
-    r"|(?<=[A-Za-z0-9]{2}):(?=[A-Za-z\[\"'])(?:(?=(?:CEF|LEEF):\d)|(?!\S{1,200}:\S))"  # app:text
+    r"|(?<=[A-Za-z0-9]{2}):(?=[A-Za-z\[{\"'])(?:(?=(?:CEF|LEEF):\d|\{)|(?!\S{1,200}:\S))"  # app:text
     r")"
 )
 _HOST = re.compile(r"(?=[\w.:%@~-]*\w)[\w.:%@~-]{1,255}+(?<!:)|\[[0-9A-Fa-f:.]{3,45}\]")
-_CHAIN = re.compile(r"[\w.:-]{1,255}/[\w.:-]{1,255}")
+_CHAIN = re.compile(r"[\w.:-]{1,255}/[\w.:-]{1,255}(?<!:)")
 """Relay and host, as syslog-ng's chain-hostnames() writes them; a host name only before a tag with process id."""
 _COLON_ADDRESS = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}): ", re.ASCII)
 """With a colon a first word is the tag, but an address is the name of no program."""
@@ -138,6 +138,11 @@ class Reader:
 
     def _take_inner_header(self, reading: Reading, clock: Clock, received: float) -> None:
         """A collector put its own header before the device's: keep the device's time and name as findings."""
+        origin = self._dialects.origin(reading.message)
+        if origin and origin.hostname and origin.rest != reading.message:
+            reading.found(origin=origin.hostname, **origin.findings)
+            reading.message = origin.rest
+            return
         pri = _INNER_PRI.match(reading.message)
         text = reading.message[_end(pri) :]
         inner = rfc5424.read(text, clock, received)

@@ -1,19 +1,30 @@
 """RFC 5424 messages, and those of senders that meant to write RFC 5424.
 
-`read` takes what follows the PRI. It reads the grammar of section 6 and its near misses: a time without zone or with a
-blank for the T, fields missing at the end, structured data missing, unquoted or spaced, a CEF, LEEF or RFC 3164 payload
-straight after the host name.
+`read` takes what follows the PRI. It reads the grammar of section 6 and its near misses: a time without zone, with a
+blank for the T, as RFC 3164 writes it or that cannot be read, fields missing at the end, structured data missing,
+unquoted or spaced, a CEF, LEEF or RFC 3164 payload straight after the host name.
 """
 
 import re
 
 from muttd.wire.reading import Reading
-from muttd.wire.timestamps import Clock
+from muttd.wire.timestamps import Clock, Stamp
 
 NIL = "-"
 BOM = "\ufeff"
 
 _VERSION = re.compile(r"(\d{1,3}) +(?=\d{4}[-/]|- )", re.ASCII)
+_OTHER_TIME = re.compile(r"(1) +(?=[A-Za-z\d])", re.ASCII)
+# Not Meraki's seconds; and `1 packet lost eth0 5 times - …` is no time and no fields.
+_UNREADABLE_TIME = re.compile(
+    r"(?![\d.]+ )(?=[A-Za-z]*[^A-Za-z\s]|\S+ +\S+ +\S+ +- +- +-(?:\s|$))\S+",
+    re.ASCII,
+)
+_ALL_FIELDS = re.compile(
+    r" +\S+ +[^\s:]+ +(?:-|\d{1,10}) +\S+ +(?:-(?:\s|$)|\[[^\s=\]\"]+[ \]])",
+    re.ASCII,
+)
+"""Host name to structured data, each in its place: behind a version proof of RFC 5424, whatever the time."""
 _HOST = re.compile(r" +(\S+)(?: +|$)", re.ASCII)
 _FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?=\s|$)|\[)?)", re.ASCII)
 _PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
@@ -24,7 +35,7 @@ _LIKELY_FIELDS = re.compile(
     re.ASCII,
 )
 """Program, process and message id where structured data is missing: without a NILVALUE they could be any words."""
-_BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=)", re.ASCII)
+_BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=|[^\s=\]\"@]{1,32}@\d)", re.ASCII)
 """What was meant for an element, though it is none."""
 _SURE_FIELDS = re.compile(
     r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} \[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]"
@@ -46,7 +57,7 @@ StructuredData = dict[str, dict[str, str]]
 
 def read(text: str, clock: Clock, received: float) -> Reading | None:
     """The message after its PRI; None where it does not open with a version and a time (or NILVALUE)."""
-    version = _VERSION.match(text)
+    version = _VERSION.match(text) or _OTHER_TIME.match(text)
     if not version:
         return None
     start = version.end()
@@ -55,7 +66,9 @@ def read(text: str, clock: Clock, received: float) -> Reading | None:
         start += 1
     else:
         stamp = clock.read(text, start, received)
-        if not stamp or not stamp.iso:
+        if not (stamp and stamp.iso and text[stamp.end : stamp.end + 1] in {"", " "}):
+            stamp = _other_time(text, start, stamp) or (stamp if stamp and stamp.iso else None)
+        if not stamp:
             return None
         reading.time = stamp.time
         if stamp.defect:
@@ -68,6 +81,14 @@ def read(text: str, clock: Clock, received: float) -> Reading | None:
         return _payload(reading, text[start:])
     reading.hostname = _value(host[1])
     return _after_host(reading, text, host.end())
+
+
+def _other_time(text: str, start: int, stamp: Stamp | None) -> Stamp | None:
+    """A time of another spelling, or a word that is none, where all the fields follow it."""
+    if not stamp or not text.startswith(" ", stamp.end):
+        word = _UNREADABLE_TIME.match(text, start)
+        stamp = Stamp(None, word.end(), f"device time {word[0][:40]} cannot be read") if word else None
+    return stamp if stamp and _ALL_FIELDS.match(text, stamp.end) else None
 
 
 def _after_host(reading: Reading, text: str, start: int) -> Reading:

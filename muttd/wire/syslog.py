@@ -36,7 +36,9 @@ _PLAIN_3164 = re.compile(
     rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)|{_ISO}) "
     r"(?:(-|(?!(?:19|20)\d\d |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
     # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`
-    r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: |(?:: )?(?=%))",
+    r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: "
+    # before a time it is Cisco's origin-id behind a relay's header
+    r"(?! ?(?:\d{1,12}: |\*\w+: )?[*.]?(?:\d{4} )?[A-Z][a-z]{2} [ \d]\d )|(?:: )?(?=%))",
     re.ASCII,
 ).match
 _PLAIN_5424 = re.compile(
@@ -103,7 +105,7 @@ class SyslogReader:
         fields = _PLAIN_3164(text)
         if fields:
             pri, stamp, timestamp, hour, offset, host, app, process = fields.groups()
-            kind, plain = "-", host not in _NO_PLAIN_HOSTS and (app is not None or host != "-")
+            kind, plain = "-", (host or app) not in _NO_PLAIN_HOSTS and (app is not None or host != "-")
         elif fields := _PLAIN_5424(text):
             pri, timestamp, hour, offset, host, app, process, kind, elements = fields.groups()
             stamp, plain = None, True

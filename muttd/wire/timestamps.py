@@ -83,7 +83,8 @@ _ZONE = (
 _MONTH_FIRST = re.compile(
     # Oct  3 04:05:06 · Mar 06 2026 12:53:10 · Mar 5 2026 04:07:09+08:00 · Mar 05 04:07:09 2026 · Tue Mar  3 04:05:06
     rf"(?:{_WEEKDAY})?{_MONTH} +{_DAY}(?:,? {_YEAR})?,? +{_CLOCK}{_ZONE}"
-    r"(?: (?P<late_year>(?:19|20)\d\d)(?=\s|: |$))?",
+    r"(?: (?P<late_year>(?:19|20)\d\d)(?=\s|: |$)"
+    rf"(?: (?P<late_name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:]|$))?)?",
     re.ASCII,
 )
 _DIGIT_FIRST = (
@@ -246,7 +247,7 @@ class Clock:
                 shift = timedelta(hours=hours, minutes=minutes)
                 return timezone(-shift if offset[0] == "-" else shift), f"{offset[0]}{digits[:2]}:{digits[2:]}", None
             return self.zone, None, f"offset {offset} cannot be right"
-        if name := found["name"]:
+        if name := found["name"] or found.get("late_name"):
             return timezone(timedelta(hours=ZONES[name])), None, None
         if unknown := found["unknown"]:
             return self.zone, None, f"zone {unknown} unknown, read in the configured one"

@@ -8,7 +8,7 @@ import re
 
 from muttd.wire.dialects import Origin, Place
 
-_BLOCK = re.compile(r'(?:\(")?(?P<host>[\w-]*[A-Za-z][\w.-]*|\d+\.\d+\.\d+\.\d+),[^\s,]')
+_BLOCK = re.compile(r'(?:\(")?(?P<host>(?=[\w-]*[A-Za-z])[\w.-]++|\d+\.\d+\.\d+\.\d+),[^\s,]')
 
 
 def read_block(rest: str) -> Origin | None:
