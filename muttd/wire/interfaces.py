@@ -8,7 +8,9 @@ SEARCHED = 300
 # A word that ends in digits, GigabitEthernet1/0/24, ge-0/0/1.0, Port-channel 3; Huawei's 10GE1/0/1 opens with them too.
 # It opens with what stands before the word, so that the search steps over words by their separators: to look back from
 # every letter took three times as long.
-_NUMBERED = re.compile(r"[\s,;:=(\[{<|>\"'!#&*+?@^`~]((?:\d{2,3}(?=GE\d))?[A-Za-z][A-Za-z-]*+) ?(\d[\w/.:]*)")
+_NUMBERED = re.compile(
+    r"[ \t\n,;:=(\[{<|>\"'!#&*+?@^`~](([A-Za-z][A-Za-z-]*+|\d{2,3}GE(?=\d)) ?\d[\w/.:]*)", re.ASCII
+).findall
 
 _LONG = {
     "ethernet",
@@ -46,6 +48,7 @@ _LONG = {
     "vxlan",
 }
 _SHORT = {"eth", "gi", "te", "fa", "hu", "fo", "twe", "et", "po", "vl", "lo", "tu", "se", "ma", "ge", "xge", "meth"}
+_HUAWEI = {f"{speed}ge" for speed in (10, 25, 40, 50, 100, 200, 400)}
 _JUNOS = {
     "ge-",
     "xe-",
@@ -70,14 +73,15 @@ _JUNOS = {
     "me",
 }
 _LINUX = {"swp", "bond", "ens", "enp", "wlan"}
-_KINDS = _LONG | _SHORT | _JUNOS | _LINUX
+_KINDS = _LONG | _SHORT | _HUAWEI | _JUNOS | _LINUX
 
 
 def interface_in(message: str, start: int) -> str | None:
     """The first interface named from `start` on, None where there is none. `start` is at least 1: what says what the
     message is about stands before it."""
-    for word in _NUMBERED.finditer(message, start - 1, start + SEARCHED):
-        kind = word[1].lower().lstrip("0123456789")
-        if kind in _KINDS or message.endswith(("nterface ", "nterface="), 0, word.start(1)):
-            return message[word.start(1) : word.end()].rstrip(".:/")
+    for name, kind in _NUMBERED(message, start - 1, start + SEARCHED):
+        if kind.lower() in _KINDS or (
+            "nterface" in message and (f"nterface {name}" in message or f"nterface={name}" in message)
+        ):
+            return str(name.rstrip(".:/"))
     return None

@@ -35,10 +35,11 @@ _ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d))
 _PLAIN_3164 = re.compile(
     rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)|{_ISO}) "
     r"(?:(-|(?!(?:19|20)\d\d |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
-    # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`
+    r"(?:(emerg|alert|crit|err|warning|notice|info|debug) (?=[A-Za-z_][\w./-]{0,63}+\[\d+\]: ))?"  # F5
+    # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`; PAN-OS opens with columns
     r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: "
     # before a time it is Cisco's origin-id behind a relay's header
-    r"(?! ?(?:\d{1,12}: |\*\w+: )?[*.]?(?:\d{4} )?[A-Z][a-z]{2} [ \d]\d )|(?:: )?(?=%))",
+    r"(?! ?(?:\d{1,12}: |\*\w+: )?[*.]?(?:\d{4} )?[A-Z][a-z]{2} [ \d]\d )|(?:: )?(?=%)|(?=\d{1,9},\d))",
     re.ASCII,
 ).match
 _PLAIN_5424 = re.compile(
@@ -104,11 +105,11 @@ class SyslogReader:
         structured_data = None
         fields = _PLAIN_3164(text)
         if fields:
-            pri, stamp, timestamp, hour, offset, host, app, process = fields.groups()
+            pri, stamp, timestamp, hour, offset, host, level, app, process = fields.groups()
             kind, plain = "-", (host or app) not in _NO_PLAIN_HOSTS and (app is not None or host != "-")
         elif fields := _PLAIN_5424(text):
             pri, timestamp, hour, offset, host, app, process, kind, elements = fields.groups()
-            stamp, plain = None, True
+            stamp, level, plain = None, None, True
             if elements:
                 structured_data = _structured_data(elements)
                 plain = structured_data is not None
@@ -125,11 +126,13 @@ class SyslogReader:
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         message = text[fields.end() :]
         opening = self._body(message)
-        if not host and (opening or "%" in message):  # what looks like a tag may be a host name to a dialect
+        if not host and (opening or not app or "%" in message):  # what looks like a tag may be a host to a dialect
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
-        if opening:
+        if opening or level:
             reading = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
-            self._dialects.add(reading, opening)
+            reading.found(level=level)
+            if opening:
+                self._dialects.add(reading, opening)
             message, app, structured_data = reading.message, reading.app_name or "-", reading.structured_data
         facility, severity = _PRIORITIES[pri]
         return Event(

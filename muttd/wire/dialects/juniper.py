@@ -16,4 +16,4 @@ def read_tag(reading: Reading) -> None:
         reading.found(mnemonic=tag[1], interface=interface_in(reading.message, tag.end()))
 
 
-BODIES = (Body(r"[A-Z][A-Z0-9]+_[A-Z0-9_]+: ", read_tag),)
+BODIES = (Body(r"[A-Z][A-Z0-9]++_[A-Z0-9_]++: ", read_tag),)

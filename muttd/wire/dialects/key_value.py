@@ -13,10 +13,11 @@ from muttd.wire.timestamps import AHEAD, Clock
 SEARCHED = 1000
 """Characters searched: these keys stand at the beginning."""
 
-_DATE = re.compile(r'\bdate="?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
+# Each opens with letters, for which the search looks quickly; that no word goes on before them is asked afterwards.
+_DATE = re.compile(r'date=(?<!\wdate=)"?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
 _ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d):?(\d\d)|\btimezone="(?P<name>[A-Z]{2,5})"')
-_TIME = re.compile(r'\btime(?:stamp)?="(?=\d{4}-\d\d-\d\d[T ]\d\d:)')
-_NAME = re.compile(r'\bdev(?:ice_)?name="?([\w.-]{1,255})')
+_TIME = re.compile(r'time(?<!\wtime)(?:stamp)?="(?=\d{4}-\d\d-\d\d[T ]\d\d:)')
+_NAME = re.compile(r'dev(?<!\wdev)(?:ice_)?name="?([\w.-]{1,255})')
 
 
 def read_pairs(text: str, clock: Clock, received: float) -> Reading:

@@ -7,7 +7,7 @@ from muttd.wire.reading import Reading
 from muttd.wire.rfc5424 import structured_data
 
 _ELEMENT = re.compile(
-    r"(?:(?:info|verbose|warning|error|trivia|panic) )?(?:\w{1,40}\[\w{1,40}\] )?(?=\[[\w.-]{1,32}@\d{1,10}[ \]])"
+    r"(?:(?:info|verbose|warning|error|trivia|panic) )?(?:\w{1,40}+\[\w{1,40}+\] )?(?=\[[\w.-]{1,32}+@\d{1,10}[ \]])"
 )
 
 
