@@ -88,6 +88,7 @@ async def run(directory: Path, seconds: float, cleanup: ExitStack) -> None:
     bao.start()
     bao.set_up()
     role_id, secret_id = bao.role("mutt", ttl="10s", max_ttl="30s")
+    (directory / "secret-id").touch(0o600)
     (directory / "secret-id").write_text(secret_id)
     bao.put(REDIS_PASS="first", MOOG_API_KEY="key", INGEST_API_KEY="key")
     cleanup.callback(postgres.stop)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from muttd import __version__
+from muttd import __version__, memory
 from muttd.errors import ConfigurationError, MuttError
 from muttd.settings import Settings, load
 from muttd.vault import Secrets, read_secrets
@@ -198,6 +198,7 @@ def _moment(text: str) -> datetime:
 
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
+    memory.keep_private()  # before there is a secret in it
     chosen = getattr(options, "config", None) or _default_file()
     _offer_credentials(chosen)
     settings = load(chosen, os.environ)

@@ -142,6 +142,11 @@ def read_once(settings: Settings, environment: Mapping[str, str]) -> Secrets:
     """The secrets as they are now, for a command that ends soon. Raises MuttError."""
     document = None
     if settings.vault.addr:
+        if settings.vault.secret_id_wrapped and "VAULT_SECRET_ID_FILE" not in environment:
+            raise MuttError(
+                "vault.secret_id_wrapped: it opens once, and that is for a process of mutt; right would be: a file of "
+                "this command's own in VAULT_SECRET_ID_FILE"
+            )
         vault = Vault(vault_access(settings, environment))
         vault.log_in()
         document = Document(f"Vault {settings.vault.secrets_path}", vault.read())

@@ -21,7 +21,7 @@ from muttd.roles import ports
 from muttd.roles.ports import Held
 from muttd.roles.reach import Finding, reach
 from muttd.settings import Settings
-from muttd.settings.certificates import out_of_date
+from muttd.settings.certificates import KEYS, out_of_date
 from muttd.vault import Secrets
 
 _CREDENTIALS: Final = "/etc/mutt/credentials"
@@ -55,7 +55,7 @@ class Facts(NamedTuple):
     """Bytes free where the spool is, or will be."""
     spool_wanted: int
     open_files: tuple[str, ...]
-    """Secrets that others may read."""
+    """Secrets and keys that others may read."""
     certificates: tuple[str, ...]
     """A line for each that is not good now."""
 
@@ -205,7 +205,9 @@ def _label(file: str) -> str | None:
 
 
 def _open_to_others(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    files = [Path(settings.secrets.file)] if settings.secrets.file else []
+    tables = [(getattr(settings, table), names) for table, names in KEYS.items()]
+    named = [settings.secrets.file, *(getattr(given, n.key) or getattr(given, n.cert) for given, n in tables)]
+    files = [Path(file) for file in dict.fromkeys(named) if file]
     with contextlib.suppress(OSError):  # not there, or root's: then it is closed to us too
         files += sorted(Path(environment.get("CREDENTIALS_DIRECTORY", _CREDENTIALS)).iterdir())
     for file in files:

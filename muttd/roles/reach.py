@@ -67,6 +67,12 @@ async def _vault(settings: Settings, secrets: Secrets, environment: Mapping[str,
     if not settings.vault.addr:
         return "not used (vault.addr)"
     vault = Vault(vault_access(settings, environment))
+    if settings.vault.secret_id_wrapped and settings.vault.auth == "approle":
+        left = await asyncio.to_thread(vault.wrapping_left)
+        return (
+            f"{settings.vault.addr}: the wrapped secret id can be opened for {left:.0f} s more. It opens once and was "
+            "left to mutt, so what follows is without Vault's secrets"
+        )
     grant = await asyncio.to_thread(vault.log_in)
     values = await asyncio.to_thread(vault.read)
     secrets.replace(compose(secrets_file(settings), environment, Document("Vault", values)))

@@ -484,14 +484,15 @@ class Vault:
     role_id: str = _key("", "AppRole: its role id.", env="VAULT_ROLE_ID")
     secret_id_file: str = _key(
         "",
-        "AppRole: file with the secret id; empty: vault_secret_id in $CREDENTIALS_DIRECTORY. It is read at every "
-        "log-in, so that it may be replaced.",
+        "AppRole: file with the secret id, closed to others; empty: vault_secret_id in $CREDENTIALS_DIRECTORY. It is "
+        "read at every log-in, so that it may be replaced.",
         env="VAULT_SECRET_ID_FILE",
     )
     secret_id_wrapped: bool = _key(
         False,
-        "AppRole: whether the file holds a token that wraps the secret id. It opens once: every process of mutt needs "
-        "a file of its own, anew at every start. Where it was opened by another, mutt says so.",
+        "AppRole: whether the file holds a token that wraps the secret id. It opens once: every process of mutt, and "
+        "every command, needs a file of its own (VAULT_SECRET_ID_FILE), anew at every start. Where it was opened by "
+        "another, mutt says so. --check-config --connect leaves it closed.",
     )
     kubernetes_role: str = _key("", "Kubernetes: the role.", env="VAULT_KUBERNETES_ROLE")
     kubernetes_token_file: str = _key(

@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import re
+import stat
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -249,6 +250,9 @@ def _check_together(
     if settings.vault.addr:
         for key, text in _vault_faults(settings.vault, "CREDENTIALS_DIRECTORY" in environment):
             fault("vault", key, text)
+        if settings.vault.secret_id_wrapped and settings.receiving.processes > 1:
+            text = f"it opens once, and each of receiving.processes ({settings.receiving.processes}) logs in by itself"
+            fault("vault", "secret_id_wrapped", text)
     for table, key, text in certificates.faults(settings):
         fault(table, key, text)
     ports: dict[int, str] = {}
@@ -273,7 +277,10 @@ def _vault_faults(given: Vault, has_credentials: bool) -> Iterator[tuple[str, st
     if not given.role_id:
         yield "role_id", 'not set; the role id of the AppRole, or auth = "kubernetes"'
     if given.secret_id_file:
-        if not Path(given.secret_id_file).is_file():
-            yield "secret_id_file", f"{given.secret_id_file}: no such file"
+        file = Path(given.secret_id_file)
+        if not file.is_file():
+            yield "secret_id_file", f"{file}: no such file"
+        elif file.stat().st_mode & stat.S_IRWXO:
+            yield "secret_id_file", f"{file}: open to others; right would be: chmod o= {file}"
     elif not has_credentials:
         yield "secret_id_file", "not set; the file with the AppRole's secret id"

@@ -6,6 +6,7 @@ holds no secret; no proxy, .netrc or VAULT_TOKEN of the environment is used.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -109,6 +110,20 @@ class Vault:
             said = str(error).removeprefix("Vault: ")
             raise VaultError("refused", f"refuses the log-in: {said}; right would be: {right}") from None
 
+    def wrapping_left(self) -> float:
+        """Seconds in which the wrapped secret id can be opened; it stays closed. Raises VaultError."""
+        token = self._file_text()
+        try:
+            data = _asked(lambda: self._client.adapter.post("/v1/sys/wrapping/lookup", json={"token": token}))["data"]
+            created = datetime.fromisoformat(str(data["creation_time"]))
+            return float(data["creation_ttl"]) - (datetime.now(UTC) - created).total_seconds()
+        except VaultError as error:
+            if error.kind in {"away", "failed"}:
+                raise
+            raise self._used_up() from None
+        except (KeyError, TypeError, ValueError):
+            raise VaultError("away", f"{self._access.addr} does not answer as Vault does") from None
+
     def renew(self) -> Grant:
         """A further lease for the token. Raises VaultError: denied or failed where it is at its greatest age."""
         return _grant(_asked(self._client.auth.token.renew_self))
@@ -170,19 +185,22 @@ class Vault:
 
     def _credential(self) -> str:
         """The secret id or the service account's token. Raises VaultError."""
-        file = self._access.credential
-        try:
-            with file.open("rb") as opened:
-                text = opened.read(_SECRET_ID_LIMIT).decode("ascii").strip()
-        except OSError as error:
-            raise VaultError("refused", f"{file}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise VaultError("refused", f"{file}: not the text of a secret id or token") from None
+        text = self._file_text()
         if not self._access.wrapped or self._access.auth != "approle":
             return text
         if self._unwrapped[0] != text:
             self._unwrapped = (text, self._unwrap(text))
         return self._unwrapped[1]
+
+    def _file_text(self) -> str:
+        file = self._access.credential
+        try:
+            with file.open("rb") as opened:
+                return opened.read(_SECRET_ID_LIMIT).decode("ascii").strip()
+        except OSError as error:
+            raise VaultError("refused", f"{file}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise VaultError("refused", f"{file}: not the text of a secret id or token") from None
 
     def _unwrap(self, token: str) -> str:
         before, self._client.token = self._client.token, token
@@ -191,15 +209,18 @@ class Vault:
         except VaultError as error:
             if error.kind in {"away", "failed"}:
                 raise
-            raise VaultError(
-                "refused",
-                f"the wrapping token in {self._access.credential} has expired or was used before. If not by mutt, then "
-                "by somebody who has it now: revoke the secret id; else write a new token",
-            ) from None
+            raise self._used_up() from None
         except (KeyError, TypeError):
             raise VaultError("refused", f"{self._access.credential}: wraps something else than a secret id") from None
         finally:
             self._client.token = before
+
+    def _used_up(self) -> VaultError:
+        return VaultError(
+            "refused",
+            f"the wrapping token in {self._access.credential} has expired or was used before. If not by mutt, then "
+            "by somebody who has it now: revoke the secret id; else write a new token",
+        )
 
 
 def _grant(answer: Any) -> Grant:

@@ -49,6 +49,17 @@ def test_a_right_configuration(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration OK\n", "")
 
 
+def test_the_memory_of_a_command_that_has_secrets_goes_into_no_core(tmp_path: Path) -> None:
+    asked = """
+import ctypes, resource
+from muttd.__main__ import main
+main(["--check-config"])
+print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""  # 3: PR_GET_DUMPABLE, which no other process may ask
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.splitlines()[-1] == "0 0"
+
+
 def test_a_wrong_configuration_is_78_and_a_line_for_every_fault(tmp_path: Path) -> None:
     file = tmp_path / "wrong.conf"
     file.write_text("[redis]\nprot = 1\n\n[moog]\nrate_limit = 0\n")

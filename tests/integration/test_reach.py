@@ -1,6 +1,7 @@
 """`muttd --check-config --connect`: a line for each thing that mutt needs, from real servers, well and unwell."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ import pytest
 import trustme
 from aiohttp import web
 
+from muttd.connections import read_once
 from muttd.embedded import Valkey
+from muttd.errors import MuttError
 from muttd.roles.reach import reach
 from muttd.settings import Settings, load
 from muttd.store import migrate
@@ -35,6 +38,12 @@ def configured(directory: Path, text: str) -> Settings:
     return load(file, {})
 
 
+def write_closed(file: Path, text: str) -> None:
+    """To its owner's eyes only."""
+    file.touch(0o600)
+    file.write_text(text)
+
+
 async def told(settings: Settings, **texts: str) -> tuple[bool, dict[str, str]]:
     found = [one async for one in reach(settings, Secrets(Content(texts=texts)), {})]
     return all(one.state == "OK" for one in found), {one.check: f"{one.state} {one.text}" for one in found}
@@ -51,7 +60,7 @@ async def test_all_is_well_and_said_with_what_was_found(
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=server_context(ServerFiles(str(tmp_path / "moog.pem"))))
     await site.start()
     role_id, secret_id = bao.role("reach", ttl="60s", max_ttl="600s")
-    (tmp_path / "secret-id").write_text(secret_id)
+    write_closed(tmp_path / "secret-id", secret_id)
     bao.put(REDIS_PASS="", MOOG_API_KEY="hunter2", DB_PASS="hunter3", other="x")
     await migrate(database)
     moog = f"https://127.0.0.1:{runner.addresses[0][1]}/events/hunter4"
@@ -88,7 +97,7 @@ webhook_url = "{moog}"
 async def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path, bao: Bao, database: dict[str, str]) -> None:
     nobody, _ = free_ports()
     role_id, _ = bao.role("reach-wrong", ttl="60s", max_ttl="600s")
-    (tmp_path / "secret-id").write_text("hunter2")
+    write_closed(tmp_path / "secret-id", "hunter2")
     settings = configured(
         tmp_path,
         f"""
@@ -115,6 +124,26 @@ webhook_url = "http://127.0.0.1:{nobody}/events"
     assert lines["PostgreSQL"].endswith("run `muttd migrate`")
     assert "Connection refused; is moog.webhook_url right" in lines["Moog"]
     assert "hunter2" not in str(lines)
+
+
+async def test_a_wrapped_secret_id_is_left_closed_for_mutt(tmp_path: Path, bao: Bao, valkey: Valkey) -> None:
+    role_id, _ = bao.role("reach-wrapped", ttl="60s", max_ttl="600s")
+    file = tmp_path / "secret-id"
+    write_closed(file, bao.wrapped_secret_id("reach-wrapped"))
+    settings = configured(
+        tmp_path,
+        f'[redis]\nhost = "{valkey.socket}"\n[vault]\naddr = "{bao.address}"\nrole_id = "{role_id}"\n'
+        f'secret_id_wrapped = true\nsecret_id_file = "{file}"\n',
+    )
+    for _ in range(2):
+        line = (await told(settings))[1]["Vault"]
+        assert re.search(r"can be opened for (59|60) s more\. It opens once and was left to mutt", line), line
+    with pytest.raises(MuttError, match="a file of this command's own in VAULT_SECRET_ID_FILE"):
+        read_once(settings, {})
+    bao.put(DB_PASS="there")
+    environment = {"VAULT_SECRET_ID_FILE": str(file)}
+    assert read_once(load(tmp_path / "muttd.conf", environment), environment).get("DB_PASS") == "there"
+    assert "was used before" in (await told(settings))[1]["Vault"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from muttd.roles.doctor import Facts, gather, judge, kernel_drops
 from muttd.roles.ports import Held, Port
 from muttd.settings import load
+from muttd.tls import trial
 
 SYSLOG = Port("udp", "0.0.0.0", 514, "syslog.udp")
 GOOD = Facts(
@@ -66,8 +67,13 @@ def test_kernel_drops_are_read_by_name() -> None:
 def test_a_secret_that_others_may_use_is_found(tmp_path: Path, mode: int, open_to_others: bool) -> None:
     file = tmp_path / "secrets"
     file.write_text("")
-    file.chmod(mode)
-    (tmp_path / "muttd.conf").write_text(f'[secrets]\nfile = "{file}"\n[spool]\ndirectory = "{tmp_path}/spool"\n')
+    key = trial.write(tmp_path, ["localhost"], 1, datetime.now(UTC)).key
+    for one in (file, key):
+        one.chmod(mode)
+    (tmp_path / "muttd.conf").write_text(
+        f'[secrets]\nfile = "{file}"\n[spool]\ndirectory = "{tmp_path}/spool"\n'
+        f'[http]\ntls_cert = "{tmp_path}/mutt.pem"\ntls_key = "{key}"\n'
+    )
     facts = gather(load(tmp_path / "muttd.conf", {}), {}, datetime.now(UTC))
-    assert (str(file) in facts.open_files) == open_to_others
+    assert [str(one) in facts.open_files for one in (file, key)] == [open_to_others] * 2
     assert facts.spool_free

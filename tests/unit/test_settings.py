@@ -128,6 +128,28 @@ def test_a_fault_names_file_line_key_and_what_is_right(tmp_path: Path, text: str
     assert expected in found[0]
 
 
+@pytest.mark.parametrize(
+    ("mode", "more", "expected"),
+    [
+        (0o604, "", "secret-id: open to others; right would be: chmod o= "),
+        (0o600, "secret_id_wrapped = true\n[receiving]\nprocesses = 2\n", "each of receiving.processes (2) logs in by"),
+        (0o640, "secret_id_wrapped = true\n", None),
+    ],
+)
+def test_a_secret_id_that_others_read_or_that_is_needed_twice(
+    tmp_path: Path, mode: int, more: str, expected: str | None
+) -> None:
+    secret_id = tmp_path / "secret-id"
+    secret_id.write_text("x")
+    secret_id.chmod(mode)
+    text = f'[vault]\naddr = "https://vault:8200"\nrole_id = "r"\nsecret_id_file = "{secret_id}"\n{more}'
+    if expected is None:
+        load(write(tmp_path, text), {})
+    else:
+        [found] = faults(write(tmp_path, text), {})
+        assert expected in found
+
+
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     file = write(tmp_path, "[redis]\nport = 0\nhots = 'x'\n")
     found = faults(file, {"MOOG_RATE_LIMIT": "many", "DB_SSL_MODE": "full"})
