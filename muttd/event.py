@@ -120,6 +120,7 @@ class Alert(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
 _event_encoder = msgspec.json.Encoder()
 _event_decoder = msgspec.json.Decoder(Event)
 _alert_decoder = msgspec.json.Decoder(Alert)
+_TOO_DEEP = "JSON is nested too deeply"
 
 encode = _event_encoder.encode
 """An Event or Alert as one JSON object, UTF-8."""
@@ -127,12 +128,18 @@ encode = _event_encoder.encode
 
 def decode(item: bytes) -> Event:
     """The event in a list element. Raises msgspec.DecodeError (ValueError) where it is none."""
-    return _event_decoder.decode(item)
+    try:
+        return _event_decoder.decode(item)
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None
 
 
 def decode_alert(item: bytes) -> Alert:
     """The alert in a list element. Raises msgspec.DecodeError (ValueError) where it is none."""
-    return _alert_decoder.decode(item)
+    try:
+        return _alert_decoder.decode(item)
+    except RecursionError:
+        raise msgspec.DecodeError(_TOO_DEEP) from None
 
 
 def rfc3339(epoch: float) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from redis.exceptions import ResponseError
 
 from muttd.embedded import Postgres, Valkey
 from muttd.event import Event, encode
@@ -103,6 +104,7 @@ async def test_an_element_that_is_no_event_is_set_aside_and_disturbs_nobody(
     redis: Any, tables: dict[str, str], eventually: Eventually
 ) -> None:
     garbage = [b"{nonsense", b"", b"[]", b"\xff\xfe", b'{"id": "x"}', b'{"message": 5}']
+    garbage.append(encode(event())[:-1] + b',"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
     strange = event("bad time", received_at="yesterday")
     mixed: list[Event | bytes] = []
     bad: list[Event | bytes] = [*garbage, strange]
@@ -428,30 +430,52 @@ async def test_redis_away_is_waited_for(
         await redis.aclose()
 
 
-async def test_redis_without_memory_loses_nothing(
-    own_valkey: Valkey, tables: dict[str, str], eventually: Eventually, caplog: pytest.LogCaptureFixture
+async def test_a_redis_without_memory_is_emptied_by_alerters_that_start_then_too(
+    own_valkey: Valkey, tables: dict[str, str], eventually: Eventually
+) -> None:
+    """It takes nothing new: were deciding refused as well, the list that fills it could never become shorter."""
+    redis = connect(str(own_valkey.socket), 0)
+    await redis.flushall()
+    sent = [event(f"{'page' if number % 2 else 'nothing'} {number}") for number in range(50)]
+    try:
+        await push(redis, sent)
+        await redis.config_set("maxmemory", "1")
+        async with alerting(redis, tables, batch=10, heartbeat=0.4) as process:
+            await eventually(lambda: idle(redis))
+            assert process.count("mutt_alerter_audit_rows_total", way="direct") == len(sent)
+            assert process.count("mutt_adopted_batches_total", role="alerter") == 0
+        with pytest.raises(ResponseError, match="used memory > 'maxmemory'"):
+            await push(redis, sent)
+        assert messages([one.event for one in await alerts(redis)]) == messages(sent[1::2])
+        assert sorted(await audited(tables)) == sorted(messages(sent))
+    finally:
+        await redis.config_set("maxmemory", "0")
+        await redis.aclose()
+
+
+async def test_rows_that_wait_are_written_while_redis_is_without_memory(
+    own_valkey: Valkey, tables: dict[str, str], eventually: Eventually
 ) -> None:
     redis = connect(str(own_valkey.socket), 0)
     await redis.flushall()
     sent = [event(f"page {number}") for number in range(50)]
     try:
-        async with alerting(redis, tables, batch=10) as process:
-            await push(redis, sent[:10])
+        await execute(tables, "ALTER TABLE event_audit_log RENAME TO elsewhere")
+        async with alerting(redis, tables, batch=10):
+            await push(redis, sent)
             await eventually(lambda: idle(redis))
-            async with redis.pipeline() as pipeline:
-                pipeline.lpush(INGEST, *(encode(one) for one in sent[10:]))
-                pipeline.config_set("maxmemory", "1")
-                await pipeline.execute()
-            await eventually(lambda: "used memory > 'maxmemory'" in caplog.text)
-            assert len(await alerts(redis)) == 10
-            await redis.config_set("maxmemory", "0")
-            await eventually(lambda: idle(redis))
-            assert process.count("mutt_alerter_audit_rows_total", way="direct") == len(sent)
-        assert messages([one.event for one in await alerts(redis)]) == messages(sent)
+            assert await redis.llen(BACKLOG) > 0
+            await redis.config_set("maxmemory", "1")
+            await execute(tables, "ALTER TABLE elsewhere RENAME TO event_audit_log")
+            await eventually(lambda: is_drained(redis), 20)
         assert sorted(await audited(tables)) == sorted(messages(sent))
     finally:
         await redis.config_set("maxmemory", "0")
         await redis.aclose()
+
+
+async def is_drained(redis: Any) -> bool:
+    return not await redis.llen(BACKLOG) and await idle(redis)
 
 
 async def test_a_stop_while_redis_is_away_ends_in_time_and_leaves_the_batch(

@@ -261,6 +261,7 @@ async def test_a_probe_of_a_half_open_circuit_is_the_only_try(redis: Any, sink: 
 
 async def test_an_element_that_is_no_alert_is_set_aside(redis: Any, sink: Sink, eventually: Eventually) -> None:
     bad = [b"", b"not json", b"\xff\x00\xfe", b'{"id": 1}', b"[]", b'"' + b"x" * 100_000]
+    bad.append(b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
     for item in bad:
         await redis.lpush(SOURCE, item)
     await push(redis, alert(1))

@@ -151,6 +151,20 @@ async def test_a_redis_that_refuses_writes_is_waited_for(
     await client.aclose()
 
 
+async def test_a_redis_without_memory_is_emptied_by_forwarders_that_start_then_too(
+    own_valkey: Valkey, sink: Sink, eventually: Eventually
+) -> None:
+    client = connect(str(own_valkey.socket), 0, connections=20)
+    sent = [alert(number, app=f"app{number}") for number in range(50)]
+    await push(client, *sent)
+    await client.config_set("maxmemory", 1)
+    sink.behave(Behaviour(status=500, count=20))
+    async with running(forwarder(client, sink.url)):
+        await eventually(lambda: set(delivered(sink)) == {one.id for one in sent}, 20)
+        assert await client.hgetall("mutt:circuit:moog") == {}
+    await client.aclose()
+
+
 async def has_refused(client: Any, error: str) -> bool:
     return f"errorstat_{error}" in await client.info("errorstats")
 

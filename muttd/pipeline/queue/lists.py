@@ -142,6 +142,7 @@ class Worker:
         self._source = source
         self._ttl_ms = int(heartbeat_ttl * 1000)
         self._held: set[str] = set()
+        self._beat = script(redis, "beat")
         self._reserve = script(redis, "reserve")
         self._finish = script(redis, "finish")
         self._give_back = script(redis, "give_back")
@@ -155,7 +156,7 @@ class Worker:
 
     async def beat(self, status: str = "") -> None:
         """Says that this worker lives, for `heartbeat_ttl` from now. `status` is shown to people."""
-        await self._redis.set(self._heartbeat(self.name), status, px=self._ttl_ms)
+        await self._beat(keys=[self._heartbeat(self.name)], args=[status, self._ttl_ms])
 
     async def retire(self) -> None:
         """Takes the heartbeat back, so that others adopt at once what may be left."""

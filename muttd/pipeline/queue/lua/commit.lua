@@ -19,13 +19,14 @@
 -- Returns {done, length of the alert list, rows in the backlog, dead letters that had to go, kinds to announce,
 -- [places in `unhandled`, from 0, of kinds that KEYS[12] does not know; -1: `overflow`]}; done is 0 where the batch is
 -- not ours any more: then nothing was changed.
--- Promise: what a batch led to takes effect exactly once. The batch is dropped last, so that a refusal (out of memory)
--- at the first write leaves everything as it was. A kind comes into the set of KEYS[13] once in a window. There are
+-- Promise: what a batch led to takes effect exactly once, in a Redis without memory too: a batch takes more than what it
+-- leads to, so that only deciding makes room there. A kind comes into the set of KEYS[13] once in a window. There are
 -- never more kinds than `limit` and `overflow`: those whose windows ended first go first.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {0, 0, 0, 0, 0, {}}
 end
+redis.call('PERSIST', KEYS[1]) -- changes nothing, but after a first write for want of memory no other is refused
 local wish = cjson.decode(ARGV[1])
 local at = 2
 

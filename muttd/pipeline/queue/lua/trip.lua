@@ -11,12 +11,14 @@
 -- ARGV[7]  1 where the failed try was the probe of a half-open circuit
 --
 -- Returns 1 where this call opened the circuit or prolonged it, else 0.
--- Promise: the stragglers of a pause that has begun do not prolong it, except by what the peer asks for.
+-- Promise: the stragglers of a pause that has begun do not prolong it, except by what the peer asks for. A Redis without
+-- memory pauses too.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function text(number) return string.format('%.0f', number) end
 local key, asked = KEYS[1], tonumber(ARGV[6])
+redis.call('PERSIST', key) -- changes nothing, but after a first write for want of memory no other is refused
 local until_now = tonumber(redis.call('HGET', key, 'until') or 0)
 
 local pause = asked
