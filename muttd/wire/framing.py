@@ -2,7 +2,8 @@
 
 Octet counting (section 3.4.1) and non-transparent framing (section 3.4.2) are told apart for every frame, because
 relays mix them on one connection. A frame is octet-counted when it opens with a decimal number and exactly one
-blank; where no `<` follows, an LF before the counted end proves the number to be text ("404 not found").
+blank; where no `<` follows, an LF before the counted end ("404 not found") or behind it an octet that opens no frame
+("5 apples fell") proves the number to be text.
 
 Promises: how the stream is cut never changes the frames. No text is lost: a frame beyond the limit comes in several
 pieces, each flagged. Memory held is at most `max_frame` plus one `feed`. A lying count makes nobody deaf: a count
@@ -19,6 +20,8 @@ COUNT_LIMIT = 16
 
 _COUNT = re.compile(rb"(\d{1,20}) (?![ \r\n])")
 _COUNT_MAY_FOLLOW = re.compile(rb"\d{1,20} ?\Z")
+_MAY_FOLLOW = b"0123456789<\r\n\0"
+"""Octets behind a counted frame: the next count, the next PRI, a trailer that was not counted."""
 _EMPTY = b" \t\r\n\0"
 
 
@@ -61,6 +64,8 @@ class Framer:
         if count and rest.startswith(b"<", count.end()):
             text = rest[count.end() :]
             return self._given(text, (f"frame ended after {len(text)} of {_short(count[1])} octets",))
+        if count and rest[0] != 0x30 and len(rest) - count.end() == int(count[1]):
+            return self._given(rest[count.end() :], ())  # it was whole, but for what follows it
         frames: list[Frame] = []
         notes: tuple[str, ...] = ()
         while len(rest) > self._max_frame:  # digits that looked like a count, and as much text as that allowed
@@ -94,8 +99,9 @@ class Framer:
             if certain:
                 return self._take_counted(buffer, start, length, (), frames)
             newline = buffer.find(b"\n", start, start + min(length, self._max_frame + 1) - 1)
-            if newline < 0 and length <= self._max_frame:
-                return self._take_counted(buffer, start, length, (), frames)
+            end = start + length
+            if newline < 0 and length <= self._max_frame and (end >= len(buffer) or buffer[end] in _MAY_FOLLOW):
+                return self._take_counted(buffer, start, length, (), frames) if end < len(buffer) else -1
             return self._take_line(buffer, position, (), frames)
         if certain:
             note = (f"octet count {_short(count[1])} cannot be right, read to the end of the line",)
