@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 
 from muttd.connections import Contexts, database_arguments, redis_client, secrets_file, vault_access
 from muttd.errors import MuttError
+from muttd.pipeline.moog import authentication
 from muttd.pipeline.queue.lanes import FAULTS
+from muttd.roles.readers import trap_reader
 from muttd.settings import Settings
 from muttd.store.schema import schema_state
-from muttd.vault import NAMES, Document, Secrets, Vault, compose
+from muttd.vault import COMMUNITIES, INGEST_KEYS, NAMES, USERS, Document, Secrets, Vault, compose
 
 _LIMIT: Final = 15.0
 """Seconds for one of them."""
@@ -41,18 +43,23 @@ class _FaultError(Exception):
 async def reach(
     settings: Settings, secrets: Secrets, environment: Mapping[str, str], *, will_migrate: bool = False
 ) -> AsyncIterator[Finding]:
-    """Vault, Redis, PostgreSQL, Moog, in this order. `secrets` are those of this machine; Vault's are added to them.
+    """Vault, the keys, Redis, PostgreSQL, Moog, in this order.
 
+    `secrets` are those of this machine; Vault's are added to them.
     `will_migrate`: tables that are missing are no fault.
     """
     contexts = Contexts(settings)
     looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
         ("Vault", lambda: _vault(settings, secrets, environment)),  # first: the others need what it has
+        ("keys", lambda: _keys(settings, secrets)),
         ("Redis", lambda: _redis(settings, secrets, contexts)),
         ("PostgreSQL", lambda: _database(settings, secrets, contexts, will_migrate=will_migrate)),
         ("Moog", lambda: _moog(settings, contexts)),
     ]
+    has_secrets = not (settings.vault.addr and settings.vault.secret_id_wrapped)
     for name, look in looks:
+        if name == "keys" and not has_secrets:
+            continue  # what is missing may be in Vault
         try:
             async with asyncio.timeout(_LIMIT):
                 found = Finding(name, "OK", await look())
@@ -60,6 +67,7 @@ async def reach(
             found = Finding(name, "FAULT", f"no answer within {_LIMIT:g} s")
         except (_FaultError, MuttError) as error:
             found = Finding(name, "FAULT", " ".join(str(error).split()))
+        has_secrets = has_secrets and (name, found.state) != ("Vault", "FAULT")
         yield found
 
 
@@ -80,6 +88,19 @@ async def _vault(settings: Settings, secrets: Secrets, environment: Mapping[str,
     lease = f"for {grant.length:g} s{'' if grant.renewable else ', not renewable'}" if grant.length else "without end"
     has = ", ".join(known) or f"none of {', '.join(NAMES)}"
     return f"{settings.vault.addr}: logged in {lease}; {settings.vault.secrets_path} has {has}"
+
+
+async def _keys(settings: Settings, secrets: Secrets) -> str:
+    """Without these a process would end at its start."""
+    trap_reader(settings, secrets)
+    moog, content = settings.moog, secrets.content
+    key = content.texts.get("MOOG_API_KEY", "")
+    if moog.webhook_url and moog.auth != "none" and not key:
+        raise _FaultError('MOOG_API_KEY: no such secret; or set moog.auth = "none"')
+    authentication(moog.auth, key)
+    lists = {COMMUNITIES: content.communities, USERS: content.snmp_users, INGEST_KEYS: content.relays}
+    found = [*content.texts, *(name for name, listed in lists.items() if listed)]
+    return ", ".join(found) or "none"
 
 
 async def _redis(settings: Settings, secrets: Secrets, contexts: Contexts) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from muttd.errors import ConfigurationError, MuttError
+from muttd.pipeline.spool import at_rest
 from muttd.settings import Settings
 from muttd.settings.loading import load_given, with_keys
 from muttd.settings.manual import manual
@@ -130,8 +131,9 @@ def _staying(settings: Settings, found: Host, places: Places) -> Iterator[str]:
     if other := [name for name in (queue.ingest_name, queue.alert_name) if not name.startswith("mutt:")]:
         yield f"      redis-cli {where} unlink {' '.join(other)}"
     if settings.spool.directory and (spool := Path(settings.spool.directory)).exists():
-        octets = sum(file.stat().st_size for file in spool.rglob("*") if file.is_file())
-        yield f"  the spool, {octets} bytes with events that Redis may not have yet, and the SNMP engine id"
+        waiting = at_rest(spool)
+        events = "events that Redis may not have" if waiting is None else f"{waiting} events that Redis does not have"
+        yield f"  the spool ({events}) and the SNMP engine id"
         yield f"      rm -r {spool} {settings.snmp.engine_file}"
     left = [str(places.credentials / name) for name in places.names()]
     left = [str(one) for one in (places.configuration, places.certificates) if one.exists()] + left

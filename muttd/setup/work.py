@@ -31,7 +31,7 @@ from muttd.setup.wish import Wish, read_wish
 from muttd.tls import trial
 from muttd.vault import Secrets, read_secrets
 
-_STOPPING: Final = {"Python", "ports", "Vault", "Redis", "PostgreSQL"}
+_STOPPING: Final = {"Python", "ports", "Vault", "keys", "Redis", "PostgreSQL"}
 """Checks without which nothing would work. Moog may come later: alerts wait."""
 _TRIAL_DAYS: Final = 90
 _ACTIVE_LIMIT: Final = 30.0
@@ -51,6 +51,9 @@ def setup(
     if not unattended:
         talk.show(f"mutt on this host, configured by {places.configuration}. Nothing is changed before you agree.")
         wish = questions.ask_all(wish, standing.settings, standing.credentials, standing.edited, talk)
+    vault = with_keys(standing.settings, {} if standing.edited else wish.keys).vault
+    if vault.addr and vault.secret_id_wrapped:
+        raise MuttError("vault.secret_id_wrapped: it opens once, for a process of mutt; set that host up by hand")
     plan = planned(wish, standing, random.token_urlsafe(32))
     talk.show("checks:")
     _check(plan, wish, standing, environment, talk)

@@ -5,13 +5,16 @@ does it (keeper).
 """
 
 from muttd.vault.client import Access, Vault, VaultError
-from muttd.vault.content import NAMES, ApiKey, Content, Document, combined
+from muttd.vault.content import COMMUNITIES, INGEST_KEYS, NAMES, USERS, ApiKey, Content, Document, combined
 from muttd.vault.keeper import Keeper
 from muttd.vault.secrets import Secrets
 from muttd.vault.sources import compose, credential, read_secrets
 
 __all__ = [
+    "COMMUNITIES",
+    "INGEST_KEYS",
     "NAMES",
+    "USERS",
     "Access",
     "ApiKey",
     "Content",

@@ -81,6 +81,7 @@ webhook_url = "{moog}"
     settings = configured(tmp_path, text + f'ca_cert = "{tmp_path}/ca.pem"\n')
     well, lines = await told(settings)
     assert well, lines
+    assert lines["keys"] == "OK DB_PASS, MOOG_API_KEY"
     assert lines["Vault"] == f"OK {bao.address}: logged in for 60 s; secret/mutt has REDIS_PASS, DB_PASS, MOOG_API_KEY"
     assert lines["Redis"].startswith(f"OK {valkey.socket}: ")
     assert "tables are of this version" in lines["PostgreSQL"]
@@ -146,6 +147,18 @@ async def test_a_wrapped_secret_id_is_left_closed_for_mutt(tmp_path: Path, bao: 
     assert "was used before" in (await told(settings))[1]["Vault"]
 
 
+async def test_keys_without_which_a_process_would_end_are_missed(tmp_path: Path) -> None:
+    text = '[redis]\ntls_enabled = false\n[moog]\nwebhook_url = "http://127.0.0.1:9/events"\n'
+    assert "MOOG_API_KEY: no such secret" in (await told(configured(tmp_path, text)))[1]["keys"]
+    assert (await told(configured(tmp_path, text + 'auth = "none"\n')))[1]["keys"] == "OK none"
+    users = ({"name": "x", "auth": "MD6", "auth_password": "hunter2-long"},)
+    for content in (Content(snmp_users=users), Content(texts={"MOOG_API_KEY": "hunter2\x00"})):
+        found = [one async for one in reach(configured(tmp_path, ""), Secrets(content), {})]
+        [wrong] = [one for one in found if one.check == "keys"]
+        assert wrong.state == "FAULT"
+        assert "hunter2" not in wrong.text
+
+
 @pytest.fixture
 def redis_port(tmp_path: Path) -> Iterator[int]:
     """Of a redis-server with the password `right`."""
@@ -186,6 +199,6 @@ def test_as_a_command_it_has_an_exit_status(tmp_path: Path) -> None:
         [*command, "--connect"], capture_output=True, text=True, env=environment, check=False, timeout=60
     )
     assert done.returncode == 1, done.stderr
-    assert [line.split()[1] for line in done.stdout.splitlines()] == ["OK", "OK", "FAULT", "FAULT", "OK"]
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["OK", "OK", "OK", "FAULT", "FAULT", "OK"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=60)
     assert (done.returncode, done.stdout) == (0, "configuration OK\n")

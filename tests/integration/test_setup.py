@@ -3,6 +3,7 @@
 With systemd and as the package's user: packaging/rpm/proof.py.
 """
 
+import asyncio
 import json
 import os
 import pty
@@ -14,13 +15,15 @@ import textwrap
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from muttd.embedded import Valkey
+from muttd.pipeline.spool import Spool
 from muttd.settings.manual import manual
 from muttd.setup.wish import Choices, read_wish
 from tests.muttd_process import ROOT
@@ -91,14 +94,15 @@ def site(tmp_path: Path, valkey: Valkey, redis: Any, database: dict[str, str]) -
     return Site(tmp_path, valkey, database)
 
 
-@pytest.fixture
-def running(site: Site) -> Iterator[None]:
-    """A receiver and an alerter, as soon as there is a configuration."""
+@contextmanager
+def running(site: Site, *roles: tuple[str, ...]) -> Iterator[None]:
+    """Processes of the site, with the arguments of each; the receiver has its port."""
     with ExitStack() as stack:
-        for role in ((), ("alerter",)):
-            process = subprocess.Popen(site.muttd(*role), cwd=ROOT, env=CLEAN)
+        for role in roles:
+            process = subprocess.Popen(site.muttd(*role), cwd=ROOT, env=CLEAN, stdout=subprocess.DEVNULL)
             stack.callback(process.wait, 20)
             stack.callback(process.terminate)
+        wait_until_bound(site.syslog)
         yield
 
 
@@ -113,7 +117,7 @@ def modes(folder: Path) -> dict[str, int]:
     return {str(one.relative_to(folder)): one.stat().st_mode & 0o777 for one in folder.rglob("*")}
 
 
-def test_from_nothing_to_a_message_that_came_out(site: Site, request: pytest.FixtureRequest) -> None:
+def test_from_nothing_to_a_message_that_came_out(site: Site) -> None:
     first = site.setup()
     assert first.returncode == 1
     assert "only the test message is missing" in first.stdout
@@ -127,9 +131,11 @@ def test_from_nothing_to_a_message_that_came_out(site: Site, request: pytest.Fix
     assert len(site.credential("WEBUI_API_KEY")) >= 32
     assert "applied 001_schema.sql" in first.stdout
 
-    request.getfixturevalue("running")
-    wait_until_bound(site.syslog)
-    again = site.setup(answers=False)
+    with running(site, (), ("alerter",)):
+        again = site.setup(answers=False)
+        by_hand = subprocess.run(
+            site.muttd("doctor", "--json"), capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, env=CLEAN
+        )
     assert again.returncode == 0, again.stdout + again.stderr
     assert "came out in the audit log after" in again.stdout
     assert "no rule matched" in again.stdout
@@ -139,10 +145,29 @@ def test_from_nothing_to_a_message_that_came_out(site: Site, request: pytest.Fix
     assert site.credential("WEBUI_API_KEY") not in again.stdout
     assert modes(site.folder) == written
 
-    by_hand = subprocess.run(
-        site.muttd("doctor", "--json"), capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, env=CLEAN
-    )
     assert {one["check"] for one in map(json.loads, by_hand.stdout.splitlines())} >= {"ports", "clock", "PostgreSQL"}
+
+
+async def test_an_alert_is_followed_to_the_webhook(site: Site, database: dict[str, str]) -> None:
+    sink = site.ports[9]
+    moog = f'{site.tables}[moog]\nwebhook_url = "http://127.0.0.1:{sink}/events"\n[setup]\nstart = false\n'
+    site.say(moog)
+    refused = site.setup()
+    assert "keys         FAULT  MOOG_API_KEY: no such secret" in refused.stdout, "the forwarder would not start"
+    site.say(moog + '[credentials]\nMOOG_API_KEY = "hunter2"\n')
+    assert site.setup().returncode == 0
+    connection = await asyncpg.connect(**database)
+    await connection.execute(
+        "INSERT INTO alert_rules (priority, name, match_type, match_string, prod_handling, dev_handling) "
+        "VALUES (1, 'set-ups', 'contains', 'mutt setup', 'Page_only', 'Page_only')"
+    )
+    await connection.close()
+    site.say("[setup]\nstart = true\n")
+    with running(site, ("sink", "--port", str(sink)), ("alerter",), ("forwarder",), ()):
+        done = await asyncio.to_thread(site.setup)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Page_only, rule 1 (set-ups) matched" in done.stdout
+    assert "its alert: delivered, Moog said HTTP 200" in done.stdout
 
 
 def test_an_edited_configuration_is_left_alone_and_what_differs_is_said(site: Site) -> None:
@@ -241,15 +266,20 @@ def test_trial_certificates_are_made_and_used(site: Site) -> None:
     assert (site.folder / "tls/mutt.key").read_text() == key, "made once"
 
 
-def test_undo_takes_back_what_setup_did_and_says_what_stays(site: Site) -> None:
+def test_undo_takes_back_what_setup_did_and_says_what_stays(site: Site, tmp_path: Path) -> None:
     site.folder.mkdir()
     site.file.write_text(manual())
     (site.folder / "credentials").mkdir()
     (site.folder / "credentials/DB_PASS").write_text("hunter2-before")
     site.setup()
     assert site.file.read_text() != manual()
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    spool.append("syslog_udp", [b"{}", b"{}"])
+    spool.close()
     done = site.setup("--undo", answers=False)
     assert done.returncode == 0, done.stderr
+    assert "the spool (2 events that Redis does not have)" in done.stdout
+    assert [one.name for one in (tmp_path / "spool").iterdir()] == ["spool.sqlite"], "root left nothing there"
     assert site.file.read_text() == manual(), "as it is shipped"
     assert set(modes(site.folder)) == {"muttd.conf", "credentials", "credentials/DB_PASS"}, "it was there before"
     assert "dropdb -h " in done.stdout
@@ -350,6 +380,7 @@ def test_at_a_terminal_it_asks_shows_and_waits_for_a_yes(site: Site) -> None:
     def typed(agreed: str) -> dict[str, list[str]]:
         return {
             "PostgreSQL's password": ["hunter2-typed"],
+            "Moog's key": ["hunter2-moog"],
             "Moog's webhook": ["nonsense", "https://127.0.0.1:9/events"],
             "Go on?": ["what", agreed],
         }
