@@ -47,6 +47,10 @@ class Contexts:
             return None
         return self._made("http", functools.partial(tls.server_context, files))
 
+    def of_syslog(self) -> ssl.SSLContext:
+        """For syslog over TLS. Raises MuttError."""
+        return self._made("syslog", functools.partial(certificates.server_context, self.settings.syslog))
+
     def _made(self, table: certificates.Table, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         try:
             context = tls.RenewableContext(make)

@@ -31,7 +31,6 @@ from muttd.roles.readers import syslog_reader, take_secrets, trap_reader
 from muttd.roles.refusals import Refusals
 from muttd.roles.relaying import Relaying
 from muttd.runtime import Runtime
-from muttd.settings.certificates import CertificateError, named_files, server_context
 from muttd.wire.framing import Framer
 from muttd.wire.relay import RelayReader
 from muttd.wire.snmp_security import Engine
@@ -139,9 +138,9 @@ class Receiving:
         for stream in opened.syslog_tls:
             lane = self._lane("syslog_tls")
             if self._tls is None:
-                self._tls = self._load_certificates()
-                files = named_files(self._runtime.settings, "syslog")
-                self._runtime.certificates.add(files, self._renew_certificates)
+                if not syslog.tls_cert:
+                    raise MuttError("a socket for syslog over TLS is given, but syslog.tls_cert is not set")
+                self._tls = self._runtime.contexts.of_syslog()
             take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tls")
             self._add_tcp(lane, stream, take_frame, self._tls_stream)
 
@@ -318,24 +317,6 @@ class Receiving:
     def _tls_stream(self) -> TlsStream:
         assert self._tls is not None
         return TlsStream(self._tls, self._runtime.settings.syslog.tls_permitted_names)
-
-    def _load_certificates(self) -> ssl.SSLContext:
-        given = self._runtime.settings.syslog
-        if not given.tls_cert:
-            raise MuttError("a socket for syslog over TLS is given, but syslog.tls_cert is not set")
-        try:
-            return server_context(given)
-        except CertificateError as error:
-            raise MuttError(f"syslog.{error.key}: {error}") from None
-
-    def _renew_certificates(self) -> None:
-        """For connections from now on. Files that cannot serve are no reason to stop: the old ones go on."""
-        if self._tls is not None:
-            try:
-                self._tls = self._load_certificates()
-                log.info("TLS certificates read again")
-            except MuttError as error:
-                log.error("TLS certificates stay as they were: %s", error)  # noqa: TRY400 (its line says all)
 
     def _take_secrets(self) -> None:
         """Communities and SNMPv3 users, for datagrams from now on."""

@@ -31,14 +31,6 @@ KEYS: Final[Mapping[Table, _Keys]] = {
 }
 
 
-class CertificateError(ValueError):
-    """A file that cannot serve; `key` is the setting that names it."""
-
-    def __init__(self, key: str, text: str) -> None:
-        super().__init__(text)
-        self.key = key
-
-
 def named_files(settings: Settings, table: Table) -> dict[str, str]:
     """The files of a table by their setting, `redis.tls_cert`: those that are set."""
     given = getattr(settings, table)
@@ -72,12 +64,9 @@ def client_files(settings: Settings, table: Table) -> ClientFiles | None:
 
 
 def server_context(given: Syslog) -> ssl.SSLContext:
-    """For syslog over TLS. Raises CertificateError."""
+    """For syslog over TLS. Raises tls.CertificateError."""
     files = ServerFiles(given.tls_cert, given.tls_key, given.tls_ca, given.tls_client_certificate)  # type: ignore[arg-type]  # its choices
-    try:
-        context = tls.server_context(files)
-    except tls.CertificateError as error:
-        raise CertificateError(getattr(KEYS["syslog"], error.role), str(error)) from None
+    context = tls.server_context(files)
     context.num_tickets = 0  # connections last for weeks: nobody resumes
     return context
 
@@ -118,8 +107,8 @@ def _syslog_faults(given: Syslog) -> Iterator[tuple[str, str]]:
         yield "tls_permitted_names", 'no certificate is asked for: set tls_client_certificate to "required"'
     try:
         server_context(given)
-    except CertificateError as error:
-        yield error.key, str(error)
+    except tls.CertificateError as error:
+        yield getattr(KEYS["syslog"], error.role), str(error)
 
 
 def _http_faults(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -13,13 +13,15 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muttd.connections import Contexts
 from muttd.errors import ConfigurationError
 from muttd.listeners.sources import Allowed
 from muttd.listeners.tcp import TcpListener
 from muttd.listeners.tls import TlsStream, certificate_names, meets
-from muttd.settings import load
+from muttd.settings import Settings, load
 from muttd.settings.certificates import server_context
 from muttd.settings.keys import Syslog
+from muttd.tls import CertificateWatch
 from tests.listening import Taken, close, listening
 
 Eventually = Callable[..., Awaitable[Any]]
@@ -196,15 +198,23 @@ def test_the_alert_of_a_client_that_distrusts_us_is_a_reason(authority: Authorit
     assert stream.refusal.reason == "tls_alert"
 
 
-def test_a_renewed_certificate_serves_the_next_handshake(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
-    before = server_context(authority.settings())
+def test_a_renewed_certificate_serves_the_next_handshake(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    authority, watch = Authority(tmp_path), CertificateWatch(lambda *_: None)
+    context = Contexts(Settings(syslog=authority.settings()), watch).of_syslog()
+    first, second = ["log-1.example.org", "127.0.0.1"], ["log-2.example.org", "127.0.0.1"]
+    assert names_shown(authority, context) == first
     authority.renew("log-2.example.org")
-    after = server_context(authority.settings())
-    assert [names_shown(authority, context) for context in (before, after)] == [
-        ["log-1.example.org", "127.0.0.1"],
-        ["log-2.example.org", "127.0.0.1"],
-    ]
+    key = Path(authority.key)
+    right = key.read_bytes()
+    key.write_bytes(b"half of it")
+    watch.look()
+    assert names_shown(authority, context) == first, "what cannot serve replaces nothing"
+    assert "certificates stay as they were" in caplog.text
+    assert "certificates read again" not in caplog.text
+    key.write_bytes(right)
+    watch.look()
+    assert names_shown(authority, context) == second
 
 
 def names_shown(authority: Authority, context: ssl.SSLContext) -> list[str]:
