@@ -142,6 +142,50 @@ async def test_a_redis_of_strangers_is_refused_and_so_are_we_without_a_certifica
     assert not await outcome(configured(tmp_path, text)), "its certificate is for 127.0.0.1"
 
 
+@pytest.fixture
+def sentinel(tmp_path: Path, pems: Pems, redis_server: int) -> Iterator[int]:
+    """A Sentinel with TLS, client certificates and a password, that watches `redis_server`; its port."""
+    port, _ = free_ports()
+    configuration = tmp_path / "sentinel.conf"
+    configuration.write_text(
+        f"port 0\ntls-port {port}\nbind 127.0.0.1\ndir {tmp_path}\nlogfile {tmp_path}/sentinel.log\n"
+        f"tls-cert-file {pems.server}\ntls-key-file {pems.server}\ntls-ca-cert-file {pems.ca}\n"
+        "tls-auth-clients yes\ntls-replication yes\nrequirepass watch\nsentinel sentinel-pass watch\n"
+        f"sentinel monitor primary 127.0.0.1 {redis_server} 1\nsentinel auth-pass primary first\n"
+    )
+    process = subprocess.Popen(
+        ["redis-server", str(configuration), "--sentinel"],
+        preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 (as above)
+    )
+    yield port
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.needs("redis-server")
+async def test_the_primary_that_a_sentinel_knows_is_reached_over_tls(
+    tmp_path: Path, pems: Pems, strangers: Pems, sentinel: int, eventually: Eventually
+) -> None:
+    async def serves(ca: Path, cert: Path, *passwords: str) -> bool:
+        settings = configured(
+            tmp_path,
+            f'[redis]\nsentinels = ["127.0.0.1:{sentinel}"]\nsentinel_primary = "primary"\n'
+            f'tls_ca_cert = "{ca}"\ntls_cert = "{cert}"\n',
+        )
+        secrets = Secrets(Content(texts=dict(zip(("REDIS_PASS", "REDIS_SENTINEL_PASS"), passwords, strict=True))))
+        client = redis_client(settings, secrets, Contexts(settings))
+        try:
+            return await answers(client)
+        finally:
+            await client.aclose()
+
+    await eventually(lambda: serves(pems.ca, pems.client, "first", "watch"))
+    assert not await serves(strangers.ca, pems.client, "first", "watch")
+    assert not await serves(pems.ca, strangers.client, "first", "watch")
+    assert not await serves(pems.ca, pems.client, "first", "wrong")
+    assert not await serves(pems.ca, pems.client, "wrong", "watch")
+
+
 # PostgreSQL
 
 
@@ -176,7 +220,8 @@ def postgres_server(pems: Pems) -> Iterator[int]:
             **options,
         )
         (cluster / "pg_hba.conf").write_text(
-            "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n"
+            "local all all trust\nhostssl all open 127.0.0.1/32 trust\n"
+            "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\n"
         )
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
@@ -207,7 +252,10 @@ def _set_password(directory: Path, port: int, password: str) -> None:
     command = [*("psql", "-h", str(directory), "-p", str(port), "-U", "mutt", "-d", "postgres", "-qc")]
     for _ in range(200):
         done = subprocess.run(
-            [*command, f"ALTER USER mutt PASSWORD '{password}'"], capture_output=True, text=True, check=False
+            [*command, f"ALTER USER mutt PASSWORD '{password}'; CREATE ROLE open LOGIN"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode == 0:
             return
@@ -215,8 +263,8 @@ def _set_password(directory: Path, port: int, password: str) -> None:
     pytest.fail(done.stderr)
 
 
-def store(directory: Path, port: int, secrets: Secrets, mode: str, **files: Path) -> Store:
-    text = "".join(f'{key} = "{file}"\n' for key, file in files.items())
+def store(directory: Path, port: int, secrets: Secrets, mode: str, **more: Path | str) -> Store:
+    text = "".join(f'{key} = "{value}"\n' for key, value in more.items())
     settings = configured(
         directory,
         f'[database]\nhost = "127.0.0.1"\nport = {port}\nname = "postgres"\nssl_mode = "{mode}"\n{text}',
@@ -230,8 +278,8 @@ async def test_postgresql_over_tls_in_libpqs_words(
 ) -> None:
     secrets = Secrets(Content(texts={"DB_PASS": "first"}))
 
-    async def outcome(mode: str, **files: Path) -> str:
-        opened = store(tmp_path, postgres_server, secrets, mode, **files)
+    async def outcome(mode: str, **more: Path | str) -> str:
+        opened = store(tmp_path, postgres_server, secrets, mode, **more)
         await opened.open()
         try:
             await opened.ping()
@@ -249,6 +297,9 @@ async def test_postgresql_over_tls_in_libpqs_words(
     assert await outcome("verify-full", ssl_root_cert=strangers.ca, **ours) != "ok"
     assert await outcome("verify-full", ssl_root_cert=pems.ca, ssl_cert=strangers.client) != "ok"
     assert await outcome("disable") != "ok"
+    for mode in ("allow", "prefer"):  # they take what there is, and check nobody
+        assert await outcome(mode, user="open") == "ok"
+    assert await outcome("disable", user="open") != "ok"
     secrets.replace(Content(texts={"DB_PASS": "wrong"}))
     assert "password" in await outcome("require", **ours)
 
