@@ -8,27 +8,9 @@ import re
 
 from muttd.wire import rfc5424
 from muttd.wire.dialects import Dialects
+from muttd.wire.levels import LEVEL, NO_HOSTS
 from muttd.wire.reading import Reading
 from muttd.wire.timestamps import Clock
-
-_LEVELS = ("emerg", "alert", "crit", "critical", "err", "error", "warn", "warning", "notice", "info", "debug")
-_FACILITIES = (
-    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
-    *(f"local{number}" for number in range(8)),
-)
-_SPELLINGS = [*_LEVELS, *(level.upper() for level in _LEVELS)]
-_LEVEL = re.compile(
-    rf"(?:<(?P<bracketed>{'|'.join(_FACILITIES)})\.(?:{'|'.join(_SPELLINGS)})>"
-    rf"|(?:(?P<facility>{'|'.join(_FACILITIES)})(?:\|security)?[.:])?(?:{'|'.join(_SPELLINGS)}))\s{{1,4}}"
-)
-"""A level, alone or behind its facility, that some senders write before the host name or the tag: `notice` (F5, SONiC),
-`user.info` (CMS), `<local0.info>` (NetScaler), `auth|security:info` (AIX)."""
-NO_HOSTS = frozenset(
-    prefix + level
-    for prefix in ("", *(f"{facility}." for facility in _FACILITIES))
-    for level in (*_SPELLINGS, *(level.capitalize() for level in _LEVELS))
-)
-"""Words that are no host names, though they stand where one would."""
 
 _GAP = re.compile(r"\s*(?::(?!:)\s*)?")
 _VERSION = re.compile(r"\d{1,3} +")
@@ -109,7 +91,7 @@ class Reader:
             reading.hostname, reading.message = origin.hostname, origin.rest
             reading.found(**origin.findings)
             return
-        level = _LEVEL.match(rest)
+        level = LEVEL.match(rest)
         if level and (level["bracketed"] or level["facility"] or _is_tag(rest[level.end() :])):
             reading.found(level=level[0].strip("<> \t\n"))
             rest = reading.message = rest[level.end() :]
@@ -165,7 +147,7 @@ class Reader:
 def _take_tag(reading: Reading) -> bool:
     """Move the tag that opens the message to its fields, where one does."""
     rest = reading.message
-    if level := _LEVEL.match(rest):
+    if level := LEVEL.match(rest):
         if not _is_tag(rest[level.end() :]):
             return False
         reading.found(level=level[0].strip())

@@ -16,6 +16,7 @@ from muttd.event import Event, rfc3339
 from muttd.wire import rfc3164, rfc5424
 from muttd.wire import text as texts
 from muttd.wire.dialects import Dialects
+from muttd.wire.levels import NO_HOSTS
 from muttd.wire.reading import Reading
 from muttd.wire.sources import Network, Source, Sources
 from muttd.wire.timestamps import AHEAD, ZONES, Clock
@@ -31,10 +32,10 @@ _PRI = re.compile(r" *<(\d{1,3})>", re.ASCII)
 _BAD_PRI = re.compile(r" *<[-+ ]?\d*>", re.ASCII)
 _PRIORITIES = {str(number): (number >> 3, number & 7) for number in range(192)}
 
-_ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d))"
+_ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:[0-5]\d))"
 _PLAIN_3164 = re.compile(
     rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)|{_ISO}) "
-    r"(?:(-|(?!(?:19|20)\d\d |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
+    r"(?:(-|(?!(?:19|20)\d\d |\d+ \d|(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
     r"(?:(emerg|alert|crit|err|warning|notice|info|debug) (?=[A-Za-z_][\w./-]{0,63}+\[\d+\]: ))?"  # F5
     # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`; PAN-OS opens with columns
     r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: "
@@ -47,7 +48,7 @@ _PLAIN_5424 = re.compile(
     r"(?:-|((?:\[[^\s=\]\"]{1,32}(?: [^\s=\]\"]{1,32}=\"[^\"\\\]]*+\")*+\])++))(?: \ufeff?|\Z)",
     re.ASCII,
 ).match
-_NO_PLAIN_HOSTS = rfc3164.NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
+_NO_PLAIN_HOSTS = NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
 """Words after a time that may belong to it or to what stands before the host."""
 _NEVER = ("", float("inf"))
 _PARAMS = re.compile(r'([^\s=]+)="([^"]*)"').findall

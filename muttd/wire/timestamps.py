@@ -69,7 +69,7 @@ _YEAR = r"(?P<year>(?:19|20)\d\d)"
 _WEEKDAY = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? "
 _DAY = r"(?P<day>\d{1,2})"
 _CLOCK = (
-    r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,12})(?:\.\d{1,3})?(?!\d))?"
+    r"(?P<hour>\d{1,2}):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,:](?P<fraction>\d{1,24})(?:\.\d{1,3})?(?!\d))?"
     r"(?: (?P<half>[AaPp])[Mm](?:\.(?P<late_fraction>\d{1,12}))?(?!\w))?"  # Cisco UCM: 05:50:19 AM.484
 )
 _ZONE = (
@@ -92,7 +92,7 @@ _DIGIT_FIRST = (
     # 2026:03:05-04:07:09 (Sophos UTM) · 2026/03/05:04:07:09 GMT (NetScaler)
     re.compile(
         rf"(?P<year>\d{{4}})(?P<dash>[-/:])(?P<digits>\d{{1,2}})(?P=dash){_DAY}(?:[Tt]| {{1,2}}|[-_/:](?=\d\d:))"
-        rf"(?:{_CLOCK}|(?P<hour_only>\d\d):(?P<minute_only>\d\d)(?=[Z+-])){_ZONE}(?![\d:])",
+        rf"(?:{_CLOCK}|(?P<hour_only>\d\d):(?P<minute_only>\d\d)(?=[Z+\s-]|$)){_ZONE}(?![\d:])",
         re.ASCII,
     ),
     # 2026 Mar 06 09:22:34 CET
@@ -110,7 +110,9 @@ _COMMON = re.compile(
     r"(?=:? (?! ?(?:[A-Z]{1,5}|[ap]m|(?:19|20)\d\d)[ :.]|[+-]\d|(?:TZ|UTC|GMT)[+-])|$)",
     re.ASCII,
 )
-_COMMON_ISO = re.compile(r"(\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:\d\d)(?=[ :]|$)", re.ASCII)
+_COMMON_ISO = re.compile(
+    r"(\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:[0-5]\d)(?=[ :]|$)", re.ASCII
+)
 _OPENS_MONTH_FIRST = frozenset("JFMASONDTWjfmasond")
 
 
@@ -193,7 +195,10 @@ class Clock:
                 _moment(found, int(found["year"]), zone) if found["year"] else self._nearest(found, hour * 3600.0, zone)
             )
             if moment:
-                read = _text(moment, "", None), moment.timestamp()
+                near = _nearer_fold(moment, received)
+                read = _text(near, "", None), near.timestamp()
+                if near.utcoffset() != moment.replace(fold=1 - near.fold).utcoffset():
+                    return read  # not to be remembered: it depends on the minute too
         self._short[stamp] = read
         return read
 
@@ -230,6 +235,7 @@ class Clock:
             moment = self._nearest(found, received, zone)
         if moment is None:
             return Stamp(None, match.end(), defect or f"device time {match[0]} does not exist", iso)
+        moment = _nearer_fold(moment, received)
         if moment.timestamp() - received > AHEAD:
             return Stamp(None, match.end(), f"device time {match[0]} is more than a day ahead", iso)
         return Stamp(_text(moment, fraction, offset), match.end(), defect, iso)
@@ -284,6 +290,14 @@ def _existing(found: dict[str, str | None], year: int, month: int, day: int, zon
     except (ValueError, OverflowError):
         return None
     return moment
+
+
+def _nearer_fold(moment: datetime, received: float) -> datetime:
+    """Of the two moments that a time in the hour of a change of the clocks can mean, the one nearer to `received`."""
+    other = moment.replace(fold=1)
+    if other.utcoffset() == moment.utcoffset():
+        return moment
+    return min(moment, other, key=lambda either: abs(either.timestamp() - received))
 
 
 def _day_month_either_way(

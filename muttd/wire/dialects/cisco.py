@@ -13,6 +13,7 @@ import re
 
 from muttd.wire.dialects import Body, Header
 from muttd.wire.interfaces import interface_in
+from muttd.wire.levels import NO_HOSTS
 from muttd.wire.reading import OWN_ID, Reading
 from muttd.wire.rfc5424 import structured_data
 from muttd.wire.timestamps import AHEAD, ZONES, Clock, Stamp
@@ -136,7 +137,9 @@ def _part(header: str, start: int, reading: Reading) -> int:
     elif _ELEMENT.match(header, start) and (data := structured_data(header, start)):
         reading.structured_data = {**data[0], **(reading.structured_data or {})}
         return data[1]
-    elif (part := _HOST.match(header, start)) and not reading.hostname:
+    elif (part := _HOST.match(header, start)) and part[0] in NO_HOSTS:
+        return -1
+    elif part and not reading.hostname:
         reading.hostname = part[0]
     elif part and "origin" not in found and (_BEFORE_TIME.match(header, part.end()) or header[part.end() :] == " : "):
         reading.found(origin=part[0])
