@@ -1,68 +1,113 @@
 """Many patterns against one text at once: what 3,000 of them cost is about what 30 do, and none can stall the others.
 
-Texts and expressions by RE2 sets, OIDs and networks by dictionary: all are linear in the text. Each class is made of a
+Texts and expressions by RE2, OIDs and networks by dictionary: all are linear in the text. Each class is made of a
 mapping from pattern to number and answers with the numbers of the patterns that fit. Pure.
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import re2
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_SET_MEMORY = 128 << 20
+_MEMORY = 128 << 20
 """Bytes for one set's program and its automaton, which RE2 builds as texts need it and starts again when it is full."""
-_PROBE = "\x00"
-"""No message holds NUL: a pattern for it tells whether a set's automaton got the memory it needs."""
+_MEMORY_ALONE = 1 << 20
+"""The same for an expression that is asked alone: beyond it RE2 does without an automaton, slower and as right."""
+_PROBE = "\x01mutt's probe\x01"
+"""A pattern that each automaton must find: without the memory it needs RE2 finds nothing, and does not say so."""
+
+_Part = tuple["re2.Set | re2.Filter", list[int]]
+"""Expressions that are asked together, and their numbers in RE2's order."""
 
 
 class Expressions:
-    """Regular expressions in RE2's syntax that match somewhere in a text."""
+    """Regular expressions in RE2's syntax that match somewhere in a text.
+
+    For most, some literal text must be there: one walk finds which literals a text has, and only expressions that have
+    all of theirs are asked, each alone. So thousands like `a.*b` cost what a text has of them, where one automaton for
+    all had to learn a state for each combination, anew with each kind of text. Those without literals share one.
+    """
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
         """Each must compile alone (rule.compile_pattern)."""
-        self._sets = list(_fitting_sets(list(numbers.items())))
+        self._parts = list(_parts(list(numbers.items())))
 
     def hits(self, text: str) -> set[int]:
         """Numbers of the expressions that match in `text`."""
         found: set[int] = set()
         encoded = text.encode()
-        for compiled, numbers in self._sets:
+        for compiled, numbers in self._parts:
             matches = compiled.Match(encoded)
             if matches:
-                found.update(numbers[match] for match in matches)
+                found.update([numbers[match] for match in matches if match < len(numbers)])  # beyond is the probe
         return found
 
 
-def _fitting_sets(patterns: list[tuple[str, int]]) -> Iterator[tuple["re2.Set", list[int]]]:
-    """One set where it fits into memory, else two of half as many patterns, and so on."""
+def _parts(patterns: list[tuple[str, int]]) -> Iterator[_Part]:
     if not patterns:
         return
-    compiled = _compile([pattern for pattern, _ in patterns])
-    if compiled is not None:
-        yield compiled, [number for _, number in patterns]
+    compiled = _filter([pattern for pattern, _ in patterns])
+    if compiled is None:
+        yield from _halved(_parts, patterns)
         return
+    always = set(compiled.Match(b"", potential=True) or ())
+    if always:
+        yield from _parts([one for place, one in enumerate(patterns) if place not in always])
+        yield from _sets([one for place, one in enumerate(patterns) if place in always])
+    else:
+        yield compiled, [number for _, number in patterns]
+
+
+def _sets(patterns: list[tuple[str, int]]) -> Iterator[_Part]:
+    compiled = _set([pattern for pattern, _ in patterns])
+    if compiled is None:
+        yield from _halved(_sets, patterns)
+    else:
+        yield compiled, [number for _, number in patterns]
+
+
+def _halved(
+    parts: Callable[[list[tuple[str, int]]], Iterator[_Part]], patterns: list[tuple[str, int]]
+) -> Iterator[_Part]:
+    """What does not fit into memory in two parts of half as many patterns, or more."""
     if len(patterns) == 1:
         raise ValueError(f"pattern needs too much memory: {patterns[0][0][:100]}")
     middle = len(patterns) // 2
-    yield from _fitting_sets(patterns[:middle])
-    yield from _fitting_sets(patterns[middle:])
+    yield from parts(patterns[:middle])
+    yield from parts(patterns[middle:])
 
 
-def _compile(patterns: list[str]) -> "re2.Set | None":
+def _filter(patterns: list[str]) -> "re2.Filter | None":
+    """None where the automaton of the literals does not fit into RE2's own limit for it, 8 MiB."""
+    compiled = re2.Filter()
+    for pattern in (*patterns, _PROBE):
+        compiled.Add(pattern, _options(_MEMORY_ALONE))
+    return compiled if _works(compiled, len(patterns)) else None
+
+
+def _set(patterns: list[str]) -> "re2.Set | None":
+    """None where the automaton does not fit into memory."""
+    compiled = re2.Set.SearchSet(_options(_MEMORY))
+    for pattern in (*patterns, _PROBE):
+        compiled.Add(pattern)
+    return compiled if _works(compiled, len(patterns)) else None
+
+
+def _options(memory: int) -> "re2.Options":
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _SET_MEMORY
-    compiled = re2.Set.SearchSet(options)
-    for pattern in patterns:
-        compiled.Add(pattern)
-    compiled.Add(_PROBE)
+    options.max_mem = memory
+    return options
+
+
+def _works(compiled: "re2.Set | re2.Filter", probe: int) -> bool:
     try:
         compiled.Compile()
     except re2.error:
-        return None
-    return compiled if len(patterns) in (compiled.Match(_PROBE) or []) else None
+        return False
+    return probe in (compiled.Match(_PROBE) or ())
 
 
 def is_glob(pattern: str) -> bool:

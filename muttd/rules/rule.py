@@ -38,7 +38,7 @@ CONDITIONS = (
 """Names of conditions, as `Rule.negated` and an explanation use them."""
 
 _PATTERN_MEMORY = 1 << 20
-"""Bytes one compiled pattern may take: 3,000 of the largest stay below what one set may have (text.py)."""
+"""Bytes one compiled pattern may take: 3,000 of the largest stay below what one set may have (patterns.py)."""
 _OID = re.compile(r"\.?\d+(\.\d+)*\.?")
 
 
