@@ -1,11 +1,14 @@
 """muttd webui: the page and the API."""
 
+import asyncio
+import contextlib
 import os
 import socket
 
+from muttd.errors import UnavailableError
 from muttd.listeners.inherited import inherit
 from muttd.metrics import Metrics
-from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.board import BEAT_TTL, Board
 from muttd.pipeline.queue.budget import Rate
 from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
@@ -20,14 +23,15 @@ _NAME = "webui"
 async def show(runtime: Runtime) -> None:
     """muttd webui."""
     settings, redis = runtime.settings, runtime.redis()
+    board = Board(
+        redis,
+        settings.queue.metrics_prefix,
+        ingest_list=settings.queue.ingest_name,
+        alert_list=settings.queue.alert_name,
+    )
     application = web_application(
         store=await runtime.store(),
-        board=Board(
-            redis,
-            settings.queue.metrics_prefix,
-            ingest_list=settings.queue.ingest_name,
-            alert_list=settings.queue.alert_name,
-        ),
+        board=board,
         sessions=Sessions(redis),
         first_keys=lambda: [one.key for one in runtime.secrets.webui_keys],
         live=LiveChannel(redis),
@@ -44,7 +48,18 @@ async def show(runtime: Runtime) -> None:
     ports = () if opened else (settings.http.port_webui,)
     async with runtime.serving(application, *ports, opened=opened):
         notify("READY=1")
+        beating = asyncio.create_task(_beat(board))
         await runtime.stop.wait()
+        beating.cancel()
+
+
+async def _beat(board: Board) -> None:
+    """Says that this process lives, until cancelled."""
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    while True:
+        with contextlib.suppress(UnavailableError):  # the page says itself that Redis is away
+            await board.beat("webui", name, {"state": "serving"})
+        await asyncio.sleep(BEAT_TTL / 3)
 
 
 def _ends(metrics: Metrics) -> dict[str, float]:

@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from muttd.pipeline.queue.board import Depths, HeartbeatState, Moment
+from muttd.pipeline.queue.board import Depths, Moment
 from muttd.pipeline.queue.budget import CircuitState
+from muttd.pipeline.queue.heartbeats import HeartbeatState
 
 LOSS_MINUTES = 15
 """How long a loss stays an alarm: somebody who comes back from a coffee must see it."""

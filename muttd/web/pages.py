@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from muttd.errors import UnavailableError
 from muttd.web.access import PRINCIPAL, Access, check_same_origin, cookie_name, is_secure, set_cookie
 from muttd.web.answers import answer
-from muttd.web.problems import ProblemError
+from muttd.web.problems import ProblemError, unavailable
 from muttd.web.reading import read_form
 from muttd.web.routes import Role
 
@@ -65,9 +66,11 @@ class Pages:
 
     async def view(self, request: web.Request) -> web.Response:
         """GET of one of VIEWS: the page for who has logged in, the log-in for others."""
-        if await self._access.by_session(request) is None:
-            return self._log_in_form(request, request.path_qs)
-        return self._file("index.html")
+        try:
+            known = await self._access.by_session(request) is not None
+        except UnavailableError as error:
+            return self._away(unavailable(error))
+        return self._file("index.html") if known else self._log_in_form(request, request.path_qs)
 
     async def static(self, request: web.Request) -> web.Response:
         """GET /static/{name}."""
@@ -90,6 +93,8 @@ class Pages:
         following = _local(form.get("next", "/"))
         try:
             token = await self._access.log_in(request, form.get("key", ""))
+        except UnavailableError as error:
+            return self._log_in_form(request, following, unavailable(error).detail, 503)
         except ProblemError as problem:
             wait = f" Wait {problem.headers['Retry-After']} s." if "Retry-After" in problem.headers else ""
             shown = self._log_in_form(request, following, problem.detail + wait, problem.status)
@@ -121,6 +126,12 @@ class Pages:
             charset="utf-8",
             headers={"Cache-Control": "no-cache"},
         )
+
+    def _away(self, problem: ProblemError) -> web.Response:
+        """A page for people that asks again by itself."""
+        text = self._files["away.html"].decode().replace("{{detail}}", html.escape(problem.detail))
+        again = {**problem.headers, "Refresh": problem.headers["Retry-After"]}
+        return web.Response(status=problem.status, text=text, content_type="text/html", headers=again)
 
     def _log_in_form(self, request: web.Request, following: str, message: str = "", status: int = 200) -> web.Response:
         text = self._files["login.html"].decode().replace("{{warning}}", "" if _is_private(request) else _IN_CLEAR)

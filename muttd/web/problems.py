@@ -1,6 +1,7 @@
 """Faults as RFC 9457 problem details. They never show SQL, paths or stack traces."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC
 from http import HTTPStatus
@@ -11,6 +12,9 @@ from aiohttp import web
 from muttd.errors import MuttError, UnavailableError
 from muttd.store.config import AlreadyThereError, ConflictError, NotThereError
 from muttd.web.presence import GoneError
+
+_SAY_AGAIN = 60.0
+"""Seconds between two lines of the log about the same service."""
 
 log = logging.getLogger(__name__)
 
@@ -64,9 +68,12 @@ class ProblemError(Exception):
 
 def unavailable(error: UnavailableError) -> ProblemError:
     """503 that says which service is away, and not more."""
-    service = "Redis" if str(error).startswith("Redis") else "PostgreSQL"
-    detail = f"{service} is away or does not answer in time. Nothing is lost by waiting; try again."
+    detail = f"{_service(error)} is away or does not answer in time. Nothing is lost by waiting."
     return ProblemError(503, detail, headers={"Retry-After": _RETRY_AFTER})
+
+
+def _service(error: UnavailableError) -> str:
+    return "Redis" if str(error).startswith("Redis") else "PostgreSQL"
 
 
 def _conflict(error: ConflictError) -> ProblemError:
@@ -77,16 +84,33 @@ def _conflict(error: ConflictError) -> ProblemError:
     return ProblemError(412, f"It is not what you have seen: {who} changed it{when}. Look at it again.")
 
 
-@web.middleware
-async def as_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever a handler raises becomes an answer; a fault of ours is logged with its traceback."""
+class Problems:
+    """Makes an answer of whatever a handler raises. A fault of ours is logged with its traceback; what is away once a
+    minute, however many pages ask."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    @web.middleware
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """The middleware."""
+        try:
+            return await _answered(request, handler)
+        except UnavailableError as error:
+            service, now = _service(error), time.monotonic()
+            if now >= self._said.get(service, 0.0):
+                self._said[service] = now + _SAY_AGAIN
+                log.warning("%s %s: %s", request.method, request.path, error)
+            return unavailable(error).response()
+
+
+async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
+    except UnavailableError:
+        raise
     except ProblemError as problem:
         return problem.response()
-    except UnavailableError as error:
-        log.warning("%s %s: %s", request.method, request.path, error)
-        return unavailable(error).response()
     except NotThereError:
         return ProblemError(404, "It is not there (any more).").response()
     except ConflictError as error:

@@ -12,8 +12,10 @@ import msgspec
 
 from muttd.errors import UnavailableError
 from muttd.event import rfc3339
-from muttd.pipeline.queue.board import Board, Counters, Depths, HeartbeatState, Moment
+from muttd.pipeline.outage import Outage
+from muttd.pipeline.queue.board import Board, Counters, Depths, Moment
 from muttd.pipeline.queue.budget import CircuitState
+from muttd.pipeline.queue.heartbeats import HeartbeatState
 from muttd.web.alarms import Alarm, Standing, alarms
 
 _EVERY: Final = 1.0
@@ -91,6 +93,7 @@ class Pulse:
         self._workers: list[HeartbeatState] = []
         self._state: State | None = None
         self._away: UnavailableError | None = None
+        self._outage = Outage("pages show nothing new")
         self._first_look = asyncio.Event()
 
     async def state(self) -> State:
@@ -111,7 +114,9 @@ class Pulse:
             try:
                 self._state = await self._look()
                 self._away = None
+                self._outage.over()
             except UnavailableError as error:
+                self._outage.failed(error)
                 self._away, self._looks = error, 0
                 self._growth = Growth()
             self._first_look.set()

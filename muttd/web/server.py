@@ -50,7 +50,7 @@ from muttd.web.letters import (
 from muttd.web.live import LiveApi, LiveQuery, Tail
 from muttd.web.openapi import Specification
 from muttd.web.pages import VIEWS, Pages, WhoAmI, protect
-from muttd.web.problems import as_problems
+from muttd.web.problems import Problems
 from muttd.web.pulse import Pulse
 from muttd.web.reading import Reasoned
 from muttd.web.routes import Role, Route
@@ -216,7 +216,7 @@ def web_application(
         ),
         Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),
     ]
-    application = web.Application(middlewares=[as_problems, access.guard])
+    application = web.Application(middlewares=[Problems().answer, access.guard])
     # What runtime.observe adds has no secrets, and probes have no key.
     needed: dict[tuple[str, str], Role | None] = {("GET", "/health"): None, ("GET", "/metrics"): None}
     for route in routes:

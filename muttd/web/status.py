@@ -1,8 +1,9 @@
 """GET /api/v1/status: what there is of mutt and around it, and whether it is well."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -13,6 +14,9 @@ from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.budget import Rate
 from muttd.store import Store
 from muttd.web.answers import answer
+
+_PATIENCE: Final = 3.0
+"""Seconds until what does not answer is away: who looks here wants to know it now."""
 
 Health = Literal["ok", "away"]
 
@@ -26,6 +30,11 @@ class Worker(msgspec.Struct, frozen=True):
     """What it says about itself."""
     ttl: float
     """Seconds until it counts as gone."""
+    age: float | None
+    """Seconds since it last said so."""
+    version: str | None
+    started: float | None
+    """Seconds since 1970."""
 
 
 class Circuit(msgspec.Struct, frozen=True):
@@ -72,6 +81,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     workers: list[Worker] | None = None
     circuit: Circuit | None = None
     queues: Queues | None = None
+    spooled: int | None = None
+    """Events that wait on the disks of receivers, because Redis does not take them."""
     budget: RateBudget | None = None
     lost_today: dict[str, int] | None = None
     """Events that were lost since midnight UTC: listener, reason → how many. `kernel`: its receive buffer was full."""
@@ -96,23 +107,31 @@ class StatusApi:
         """Every process, Redis, PostgreSQL, Moog, and what runs out when. Always 200: what is away is said in it."""
         ends = dict(self._ends())
         found: dict[str, Any] = {"vault_lease_end": ends.pop("vault", None) or None, "certificates": ends or None}
-        redis: Health = "ok"
-        postgresql: Health = "ok"
-        try:
-            found["workers"] = [Worker(*worker) for worker in await self._board.heartbeats()]
-            found["circuit"] = Circuit(*await self._board.circuit())
-            found["queues"] = Queues(*await self._board.depths())
-            found["budget"] = RateBudget(*await self._board.budget(self._rate))
-            (today,) = await self._board.history("24h", 1, await self._board.now())
-            found["lost_today"] = {
-                name.removeprefix("dropped:"): count
-                for name, count in today.counters.items()
-                if name.startswith("dropped:")
-            }
-        except UnavailableError:
-            redis = "away"
-        try:
-            found["partition_runway_days"] = round(await self._store.partition_runway(datetime.now(UTC)), 1)
-        except UnavailableError:
-            postgresql = "away"
+        redis, postgresql = await asyncio.gather(
+            self._answers(self._redis(found)), self._answers(self._database(found))
+        )
         return answer(Status(**found, version=__version__, components=Components(redis, postgresql)))
+
+    async def _answers(self, look: Coroutine[Any, Any, None]) -> Health:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await look
+        except (UnavailableError, TimeoutError):
+            return "away"
+        return "ok"
+
+    async def _redis(self, found: dict[str, Any]) -> None:
+        found["workers"] = [Worker(*worker) for worker in await self._board.heartbeats()]
+        found["circuit"] = Circuit(*await self._board.circuit())
+        found["queues"] = Queues(*await self._board.depths())
+        found["spooled"] = await self._board.spooled()
+        found["budget"] = RateBudget(*await self._board.budget(self._rate))
+        (today,) = await self._board.history("24h", 1, await self._board.now())
+        found["lost_today"] = {
+            name.removeprefix("dropped:"): count
+            for name, count in today.counters.items()
+            if name.startswith("dropped:")
+        }
+
+    async def _database(self, found: dict[str, Any]) -> None:
+        found["partition_runway_days"] = round(await self._store.partition_runway(datetime.now(UTC)), 1)

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
+from muttd import __version__
 from muttd.event import Alert, Varbind, decode_alert
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, FACTS, DeadLetter, Fact
@@ -232,6 +233,54 @@ async def test_events_are_found_and_read_by_keyboard_alone(site: Site, page: Pag
     assert "event=" not in page.url
 
 
+async def test_a_search_of_the_last_minutes_stands_in_the_address(site: Site, page: Page) -> None:
+    await site.store.write_audit("a", [row(event(0)), row(event(3500))])
+    await log_in(site, page, "/events")
+    rows = page.locator(".events tbody tr")
+    await expect(rows).to_have_count(2)
+    await expect(page.get_by_label("From")).to_be_hidden()
+    await page.get_by_label("When").select_option("last 15 minutes")
+    await expect(rows).to_have_count(1)
+    await expect(page).to_have_url(re.compile(r"\?within=900$"))
+    await page.reload()
+    await expect(rows).to_have_count(1)
+    await page.get_by_label("When").select_option("between …")
+    await page.get_by_label("From").fill("2020-01-01T00:00")
+    await page.get_by_label("Until").fill("2020-01-02T00:00")
+    await expect(page.locator("main")).to_contain_text("No event fits these filters")
+    await expect(page).to_have_url(re.compile("from=20(19|20).*&to=2020"))
+    await page.get_by_role("button", name="Clear").click()
+    await expect(rows).to_have_count(2)
+
+
+async def test_what_is_old_is_said_so_until_it_is_new_again(site: Site, page: Page) -> None:
+    await log_in(site, page)
+    away = {"title": "Service Unavailable", "status": 503, "detail": "Redis is away."}
+    asked = "**/api/v1/metrics/current"
+    await page.route(asked, lambda route: route.fulfill(status=503, json=away))
+    await expect(page.locator(".alarm.critical").first).to_contain_text("not up to date")
+    await expect(page.locator(".alarm.critical").first).to_contain_text("Redis is away.")
+    await expect(page.locator("#link-state")).to_have_text("not live")
+    assert "⚠" in await page.title()
+    await page.unroute(asked)
+    await expect(page.locator("#link-state")).to_have_text("live")
+    await expect(page.locator(".alarm", has_text="not up to date")).to_have_count(0)
+    stored = "**/api/v1/audit-logs*"
+    await page.route(stored, lambda route: route.fulfill(status=503, json={**away, "detail": "PostgreSQL is away."}))
+    await expect(page.get_by_role("region", name="Newest events")).to_contain_text("PostgreSQL is away.")
+    await expect(page.locator("#link-state")).to_have_text("live")
+    await page.unroute(stored)
+    await expect(page.get_by_role("region", name="Newest events")).not_to_contain_text("PostgreSQL is away.")
+
+
+async def test_on_a_telephone_one_sees_where_one_is(site: Site, page: Page) -> None:
+    await page.set_viewport_size({"width": 360, "height": 780})
+    await log_in(site, page, "/status")
+    await expect(page.locator("nav [aria-current]")).to_be_in_viewport(ratio=0.9)
+    await page.locator("nav a").first.click()
+    await expect(page.locator("nav [aria-current]", has_text="Dashboard")).to_be_in_viewport(ratio=0.9)
+
+
 async def test_a_list_of_hosts_is_pasted_or_taken_from_a_file_looked_at_and_added(
     site: Site, page: Page, tmp_path: Path
 ) -> None:
@@ -302,9 +351,10 @@ async def test_a_dead_letter_is_put_right_and_sent_again(site: Site, page: Page)
 
 
 async def test_status_shows_processes_and_that_the_books_balance(site: Site, page: Page) -> None:
-    await site.redis.set("mutt:heartbeat:alerter:host-a", "works", px=600_000)
+    await Board(site.redis).beat("alerter", "host-a", {"state": "deciding"}, 600)
     await log_in(site, page, "/status")
-    await expect(page.get_by_role("region", name="Processes")).to_contain_text("host-a")
+    await expect(page.get_by_role("region", name="Processes")).to_contain_text(f"host-adeciding{__version__}")
+    await expect(page.get_by_role("region", name="Services")).to_contain_text("nothing waits in a spool")
     await expect(page.get_by_role("region", name="Services")).to_contain_text("has partitions for")
     await expect(page.get_by_role("region", name="Services")).to_contain_text("Certificate http.tls_cert")
     await expect(page.get_by_role("region", name="Ledger")).to_contain_text("it balances")

@@ -1,15 +1,20 @@
 """The board against a real server: what processes report is what the page reads."""
 
+import time
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from muttd import __version__
 from muttd.embedded import Valkey
 from muttd.errors import UnavailableError
 from muttd.event import encode
 from muttd.metrics import Tally
+from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.board import Board, Depths, TallyReport
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.lists import Producer, Worker
@@ -92,8 +97,24 @@ async def test_heartbeats_of_workers_and_listeners(redis: Redis) -> None:
     first, second = await board.heartbeats()
     assert (first.role, first.status) == ("alerter", "deciding")
     assert first.name.startswith("one-")
-    assert (second.role, second.name, second.status) == ("listener", "host_1", '{"waiting":0}')
+    assert (second.role, second.name, second.status) == ("listener", "host_1", "waiting 0")
     assert 0 < second.ttl <= 15 < first.ttl <= 60
+    for one in (first, second):
+        assert one.version == __version__
+        assert one.started is not None
+        assert abs(one.started - time.time()) < 600
+        assert one.age is not None
+        assert 0 <= one.age < 60
+
+
+ANYTHING = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text()
+TOLD = st.dictionaries(st.sampled_from(["version", "started", "ttl", "state", "x"]), ANYTHING | st.lists(ANYTHING))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
+@given(st.binary() | TOLD.map(msgspec.json.encode))
+def test_any_heartbeat_is_shown(found: bytes) -> None:
+    assert heartbeats.read("alerter", "one", found, 1.0).role == "alerter"
 
 
 async def test_a_redis_that_is_away_is_one_clear_error(valkey: Valkey) -> None:

@@ -233,7 +233,7 @@ async def test_a_loss_and_an_open_circuit_are_alarms(site: Site, eventually: Eve
 
 
 async def test_a_redis_that_goes_and_comes_back(
-    short_directory: Path, database: dict[str, str], eventually: Eventually
+    short_directory: Path, database: dict[str, str], eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     place = short_directory / "own"
     place.mkdir()
@@ -252,6 +252,16 @@ async def test_a_redis_that_goes_and_comes_back(
             answer = await site.ask("GET", "/api/v1/metrics/current")
             assert "Redis" in (await answer.json())["detail"]
             assert answer.headers["Retry-After"]
+            people = await site.client.get("/", headers={"Cookie": "mutt-session=x"})
+            assert people.status == 503
+            assert people.headers["Refresh"]
+            assert "Redis is away" in await people.text()
+            people = await site.client.post("/login", data={"key": KEY})
+            assert people.status == 503
+            assert "Redis is away" in await people.text()
+            for _ in range(5):
+                assert await away()
+            assert len([one for one in caplog.records if one.name == "muttd.web.problems"]) == 1
             server.start()
 
             async def back() -> bool:

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from muttd.runtime import set_up_log
 from muttd.web.access import ROUTE_ROLES
-from muttd.web.problems import as_problems
+from muttd.web.problems import Problems
 from muttd.web.reading import BODY_LIMIT, read_content
 from tests.page import KEY, Site, event, row, serving
 
@@ -172,7 +172,7 @@ async def test_who_sends_no_body_holds_no_connection() -> None:
     async def take(request: web.Request) -> web.Response:
         return web.Response(body=await read_content(request, within=0.01))
 
-    application = web.Application(middlewares=[as_problems])
+    application = web.Application(middlewares=[Problems().answer])
     application.router.add_post("/", take)
     async with TestClient(TestServer(application)) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)

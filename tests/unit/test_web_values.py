@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muttd.event import Event
-from muttd.pipeline.queue.board import Depths, HeartbeatState, Moment
+from muttd.pipeline.queue.board import Depths, Moment
 from muttd.pipeline.queue.budget import CircuitState
+from muttd.pipeline.queue.heartbeats import HeartbeatState
 from muttd.pipeline.unhandled import template
 from muttd.rules import Rule, RuleSet
 from muttd.web.alarms import LOSS_MINUTES, Standing, alarms

@@ -29,8 +29,10 @@ from muttd.errors import UnavailableError
 from muttd.event import decode
 from muttd.metrics import Tally
 from muttd.pipeline.ledger import Ledger
+from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
 from muttd.pipeline.queue.budget import Budget, CircuitState, Rate, circuit_state, used_budget
+from muttd.pipeline.queue.heartbeats import HeartbeatState
 from muttd.pipeline.queue.hits import Hits
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
 from muttd.pipeline.queue.letters import Letters
@@ -46,13 +48,9 @@ SECONDS: Final[Mapping[Resolution, int]] = {"1m": 60, "1h": 3600, "24h": 86_400}
 _KEPT: Final[Mapping[Resolution, int]] = {"1m": 2 * 3600, "1h": 2 * 86_400, "24h": 8 * 86_400}
 """Seconds from the last write, the same as the other writers': some 200 hashes of some 50 fields at most."""
 
-_WORKERS_LIMIT: Final = 500
-"""Heartbeats shown. More workers than that are not run."""
-_SCAN_LIMIT: Final = 100_000
-"""Keys looked at to find heartbeats: a Redis shared with others must not make the page wait."""
 _REPORT_EVERY: Final = 1.0
-_REPORT_TTL: Final = 15.0
-"""Seconds without a report until a receiving process counts as gone."""
+BEAT_TTL: Final = 15.0
+"""Seconds without a heartbeat until a process that reserves nothing counts as gone."""
 _REPORTS_TO_TRUST: Final = 3
 _SAID_TTL: Final = 8 * 86_400
 """Seconds: longer than any outage after which a process that never ended may report again."""
@@ -72,17 +70,6 @@ class Depths(NamedTuple):
     audit_backlog: int
     """Batches that wait for PostgreSQL."""
     audit_backlog_rows: int
-
-
-class HeartbeatState(NamedTuple):
-    """A worker that lives, or died less than its time to live ago."""
-
-    role: str
-    name: str
-    status: str
-    """What it says about itself, for people; JSON from receiving processes."""
-    ttl: float
-    """Seconds until it counts as gone."""
 
 
 class Moment(NamedTuple):
@@ -115,6 +102,7 @@ class Board:
         self.books = Books(redis, ingest_list=ingest_list, alert_list=alert_list)
         """The running totals: use it within `translated`."""
         self._report: Any = script(redis, "report")
+        self._began = time.time()
 
     def _key(self, resolution: Resolution, stamp: int) -> str:
         return f"{self._prefix}:{resolution}:{stamp}"
@@ -229,32 +217,20 @@ class Board:
 
     async def heartbeats(self) -> list[HeartbeatState]:
         """Every worker with a heartbeat, by role and name."""
-        found: set[bytes] = set()
         with translated():
-            cursor = 0
-            for _ in range(_SCAN_LIMIT // 1000):
-                cursor, keys = await self._redis.scan(cursor, match="mutt:heartbeat:*", count=1000)
-                found.update(keys)  # type: ignore[arg-type]  # never str here
-                if cursor == 0 or len(found) >= _WORKERS_LIMIT:
-                    break
-            names = sorted(found)[:_WORKERS_LIMIT]
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for name in names:
-                    pipeline.get(name)
-                    pipeline.pttl(name)
-                answers = await pipeline.execute()
-        states = []
-        for name, status, ttl in zip(names, answers[::2], answers[1::2], strict=True):
-            _, _, role, worker = name.decode(errors="replace").split(":", 3)
-            if status is not None:
-                states.append(HeartbeatState(role, worker, status.decode(errors="replace"), max(0, ttl) / 1000))
-        return states
+            return await heartbeats.heartbeats(self._redis)
 
-    async def beat(self, role: str, name: str, status: Mapping[str, object], ttl: float) -> None:
+    async def beat(self, role: str, name: str, said: Mapping[str, object], ttl: float = BEAT_TTL) -> None:
         """The heartbeat of a process that reserves nothing: it is shown for `ttl` seconds."""
-        key = f"mutt:heartbeat:{role.replace(':', '_')}:{name.replace(':', '_')}"
         with translated():
-            await self._redis.set(key, msgspec.json.encode(status), px=int(ttl * 1000))
+            beat = heartbeats.content(said, started=self._began, ttl=ttl)
+            await self._redis.set(heartbeats.key(role, name), beat, px=int(ttl * 1000))
+
+    async def spooled(self) -> int:
+        """Events that receivers have on disk, as they last said."""
+        with translated():
+            totals: dict[bytes, bytes] = await self._redis.hgetall(TOTAL)  # type: ignore[assignment]  # never str here
+        return sum(int(count) for name, count in totals.items() if name.startswith(b"disk:"))
 
     async def unhandled(self, limit: int) -> list[WorkItem]:
         """Kinds of events that no rule matches, the newest first, `limit` at most."""
@@ -304,7 +280,7 @@ class TallyReport:
             counts[f"dropped:{listener}:kernel"] += count
         memory = sum(tally.waiting for tally in self._tallies.values())
         await self._board.report(self._process, counts, disk, memory)
-        await self._board.beat("listener", self._name, self._status(), _REPORT_TTL)
+        await self._board.beat("listener", self._name, self._status())
 
     async def run(self) -> None:
         """Reports once a second until it is cancelled, and a last time then."""

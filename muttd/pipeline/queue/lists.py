@@ -7,6 +7,7 @@ the list's length.
 """
 
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.script import script
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
@@ -140,7 +142,8 @@ class Worker:
         # A restarted worker of the same name is another one: its predecessor's batches must be adopted, not kept alive.
         self.name = f"{name.replace(':', '_')}-{secrets.token_hex(4)}"
         self._source = source
-        self._ttl_ms = int(heartbeat_ttl * 1000)
+        self._ttl = heartbeat_ttl
+        self._began = time.time()
         self._held: set[str] = set()
         self._beat = script(redis, "beat")
         self._reserve = script(redis, "reserve")
@@ -152,11 +155,12 @@ class Worker:
         return f"mutt:processing:{self._role}:{self.name}:{batch_id}"
 
     def _heartbeat(self, worker: str) -> str:
-        return f"mutt:heartbeat:{self._role}:{worker}"
+        return heartbeats.key(self._role, worker)
 
-    async def beat(self, status: str = "") -> None:
-        """Says that this worker lives, for `heartbeat_ttl` from now. `status` is shown to people."""
-        await self._beat(keys=[self._heartbeat(self.name)], args=[status, self._ttl_ms])
+    async def beat(self, state: str = "works") -> None:
+        """Says that this worker lives, for `heartbeat_ttl` from now. `state` is shown to people."""
+        said = heartbeats.content({"state": state}, started=self._began, ttl=self._ttl)
+        await self._beat(keys=[self._heartbeat(self.name)], args=[said, int(self._ttl * 1000)])
 
     async def retire(self) -> None:
         """Takes the heartbeat back, so that others adopt at once what may be left."""

@@ -1,7 +1,7 @@
 // The page: which view the address means, the navigation, and the pulse that keeps it alive.
 
 import { get, whoami } from "/static/api.js";
-import { el, note, show } from "/static/dom.js";
+import { el, show } from "/static/dom.js";
 import { openEvent } from "/static/event_list.js";
 import * as dashboard from "/static/dashboard.js";
 import * as changes from "/static/changes.js";
@@ -23,6 +23,7 @@ const EVERY = 2000, EVERY_WITHOUT_ANSWER = 5000;
 const main = document.getElementById("main");
 const linkState = document.getElementById("link-state");
 let refresh = null, leave = null, timer = 0;
+let alarms = [], stale = null, heard = null; // heard: when all that stands here was new
 
 /** Draws the view that the address means. */
 function draw() {
@@ -30,6 +31,7 @@ function draw() {
   document.title = `${view.title} · mutt`;
   show(document.getElementById("navigation"), Object.entries(VIEWS).map(([path, one]) =>
     el("li", {}, el("a", { href: path, "aria-current": one === view ? "page" : null }, one.title))));
+  document.querySelector("#navigation [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // on a telephone it scrolls
   leave?.();
   refresh = null;
   leave = view.draw(main, (wanted) => { refresh = wanted; });
@@ -44,21 +46,33 @@ async function pulse() {
   let pause = EVERY;
   try {
     const metrics = await get("/api/v1/metrics/current");
-    dashboard.alarmList(document.getElementById("alarms"), metrics.alarms);
-    document.title = document.title.replace(/^(⚠ )?/, metrics.alarms.some((alarm) => alarm.level === "critical") ? "⚠ " : "");
+    alarms = metrics.alarms;
+    tell();
     await refresh?.(metrics);
-    say("live", false);
+    heard = metrics.time;
+    stale = null;
   } catch (error) {
-    say(error.message, true);
+    outdated(error);
     pause = EVERY_WITHOUT_ANSWER;
   }
+  tell();
   clearTimeout(timer);
   timer = setTimeout(pulse, document.hidden ? pause * 10 : pause);
 }
 
-function say(words, lost) {
+/** What stands here is old: nobody may take it for how things are. */
+function outdated(error) {
+  stale = { level: "critical", code: "stale", title: "This page is not up to date", detail: `${error.message} It tries again by itself.`, since: heard };
+}
+
+function tell() {
+  dashboard.alarmList(document.getElementById("alarms"), stale ? [stale, ...alarms] : alarms);
+  const words = stale ? "not live" : "live";
   if (linkState.textContent !== words) linkState.textContent = words;
-  linkState.classList.toggle("lost", lost);
+  linkState.classList.toggle("lost", stale !== null);
+  document.body.classList.toggle("stale", stale !== null);
+  const grave = stale !== null || alarms.some((alarm) => alarm.level === "critical");
+  document.title = document.title.replace(/^(⚠ )?/, grave ? "⚠ " : "");
 }
 
 addEventListener("popstate", draw);
@@ -73,4 +87,12 @@ document.addEventListener("click", (event) => {
   main.focus();
 });
 
-whoami().then(draw, (error) => note(error.message, true));
+function begin() {
+  whoami().then(draw, (error) => {
+    outdated(error);
+    tell();
+    setTimeout(begin, EVERY_WITHOUT_ANSWER);
+  });
+}
+
+begin();

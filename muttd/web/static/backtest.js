@@ -2,7 +2,7 @@
 
 import { stream } from "/static/api.js";
 import { columns, legend } from "/static/charts.js";
-import { choice, el, field, show } from "/static/dom.js";
+import { choice, el, field, show, table } from "/static/dom.js";
 import { handling, severity, time, whole } from "/static/words.js";
 
 const RANGES = [["3600", "the last hour"], ["86400", "the last day"], ["604800", "the last 7 days"], ["2592000", "the last 30 days"]];
@@ -53,10 +53,8 @@ export function backTest(read, failed) {
 
 function outcome(found) {
   if (!found.matched) return [el("p", {}, "No event of this time fits.")];
-  const rows = (title, heads, lines) => (lines.length ? el("div", { class: "scroll", tabindex: "0" }, el("table", {},
-    el("caption", {}, title),
-    el("thead", {}, el("tr", {}, heads.map((head, index) => el("th", { scope: "col", class: index ? "number" : null }, head)))),
-    el("tbody", {}, lines.map((cells) => el("tr", {}, cells.map((cell, index) => (index ? el("td", { class: "number" }, cell) : el("th", { scope: "row" }, cell)))))))) : null);
+  const rows = (title, heads, lines) => (lines.length ? table(heads.map((head, index) => [head, index ? "number" : ""]),
+    lines.map((cells) => el("tr", {}, cells.map((cell, index) => (index ? el("td", {}, cell) : el("th", { scope: "row" }, cell))))), { cards: false, label: title, caption: title }) : null);
   const chart = el("div", { class: "chart-frame" });
   const series = [{ name: "would be alerts", fill: "fill3", counts: found.hours.map((hour) => hour.alerts) },
     { name: "match only", fill: "fill6", counts: found.hours.map((hour) => hour.matched - hour.alerts) }];

@@ -1,7 +1,7 @@
 // Changes: who changed what, as a difference, and a way back.
 
 import { get, may, post } from "/static/api.js";
-import { confirmed, el, empty, note, show } from "/static/dom.js";
+import { confirmed, el, empty, note, show, table } from "/static/dom.js";
 import { time } from "/static/words.js";
 
 export const title = "Changes";
@@ -10,18 +10,16 @@ const SUBJECTS = { rule: "Rule", development_host: "Development host", team: "Te
 const UNTOLD = new Set(["created_at", "updated_at"]);
 
 export function draw(main) {
-  const body = el("tbody"), place = el("div");
+  const place = el("div");
   const further = el("button", { type: "button", hidden: true, on: { click: () => page() } }, "Older changes");
-  let next = null;
+  let next = null, rows = [];
   async function page(anew = false) {
     try {
       const found = await get("/api/v1/changes", { before: anew ? null : next });
-      if (anew) body.replaceChildren();
-      body.append(...found.items.map(row));
+      rows = [...(anew ? [] : rows), ...found.items.map(row)];
       next = found.next;
       further.hidden = next === null;
-      show(place, body.children.length ? el("div", { class: "scroll" }, el("table", {},
-        el("thead", {}, el("tr", {}, ["When", "Who", "What", "Difference", "Why"].map((name) => el("th", { scope: "col" }, name)), el("th", {}, el("span", { class: "sr" }, "Actions")))), body))
+      show(place, rows.length ? table(["When", "Who", "What", "Difference", "Why", ""], rows)
         : empty("Nothing was changed yet.", el("p", {}, "Every change of rules, hosts, teams and dead letters is kept here, and can be taken back.")));
     } catch (error) { note(error.message, true); }
   }

@@ -2,7 +2,7 @@
 
 import { asQuery, get } from "/static/api.js";
 import { columns, legend } from "/static/charts.js";
-import { el, show } from "/static/dom.js";
+import { el, show, table } from "/static/dom.js";
 import { eventRow, eventTable, filterForm, filtersOf, keepInAddress, nothing } from "/static/event_list.js";
 import { ago, HANDLINGS, rate, SEVERITIES, short, time, whole } from "/static/words.js";
 
@@ -16,7 +16,7 @@ export const title = "Dashboard";
 export function draw(main, live) {
   const flow = el("section", { class: "panel flow", "aria-label": "Flow of events" });
   const chart = el("div", { class: "chart-frame" });
-  const talkers = el("div", { class: "scroll" });
+  const talkers = el("div");
   let by = new URL(location.href).searchParams.get("by") === "kind" ? "kind" : "severity", minutes = null;
   const parts = el("div", { class: "switch", role: "group", "aria-label": "Columns by" }, ["severity", "kind"].map((name) => el("button", { type: "button", "data-by": name, on: { click: () => { by = name; keepInAddress({ ...filters, by: by === "kind" ? by : null }); chosen(); } } }, name)));
   const chosen = () => {
@@ -24,9 +24,9 @@ export function draw(main, live) {
     if (minutes) drawChart(chart, key, minutes, by);
   };
   const key = el("div");
-  const sources = el("div", { class: "scroll" });
-  const decided = el("div", { class: "scroll" });
+  const sources = el("div"), decided = el("div");
   const table = eventTable();
+  const away = el("p", { class: "bad legend", role: "status" });
   const list = el("div");
   let filters = filtersOf(location.href), paused = false, known = new Set(), first = true;
 
@@ -39,7 +39,7 @@ export function draw(main, live) {
   const form = filterForm(["host", "severity", "kind", "handling", "team", "text"], filters, (changed) => {
     filters = changed; first = true; known = new Set();
     keepInAddress({ ...filters, by: by === "kind" ? by : null });
-    events();
+    events().catch((error) => { away.textContent = `✕ ${error.message}`; });
   });
 
   show(main, el("h1", { class: "sr" }, "Dashboard"), flow,
@@ -49,10 +49,24 @@ export function draw(main, live) {
     el("div", { class: "columns" }, panel("Top talkers", talkers), panel("Decisions", decided)),
     el("section", { class: "panel", "aria-label": "Newest events" },
       el("div", { class: "heading" }, el("h2", {}, "Newest events"), el("div", { class: "actions" }, more, pause)),
-      form, list));
+      form, away, list));
   chosen();
 
   let waiting = null, turn = 0;
+  /** What PostgreSQL knows. Nobody waits for it: it may be away while the figures above are new. */
+  let asking = false;
+  async function stored() {
+    if (asking) return;
+    asking = true;
+    try {
+      if (!paused) await events();
+      if (turn++ % TALKERS_EVERY === 0) show(talkers, topTalkers(await get("/api/v1/sources")));
+      away.textContent = "";
+    } catch (error) {
+      away.textContent = `✕ ${error.message} What stands here is old.`;
+    }
+    asking = false;
+  }
   async function events() {
     waiting?.abort();
     waiting = new AbortController();
@@ -82,8 +96,7 @@ export function draw(main, live) {
     drawChart(chart, key, minutes, by);
     show(sources, receivers(metrics));
     show(decided, decisions(metrics));
-    if (!paused) await events();
-    if (turn++ % TALKERS_EVERY === 0) show(talkers, topTalkers(await get("/api/v1/sources")));
+    stored();
   });
 }
 
@@ -134,17 +147,16 @@ function receivers({ rates, today, workers }) {
   const lost = (listener) => Object.entries(today).filter(([name]) => name.startsWith(`dropped:${listener}:`));
   const rejected = (listener) => sum(Object.entries(today).filter(([name]) => name.startsWith(`rejected:${listener}:`)));
   const sum = (entries) => entries.reduce((all, [, count]) => all + count, 0);
-  const head = el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Receiver"), ["Per second", "Lost", "Rejected", "Today"].map((name) => el("th", { scope: "col", class: "number" }, name))));
   const rows = listeners.map((listener) => {
     const gone = lost(listener);
     return el("tr", {}, el("th", { scope: "row" }, NAMES[listener] ?? listener),
-      el("td", { class: "number" }, rate(rates[`received:${listener}`] ?? 0)),
-      el("td", { class: sum(gone) ? "number bad" : "number", title: gone.map(([name, count]) => `${name.split(":")[2]}: ${whole(count)}`).join("\n") }, whole(sum(gone))),
-      el("td", { class: "number" }, short(rejected(listener))), el("td", { class: "number" }, short(today[`received:${listener}`] ?? 0)));
+      el("td", {}, rate(rates[`received:${listener}`] ?? 0)),
+      el("td", { class: sum(gone) ? "bad" : null, title: gone.map(([name, count]) => `${name.split(":")[2]}: ${whole(count)}`).join("\n") }, whole(sum(gone))),
+      el("td", {}, short(rejected(listener))), el("td", {}, short(today[`received:${listener}`] ?? 0)));
   });
   const alive = Object.entries(workers.reduce((all, worker) => ({ ...all, [worker.role]: (all[worker.role] ?? 0) + 1 }), {}));
   return [
-    rows.length ? el("table", {}, head, el("tbody", {}, rows)) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
+    rows.length ? table(["Receiver", ["Per second", "number"], ["Lost", "number"], ["Rejected", "number minor"], ["Today", "number"]], rows, { cards: false }) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
     el("p", { class: "quiet legend" }, alive.length ? `Alive: ${alive.map(([role, count]) => `${count} ${role}`).join(", ")}` : "No worker reports."),
   ];
 }
@@ -152,22 +164,18 @@ function receivers({ rates, today, workers }) {
 /** Who sends most, among the newest events. */
 function topTalkers({ events, seconds, items }) {
   if (!events) return el("p", { class: "empty" }, "Nobody has sent anything in the last day.");
-  return [el("table", {},
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Sender"), ["Per second", "Share", "Unclean", "Last"].map((name) => el("th", { scope: "col", class: "number" }, name)))),
-    el("tbody", {}, items.slice(0, TALKERS).map((one) => el("tr", {},
-      el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ host: one.hostname })}` }, one.hostname), el("span", { class: "quiet" }, one.hostname === one.source_ip ? "" : ` ${one.source_ip}`, one.hostnames > 1 ? ` and ${whole(one.hostnames - 1)} more names` : "")),
-      el("td", { class: "number" }, rate(one.rate)), el("td", { class: "number" }, `${Math.round((one.events / events) * 100)} %`),
-      el("td", { class: "number", title: "Events of which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", { class: "number" }, time(one.last_seen)))))),
+  return [table(["Sender", ["Per second", "number"], ["Share", "number"], ["Unclean", "number minor"], ["Last", "number minor"]], items.slice(0, TALKERS).map((one) => el("tr", {},
+    el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ host: one.hostname })}` }, one.hostname), el("span", { class: "quiet" }, one.hostname === one.source_ip ? "" : ` ${one.source_ip}`, one.hostnames > 1 ? ` + ${whole(one.hostnames - 1)} names` : "")),
+    el("td", {}, rate(one.rate)), el("td", {}, `${Math.round((one.events / events) * 100)} %`),
+    el("td", { title: "Events of which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", {}, time(one.last_seen)))), { cards: false }),
   el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} ${items.length === 1 ? "sender" : "senders"}.`)];
 }
 
 function decisions({ rates, today }) {
   const found = Object.keys(HANDLINGS).filter((name) => today[`handling:${name}`]);
   if (!found.length) return el("p", { class: "empty" }, "Nothing was decided today (UTC).");
-  return el("table", {},
-    el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Handling"), ["Per second", "Today"].map((name) => el("th", { scope: "col", class: "number" }, name)))),
-    el("tbody", {}, found.map((name) => el("tr", {}, el("th", { scope: "row" }, HANDLINGS[name]),
-      el("td", { class: "number" }, rate(rates[`handling:${name}`] ?? 0)), el("td", { class: "number" }, whole(today[`handling:${name}`]))))));
+  return table(["Handling", ["Per second", "number"], ["Today", "number"]], found.map((name) => el("tr", {},
+    el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ handling: name })}` }, HANDLINGS[name])), el("td", {}, rate(rates[`handling:${name}`] ?? 0)), el("td", {}, whole(today[`handling:${name}`])))), { cards: false });
 }
 
 /** Alarms, on every page. Only what changes is drawn again: a screen reader must not repeat itself. */
@@ -177,6 +185,6 @@ export function alarmList(place, alarms) {
   place.dataset.shown = wanted;
   show(place, alarms.map((alarm) => el("div", { class: `alarm ${alarm.level}` },
     el("span", { class: "level" }, alarm.level), el("strong", {}, alarm.title),
-    alarm.since ? el("span", { class: "when quiet" }, alarm.code === "loss" ? "last at " : "since ", time(alarm.since)) : null,
+    alarm.since ? el("span", { class: "when quiet" }, { loss: "last at ", stale: "as of " }[alarm.code] ?? "since ", time(alarm.since)) : null,
     el("p", {}, alarm.detail))));
 }

@@ -1,7 +1,7 @@
 // Delivery: the circuit, what waits, and the dead letters: look, send again, drop.
 
 import { get, may, post, put } from "/static/api.js";
-import { choice, confirmed, dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
+import { choice, confirmed, dialog, el, empty, field, note, show, showFaults, table } from "/static/dom.js";
 import { ago, handling, HANDLINGS, short, time, whole } from "/static/words.js";
 
 export const title = "Delivery";
@@ -30,13 +30,12 @@ export function draw(main, live) {
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
-  const list = (items) => el("div", { class: "scroll" }, el("table", {},
-    el("thead", {}, el("tr", {}, ["Given up", "Host", "Message", "Handling", "Team", "Reason"].map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col", class: "number" }, "Tries"), el("th", {}, el("span", { class: "sr" }, "Actions")))),
-    el("tbody", {}, items.map((item) => el("tr", {}, el("td", { class: "nowrap" }, time(item.time || null)), el("td", {}, item.alert?.event.hostname ?? "–"),
+  const list = (items) => table(["Given up", "Host", "Message", "Handling", "Team", "Reason", ["Tries", "number"], ""],
+    items.map((item) => el("tr", {}, el("td", { class: "nowrap" }, time(item.time || null)), el("td", {}, item.alert?.event.hostname ?? "–"),
       el("td", { class: "message" }, item.alert?.event.message ?? item.item ?? ""), el("td", {}, item.alert ? handling(item.alert.handling) : "–"), el("td", {}, item.alert?.team ?? "–"),
-      el("td", { class: "message" }, item.reason), el("td", { class: "number" }, String(item.attempts)),
+      el("td", { class: "message" }, item.reason), el("td", {}, String(item.attempts)),
       el("td", {}, el("span", { class: "actions" }, el("button", { type: "button", on: { click: () => inFull(item) } }, may("operator") && item.alert ? "Edit" : "Show"),
-        may("operator") && item.alert ? el("button", { type: "button", on: { click: () => replay({ id: item.id }) } }, "Send again") : null)))))));
+        may("operator") && item.alert ? el("button", { type: "button", on: { click: () => replay({ id: item.id }) } }, "Send again") : null)))));
 
   function inFull(item) {
     const general = el("p", { class: "refusal", role: "alert" });

@@ -28,6 +28,27 @@ export function show(parent, ...children) {
   parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
 }
 
+/**
+ * A table of rows (tr). `heads`: names, or [name, classes] that count for the whole column: `number`; `minor` is left out
+ * where there is no room. An empty name stands above actions. On a telephone each row is a card whose cells name
+ * themselves, unless `cards` is false.
+ */
+export function table(heads, rows, { cards = true, label = null, caption = null } = {}) {
+  const columns = heads.map((head) => [head].flat());
+  for (const row of rows) {
+    [...row.children].forEach((cell, index) => {
+      const [name, classes] = columns[index] ?? [];
+      if (classes) cell.classList.add(...classes.split(" "));
+      if (name) cell.dataset.label = name;
+    });
+  }
+  const made = el("table", { class: cards ? "cards" : null }, caption ? el("caption", {}, caption) : null,
+    el("thead", {}, el("tr", {}, columns.map(([name, classes]) => el("th", { scope: "col", class: classes }, name || el("span", { class: "sr" }, "Actions"))))),
+    el("tbody", {}, rows));
+  // What scrolls must be reached by keyboard.
+  return el("div", { class: "scroll", ...(label ? { tabindex: "0", role: "group", "aria-label": label } : {}) }, made);
+}
+
 /** A field of a form: label, control, and the place where its fault is shown. */
 export function field(label, control, options = {}) {
   const refusal = el("span", { class: "refusal", id: `${control.id}-fault` });

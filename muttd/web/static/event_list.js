@@ -1,16 +1,22 @@
 // A list of events with its filters, and one event in full. The dashboard and the search are two uses of it.
 
 import { asQuery, get } from "/static/api.js";
-import { choice, dialog, el, empty, field, show } from "/static/dom.js";
+import { choice, dialog, el, empty, field, show, table } from "/static/dom.js";
 import { delivery, handling, HANDLINGS, severity, SEVERITIES, time } from "/static/words.js";
 
-const FILTERS = ["host", "severity", "kind", "handling", "team", "rule", "environment", "app", "text", "from", "to"];
+const FILTERS = ["host", "severity", "kind", "handling", "team", "rule", "environment", "app", "text", "within", "from", "to"];
+const WITHIN = [["", "any time"], ["900", "last 15 minutes"], ["3600", "last hour"], ["86400", "last 24 hours"], ["604800", "last 7 days"], ["2592000", "last 30 days"], ["between", "between …"]];
 const COLUMNS = { time: "Time", severity: "Severity", host: "Host", kind: "Kind", message: "Message", rule: "Rule", handling: "Handling", team: "Team", delivery: "Delivery" };
 
 /** The filters that stand in the address. */
 export function filtersOf(address) {
   const given = new URL(address).searchParams;
   return Object.fromEntries(FILTERS.filter((name) => given.get(name)).map((name) => [name, given.get(name)]));
+}
+
+/** The filters as the API takes them: it knows no "last hour". */
+export function asAsked({ within, ...filters }) {
+  return within > 0 ? { ...filters, from: new Date(Date.now() - within * 1000).toISOString() } : filters;
 }
 
 /** Writes `filters` (and what else is given) into the address without leaving the page. */
@@ -29,21 +35,33 @@ export function filterForm(names, filters, changed) {
     severity: () => choice("severity", [["", "any"], ...SEVERITIES.map((name, index) => [String(index), name])], filters.severity),
     kind: () => choice("kind", [["", "any"], ["syslog", "syslog"], ["trap", "trap"], ["relay", "relay"]], filters.kind),
     handling: () => choice("handling", [["", "any"], ...Object.entries(HANDLINGS)], filters.handling),
+    within: () => choice("within", WITHIN, filters.from || filters.to ? "between" : filters.within),
     environment: () => choice("environment", [["", "any"], ["prod", "prod"], ["dev", "dev"]], filters.environment),
     from: () => el("input", { id: "from", name: "from", type: "datetime-local", step: "1", value: local(filters.from) }),
     to: () => el("input", { id: "to", name: "to", type: "datetime-local", step: "1", value: local(filters.to) }),
   };
-  const labels = { host: "Host", text: "Text", team: "Team", app: "Application", rule: "Rule", severity: "Severity", kind: "Kind", handling: "Handling", environment: "Environment", from: "From", to: "Until" };
-  const form = el("form", { class: "filters", role: "search", "aria-label": "Filter events" }, names.map((name) => field(labels[name], controls[name]())));
+  const labels = { host: "Host", text: "Text", team: "Team", app: "Application", rule: "Rule", severity: "Severity", kind: "Kind", handling: "Handling", environment: "Environment", within: "When", from: "From", to: "Until" };
+  const form = el("form", { class: "filters", role: "search", "aria-label": "Filter events" }, names.map((name) => field(labels[name], controls[name](), { long: name === "from" || name === "to" })));
+  const between = ["from", "to"].map((name) => form.elements.namedItem(name)).filter(Boolean);
+  const choose = () => { for (const one of between) one.parentElement.hidden = form.elements.namedItem("within").value !== "between"; };
+  choose();
   let timer = 0;
   const read = () => {
     const found = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
-    for (const name of ["from", "to"]) if (found[name]) found[name] = new Date(found[name]).toISOString();
+    for (const name of ["from", "to"]) {
+      if (found[name] && found.within === "between") found[name] = new Date(found[name]).toISOString();
+      else delete found[name];
+    }
+    if (found.within === "between") delete found.within;
     return found;
   };
   form.addEventListener("submit", (event) => { event.preventDefault(); clearTimeout(timer); changed(read()); });
-  form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => changed(read()), 300); });
-  const clear = el("button", { type: "button", on: { click: () => { for (const control of form.elements) if (control.name) control.value = ""; changed({}); } } }, "Clear");
+  form.addEventListener("input", () => {
+    choose();
+    clearTimeout(timer);
+    timer = setTimeout(() => changed(read()), 300);
+  });
+  const clear = el("button", { type: "button", on: { click: () => { for (const control of form.elements) if (control.name) control.value = ""; choose(); changed({}); } } }, "Clear");
   form.append(el("div", { class: "actions" }, clear));
   return form;
 }
@@ -131,9 +149,7 @@ function inFull(row) {
 const section = (title, content) => el("section", {}, el("h3", {}, title), content);
 
 function varbinds(list) {
-  return el("div", { class: "scroll" }, el("table", {},
-    el("thead", {}, el("tr", {}, ["OID", "Type", "Value"].map((title) => el("th", { scope: "col" }, title)))),
-    el("tbody", {}, list.map((one) => el("tr", {}, el("td", { class: "mono" }, one.name ?? one.oid), el("td", {}, one.type), el("td", {}, String(one.display ?? one.value ?? "")))))));
+  return table(["OID", "Type", "Value"], list.map((one) => el("tr", {}, el("td", { class: "mono" }, one.name ?? one.oid), el("td", {}, one.type), el("td", {}, String(one.display ?? one.value ?? "")))));
 }
 
 function pairs(data) {
@@ -153,7 +169,7 @@ async function explain(id, place, button) {
 /** What the rules in force make of an event. */
 export function explanation(found) {
   const { decision, matched, missed, host } = found;
-  return el("section", {}, el("h3", {}, "The rules of now"),
+  return el("section", { class: "explained" }, el("h3", {}, "The rules of now"),
     el("p", {}, "Decision: ", handling(decision.handling), ` for team ${decision.team}, as a ${decision.environment} host. `,
       decision.forwarded ? "It becomes an alert." : "It is only kept."),
     found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "When it came it was decided otherwise: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,
@@ -163,7 +179,7 @@ export function explanation(found) {
     found.delivery ? el("p", {}, "Moog: ", tried(found.delivery)) : null,
     matched.length ? null : el("p", { class: "quiet" }, "No rule matches."),
     matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "matches too, behind the one that decides")),
-    missed.length ? el("details", {}, el("summary", {}, `${missed.length} rules nearly matched`), missed.map((one) => considered(one, "does not match"))) : null);
+    missed.length ? el("details", {}, el("summary", {}, `${missed.length} ${missed.length === 1 ? "rule" : "rules"} nearly matched`), missed.map((one) => considered(one, "does not match"))) : null);
 }
 
 const named = (rule) => rule.name ?? `rule ${rule.id}`;

@@ -1,15 +1,15 @@
 // Hosts and teams: what is in development, and whose hosts are whose. Lists can be pasted or taken from a CSV file.
 
 import { get, may, post, put, remove } from "/static/api.js";
-import { dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
+import { dialog, el, empty, field, note, show, showFaults, table } from "/static/dom.js";
 import { time, whole } from "/static/words.js";
 
 export const title = "Hosts";
 
 export function draw(main) {
-  const teams = table("Teams", "/api/v1/teams", ["hostname", "team_assignment", "note"],
+  const teams = hostList("Teams", "/api/v1/teams", ["hostname", "team_assignment", "note"],
     empty("No host has a team yet.", el("p", {}, "Alerts go to the team of the rule, else to the host's, else to the default team. Add a host, a pattern or a network.")));
-  const hosts = table("Development hosts", "/api/v1/dev-hosts", ["hostname", "note"],
+  const hosts = hostList("Development hosts", "/api/v1/dev-hosts", ["hostname", "note"],
     empty("No host is in development.", el("p", {}, "Events of development hosts are handled by the second handling of a rule. Add a host, a pattern or a network.")));
   show(main, el("h1", { class: "sr" }, "Hosts and teams"), el("p", { class: "quiet" }, "A name, a pattern with * and ?, an address or a network. The most exact one counts."),
     el("div", { class: "columns" }, teams, hosts));
@@ -22,30 +22,30 @@ const FILE_LIMIT = 5_000_000; // octets: 100,000 hosts
 /** The cells of a line of CSV: separated by comma, semicolon or tab, quoted where they hold one. */
 const cells = (line) => Array.from(line.matchAll(/(?:^|[,;\t])\s*(?:"((?:[^"]|"")*)"\s*(?=[,;\t]|$)|([^,;\t]*))/g), ([, quoted, plain]) => (quoted?.replaceAll('""', '"') ?? plain).trim());
 
+const seen = (item) => ({ "If-Match": `"${item.version}"` });
+
 /** One of the two tables, with everything that can be done with it. */
-function table(heading, path, columns, nothing) {
+function hostList(heading, path, columns, nothing) {
   const place = el("div"), state = el("span", { class: "quiet", role: "status" });
 
   async function load() {
     try {
       const { items } = await get(path);
       state.textContent = items.length ? whole(items.length) : "";
-      show(place, items.length ? el("div", { class: "scroll" }, el("table", {},
-        el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, LABELS[name])), el("th", { scope: "col" }, "Since"), el("th", {}, el("span", { class: "sr" }, "Actions")))),
-        el("tbody", {}, items.map(row)))) : nothing);
+      show(place, items.length ? table([...columns.map((name) => LABELS[name]), "Since", ["", "number"]], items.map(row)) : nothing);
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
   function row(item) {
     const gone = async () => {
       try {
-        await remove(`${path}/${encodeURIComponent(item.hostname)}`);
+        await remove(`${path}/${encodeURIComponent(item.hostname)}`, seen(item));
         note(`${item.hostname} deleted. It can be taken back under Changes.`);
         load();
       } catch (error) { note(error.message, true); }
     };
     return el("tr", {}, el("th", { scope: "row" }, item.hostname), columns.slice(1).map((name) => el("td", {}, item[name] ?? "")), el("td", { class: "nowrap" }, time(item.created_at)),
-      el("td", { class: "number" }, may("editor") ? el("span", { class: "actions" },
+      el("td", {}, may("editor") ? el("span", { class: "actions" },
         columns.includes("team_assignment") ? el("button", { type: "button", "aria-label": `Change ${item.hostname}`, on: { click: () => one(item) } }, "Change") : null,
         el("button", { type: "button", class: "danger", "aria-label": `Delete ${item.hostname}`, on: { click: gone } }, "Delete")) : null));
   }
@@ -58,7 +58,7 @@ function table(heading, path, columns, nothing) {
       event.preventDefault();
       try {
         const body = Object.fromEntries(new FormData(form));
-        if (item) await put(`${path}/${encodeURIComponent(item.hostname)}`, body);
+        if (item) await put(`${path}/${encodeURIComponent(item.hostname)}`, body, seen(item));
         else await post(path, body);
         shown.close();
         load();
@@ -84,8 +84,7 @@ function table(heading, path, columns, nothing) {
       rows = rows.filter((found) => found.hostname.toLowerCase() !== "hostname");
       add.disabled = rows.length === 0;
       add.textContent = `Add ${whole(rows.length)}`;
-      show(preview, rows.length ? el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, columns.map((name) => el("th", { scope: "col" }, LABELS[name])))),
-        el("tbody", {}, rows.slice(0, 10).map((found) => el("tr", {}, columns.map((name) => el("td", {}, found[name]))))))) : null,
+      show(preview, rows.length ? table(columns.map((name) => LABELS[name]), rows.slice(0, 10).map((found) => el("tr", {}, columns.map((name) => el("td", {}, found[name]))))) : null,
         rows.length > 10 ? el("p", { class: "quiet" }, `and ${whole(rows.length - 10)} more`) : null);
     });
     async function go() {

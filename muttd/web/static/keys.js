@@ -1,7 +1,7 @@
 // Keys: who may use the API and the page. A key is shown once, when it is made.
 
 import { get, may, post, put, remove } from "/static/api.js";
-import { choice, confirmed, dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
+import { choice, confirmed, dialog, el, empty, field, note, show, showFaults, table } from "/static/dom.js";
 import { time } from "/static/words.js";
 
 export const title = "Keys";
@@ -14,9 +14,7 @@ export function draw(main) {
   async function load() {
     try {
       const { items } = await get("/api/v1/keys");
-      show(place, items.length ? el("div", { class: "scroll" }, el("table", {},
-        el("thead", {}, el("tr", {}, ["Name", "Role", "Made", "Last used", "Ends"].map((name) => el("th", { scope: "col" }, name)), el("th", {}, el("span", { class: "sr" }, "Actions")))),
-        el("tbody", {}, items.map(row)))) : empty("There are no keys but those in the secrets.",
+      show(place, items.length ? table(["Name", "Role", "Made", "Last used", "Ends", ["", "number"]], items.map(row)) : empty("There are no keys but those in the secrets.",
         el("p", {}, "Make one for every person and every script: changes are recorded under its name, and it can be taken away without touching the others.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
@@ -24,7 +22,7 @@ export function draw(main) {
   const row = (key) => el("tr", { class: ended(key) ? "off" : null }, el("th", { scope: "row" }, key.name), el("td", {}, key.role),
     el("td", { class: "nowrap" }, time(key.created_at)), el("td", { class: "nowrap" }, key.last_used_at ? time(key.last_used_at) : "never"),
     el("td", { class: "nowrap" }, key.expires_at ? el("time", { datetime: key.expires_at, title: key.expires_at }, local(key.expires_at).replace("T", " ")) : "never", ended(key) ? el("span", { class: "bad" }, " (ended)") : null),
-    el("td", { class: "number" }, el("span", { class: "actions" },
+    el("td", {}, el("span", { class: "actions" },
       el("button", { type: "button", "aria-label": `Change ${key.name}`, on: { click: () => edit(key) } }, "Change"),
       el("button", { type: "button", class: "danger", "aria-label": `Delete ${key.name}`, on: { click: () => gone(key) } }, "Delete"))));
 

@@ -71,9 +71,9 @@ export function draw(main) {
     const filtered = Object.keys(filters).length > 0;
     const whole_share = decided > 0 && looked < decided ? ` of ${Math.round((looked / decided) * 100)} % that were looked at` : "";
     const hidden = Math.max(0, matched - shown);
-    const figure = (name, value, more = "") => [el("dt", {}, name), el("dd", {}, rate(value), el("small", {}, ` /s${more}`))];
-    show(figures, ...figure("Decided", decided), ...(filtered ? figure("Fit the filter", matched, whole_share) : []),
-      ...figure("Shown", shown), ...figure("Not shown", filtered ? hidden : Math.max(0, decided - shown)));
+    const figure = (name, value, more = "") => el("div", {}, el("dt", {}, name), el("dd", {}, rate(value), el("small", {}, ` /s${more}`)));
+    show(figures, figure("Decided", decided), filtered ? figure("Fit the filter", matched, whole_share) : null,
+      figure("Shown", shown), figure("Not shown", filtered ? hidden : Math.max(0, decided - shown)));
   }
 
   const key = (event) => {

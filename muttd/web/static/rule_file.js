@@ -1,7 +1,7 @@
 // Rules as code: the file of all rules out, and in again after a look at what it would change.
 
 import { may, postFile } from "/static/api.js";
-import { dialog, el, empty, field, note, show } from "/static/dom.js";
+import { dialog, el, empty, field, note, show, table } from "/static/dom.js";
 import { whole } from "/static/words.js";
 
 /** The buttons that stand at the list of rules; `changed` is called when a file was taken. */
@@ -31,7 +31,7 @@ function importFile(changed) {
       version = found.version;
       state.textContent = `${whole(found.created.length)} new, ${whole(found.changed.length)} changed, ${whole(found.deleted.length)} deleted, ${whole(found.unchanged)} as they are.`;
       const rows = [...found.created.map((one) => row("new", one)), ...found.changed.map((one) => row("changed", one)), ...found.deleted.map((one) => row("deleted", one))];
-      show(plan, rows.length ? el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["What", "Rule", "Difference"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, rows)))
+      show(plan, rows.length ? table(["What", "Rule", "Difference"], rows)
         : empty("The file says what is there.", el("p", {}, "There is nothing to change.")));
       take.disabled = rows.length === 0;
     } catch (error) { refused(error); }

@@ -2,7 +2,7 @@
 
 import { get, may, post, put, remove } from "/static/api.js";
 import { backTest } from "/static/backtest.js";
-import { choice, confirmed, dialog, el, empty, field, note, show, showFaults } from "/static/dom.js";
+import { choice, confirmed, dialog, el, empty, field, note, show, showFaults, table } from "/static/dom.js";
 import { explanation } from "/static/event_list.js";
 import { fileActions } from "/static/rule_file.js";
 import { handling, HANDLINGS, SEVERITIES, time, whole } from "/static/words.js";
@@ -39,15 +39,14 @@ export function draw(main) {
         : empty("There are no rules yet.", el("p", {}, "Without rules every event is unhandled and nothing is sent to Moog. Make the first one, or look at Unhandled for drafts.")));
       return;
     }
-    show(place, el("div", { class: "scroll" }, el("table", {},
-      el("thead", {}, el("tr", {}, ["Priority", "Rule", "When", "Production", "Development", "Team", "Last hit"].map((name, index) => el("th", { scope: "col", class: index ? null : "number" }, name)), el("th", { scope: "col", class: "number" }, "Hits, 24 h"))),
-      el("tbody", {}, found.map((rule) => el("tr", { class: rule.is_active ? "link" : "link off", on: { click: () => edit(rule, load) } },
-        el("td", { class: "number" }, String(rule.priority)),
+    show(place, table([["Priority", "number"], "Rule", "When", "Production", "Development", "Team", "Last hit", ["Hits, 24 h", "number"]],
+      found.map((rule) => el("tr", { class: rule.is_active ? "link" : "link off", on: { click: () => edit(rule, load) } },
+        el("td", {}, String(rule.priority)),
         el("th", { scope: "row" }, el("button", { type: "button", class: "open" }, rule.name || `rule ${rule.id}`), rule.is_active ? null : el("span", { class: "quiet" }, " (off)")),
         el("td", {}, inWords(rule)), el("td", {}, handling(rule.prod_handling)), el("td", {}, handling(rule.dev_handling)),
         el("td", {}, rule.team_assignment ?? el("span", { class: "quiet" }, "the host's")),
         el("td", { class: "nowrap" }, time(rule.last_hit)),
-        el("td", { class: "number" }, rule.hits_24h === undefined ? el("span", { class: "quiet", title: "Redis counts them, and is away." }, "unknown") : whole(rule.hits_24h))))))));
+        el("td", {}, rule.hits_24h === undefined ? el("span", { class: "quiet", title: "Redis counts them, and is away." }, "unknown") : whole(rule.hits_24h))))));
   }
 
   find.addEventListener("input", list);
@@ -90,21 +89,21 @@ export function edit(rule, saved) {
     Object.entries(CONDITIONS).map(([name, label]) => tick("negated", label, (rule.negated ?? []).includes(name), `negated-${name}`))));
 
   form.append(
-    text("name", "Name", { long: true }),
-    pick("match_type", "How the text is looked for", [["contains", "contains"], ["regex", "regular expression (RE2)"], ["oid_prefix", "trap OID"]], "contains"),
+    text("name", "Name", { long: true }), number("priority", "Priority", { usual: 100, hint: "lowest wins" }),
+    el("div", { class: "field" }, el("span", { class: "quiet" }, "State"), tick("is_active", "In use", rule.is_active ?? true)),
+    el("h3", {}, "Which events"),
     el("div", { class: "field long" }, text("match_string", "Text in the message", { mono: true }), tick("case_sensitive", "Upper and lower case differ", rule.case_sensitive)),
-    text("trap_oid", "Trap OID begins with", { mono: true }),
+    pick("match_type", "How the text is looked for", [["contains", "contains"], ["regex", "regular expression (RE2)"], ["oid_prefix", "trap OID"]], "contains"),
+    text("app_name", "Application"), number("facility", "Facility", { hint: "0 to 23" }),
     pick("severity_from", "Severity from", severities), pick("severity_to", "to", severities), pick("syslog_severity", "or exactly", severities),
     text("host_pattern", "Host", { hint: "name, or pattern with * and ?" }), text("source_network", "Source network", { hint: "10.1.0.0/16" }),
-    text("app_name", "Application"), number("facility", "Facility", { hint: "0 to 23" }),
-    text("varbind_oid", "Variable OID", { mono: true }), text("varbind_value", "Variable value"),
     pick("environment", "Only hosts in", [["", "both"], ["prod", "production"], ["dev", "development"]]),
+    text("trap_oid", "Trap OID begins with", { mono: true }), text("varbind_oid", "Variable OID", { mono: true }), text("varbind_value", "Variable value"),
     el("details", { class: "long", open: (rule.negated ?? []).length > 0 }, el("summary", {}, "Conditions that must not hold"), negated),
-    number("priority", "Priority", { usual: 100, hint: "lowest wins" }),
+    el("h3", {}, "What is done with them"),
     pick("prod_handling", "In production", MADE, "Ticket_only"), pick("dev_handling", "In development", MADE, "Log_only"),
     text("team_assignment", "Team", { hint: "empty: the host's team" }),
     pick("moog_severity", "Severity in Moog", [["", "from the event"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]]),
-    el("div", { class: "field" }, tick("is_active", "In use", rule.is_active ?? true)),
     field("Why (for the record)", el("input", { id: "reason", name: "reason", maxlength: "500" }), { long: true }), general);
 
   const read = () => {

@@ -1,7 +1,7 @@
 // Status: every process of mutt, what it needs, and whether its books balance.
 
 import { get } from "/static/api.js";
-import { el, empty, show } from "/static/dom.js";
+import { el, empty, show, table } from "/static/dom.js";
 import { ago, time, whole } from "/static/words.js";
 
 export const title = "Status";
@@ -40,6 +40,7 @@ function services(found) {
     circuit ? ["Moog", circuit.state === "closed" ? well("alerts flow") : bad(`circuit ${circuit.state}: ${circuit.reason}`)] : null,
     budget ? ["Rate budget", `${whole(budget.used)} of ${whole(budget.limit)} in ${budget.period} s`] : null,
     queues ? ["Waiting", `${whole(queues.ingest)} for a decision, ${whole(queues.alert)} for delivery, ${whole(queues.audit_backlog_rows)} audit rows`] : null,
+    found.spooled === undefined ? null : ["On disk", found.spooled ? el("span", { class: "warn" }, `${whole(found.spooled)} events wait in spools for Redis`) : well("nothing waits in a spool")],
     ["Lost today", lost.length ? el("ul", { class: "plain-list bad" }, lost.map(([name, count]) => el("li", {}, `✕ ${whole(count)}: ${name.replace(":", ", ")}`))) : well("nothing")],
     runway === undefined ? null : ["Audit log", el("span", { class: runway < 14 ? "warn" : "" }, `has partitions for ${Math.floor(runway)} days`)],
     ...Object.entries(found.certificates ?? {}).map(([name, at]) => [`Certificate ${name}`, ends(at)]),
@@ -49,25 +50,17 @@ function services(found) {
 
 function processes(list) {
   if (!list.length) return empty("No process reports.", el("p", {}, "Start `muttd`, `muttd alerter` and `muttd forwarder`."));
-  return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Processes" }, el("table", {},
-    el("thead", {}, el("tr", {}, ["Role", "Host", "Says"].map((name) => el("th", { scope: "col" }, name)), el("th", { scope: "col", class: "number" }, "Gone in"))),
-    el("tbody", {}, list.map((one) => el("tr", {}, el("th", { scope: "row" }, one.role), el("td", {}, one.name), el("td", { class: "message" }, says(one.status)), el("td", { class: "number" }, ago(one.ttl)))))));
-}
-
-/** What a process says of itself: JSON as `name value`, else as it stands. */
-function says(status) {
-  try {
-    const told = JSON.parse(status);
-    if (told && typeof told === "object") return Object.entries(told).map(([name, value]) => `${name} ${value}`).join(", ");
-  } catch { /* not JSON */ }
-  return status || "works";
+  return table(["Role", "Name", "Says", ["Version", "minor"], ["Began", "minor nowrap"], ["Last heard", "number"]], list.map((one) => el("tr", {},
+    el("th", { scope: "row" }, one.role), el("td", {}, one.name), el("td", { class: "message" }, one.status || "works"), el("td", {}, one.version ?? "–"), el("td", {}, time(one.started)),
+    el("td", { title: `Counts as gone in ${ago(one.ttl)}.` }, one.age === null ? "–" : `${ago(one.age)} ago`))), { cards: false, label: "Processes" });
 }
 
 /** The books: what each station had and got, what left it, what is there. */
 function stations(ledger) {
-  const told = (counts) => el("ul", { class: "plain-list" }, Object.entries(counts).filter(([, count]) => count).map(([name, count]) => el("li", {}, el("span", { class: "amount" }, whole(count)), ` ${name}`)));
-  return el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Ledger" }, el("table", { class: "books" },
-    el("thead", {}, el("tr", {}, ["Station", "Had", "Came", "Went", "Has", "Missing"].map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, ledger.stations.map((one) => el("tr", {}, el("th", { scope: "row" }, one.name), el("td", {}, told(one.before)), el("td", {}, told(one.came)), el("td", {}, told(one.went)), el("td", {}, told(one.now)),
-      el("td", { class: one.missing ? "bad" : "good" }, one.missing ? `✕ ${whole(one.missing)}` : "✓ none"))))));
+  const told = (counts) => {
+    const found = Object.entries(counts).filter(([, count]) => count);
+    return found.length ? el("ul", { class: "plain-list" }, found.map(([name, count]) => el("li", {}, el("span", { class: "amount" }, whole(count)), ` ${name}`))) : null;
+  };
+  return table(["Station", "Had", "Came", "Went", "Has", "Missing"], ledger.stations.map((one) => el("tr", { class: "books" }, el("th", { scope: "row" }, one.name), el("td", {}, told(one.before)), el("td", {}, told(one.came)), el("td", {}, told(one.went)), el("td", {}, told(one.now)),
+    el("td", { class: one.missing ? "bad" : "good" }, one.missing ? `✕ ${whole(one.missing)}` : "✓ none"))), { label: "Ledger" });
 }

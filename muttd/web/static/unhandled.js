@@ -1,7 +1,7 @@
 // Unhandled: kinds of events that no rule matches, each with a rule to begin with.
 
 import { get, may } from "/static/api.js";
-import { el, empty, show } from "/static/dom.js";
+import { el, empty, show, table } from "/static/dom.js";
 import { edit } from "/static/rules.js";
 import { severity, whole } from "/static/words.js";
 
@@ -12,11 +12,10 @@ export function draw(main) {
   async function load() {
     try {
       const { items } = await get("/api/v1/unhandled");
-      show(place, items.length ? el("div", { class: "scroll" }, el("table", {},
-        el("thead", {}, el("tr", {}, ["Host", "Severity", "Kind of message"].map((name) => el("th", { scope: "col" }, name)), ["In this window", "In all"].map((name) => el("th", { scope: "col", class: "number" }, name)), el("th", {}, el("span", { class: "sr" }, "Actions")))),
-        el("tbody", {}, items.map((item) => el("tr", {}, el("th", { scope: "row" }, item.host), el("td", {}, severity(item.sample.syslog_severity)),
-          el("td", { class: "message" }, item.template, el("div", { class: "quiet" }, "as in: ", item.sample.message)), el("td", { class: "number" }, whole(item.count)), el("td", { class: "number" }, whole(item.total)),
-          el("td", {}, may("editor") ? el("button", { type: "button", on: { click: () => edit({ ...item.draft, sample: item.sample }, load) } }, "Draft a rule") : null))))))
+      show(place, items.length ? table(["Host", "Severity", "Kind of message", ["In this window", "number"], ["In all", "number"], ""],
+        items.map((item) => el("tr", {}, el("th", { scope: "row" }, item.host), el("td", {}, severity(item.sample.syslog_severity)),
+          el("td", { class: "message" }, el("div", {}, item.template), el("div", { class: "quiet" }, "as in: ", item.sample.message)), el("td", {}, whole(item.count)), el("td", {}, whole(item.total)),
+          el("td", {}, may("editor") ? el("button", { type: "button", on: { click: () => edit({ ...item.draft, sample: item.sample }, load) } }, "Draft a rule") : null))))
         : empty("Every event of late was matched by a rule.", el("p", {}, "Kinds of events that no rule matches would be here, with a drafted rule each.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
