@@ -275,6 +275,8 @@ level = "warning"
         size = await self.sql(f"{partitions} WHERE inhparent = 'event_audit_log'::regclass")
         alerts = await self.redis.llen(ALERTS)
         print(f"{rows:,} rows, {distinct:,} distinct, {int(size) // rows} octets each, indexes included")
+        batches = await self.sql("SELECT count(*) FROM audit_batches")
+        print(f"{batches:,} batches, {rows // batches} events each")
         print(f"{unhandled:,} events unhandled, {forwarded:,} forwarded; {alerts:,} alerts, meta-alerts included")
         return bool(rows == distinct == events and alerts >= forwarded)
 
