@@ -45,9 +45,16 @@ class Framer:
         """The frames that `data` completes."""
         buffer = self._rest + data if self._rest else data
         frames: list[Frame] = []
-        position = 0
-        while position < len(buffer):
+        position, length, plain = 0, len(buffer), not (self._owed or self._in_line or self._nul_trailer)
+        while position < length:
+            if plain and buffer[position] == 0x3C:  # "<": most frames are a line that opens with a PRI
+                end = buffer.find(b"\n", position, position + self._max_frame + 1)
+                if end >= 0 and buffer[end - 1] != 0x0D:
+                    frames.append((buffer[position:end], ()))
+                    position = end + 1
+                    continue
             after = self._take(buffer, position, frames)
+            plain = not (self._owed or self._in_line or self._nul_trailer)
             if after < 0:
                 break
             position = after
