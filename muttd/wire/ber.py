@@ -64,8 +64,14 @@ def announced(data: bytes, position: int, end: int) -> tuple[int, int, int]:
 def content(data: bytes, position: int, end: int, tag: int, what: str) -> tuple[bytes, int]:
     """Content of the element at `position`, which must have this `tag`, and the octet behind it."""
     start = position + 2
-    if start <= end and data[position] == tag and data[position + 1] < 0x80:
-        stop = start + data[position + 1]  # the common case, without a call
+    if start <= end and data[position] == tag:  # the common cases, without a call
+        length = data[position + 1]
+        if length == 0x82 and start + 2 <= end:
+            length = data[start] << 8 | data[start + 1]
+            start += 2
+        elif length > 0x7F:
+            length = end  # too much
+        stop = start + length
         if stop <= end:
             return data[start:stop], stop
     try:

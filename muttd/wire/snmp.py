@@ -14,16 +14,29 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from muttd.event import Event, Snmp, rfc3339
 from muttd.wire import ber, snmp_pdu
 from muttd.wire.ber import BerError
 from muttd.wire.memory import Memory
-from muttd.wire.snmp_bindings import TRAP_COMMUNITY, Bindings, Names
+from muttd.wire.snmp_bindings import Bindings, Names
 from muttd.wire.snmp_informs import RecentInforms, Standing
 from muttd.wire.snmp_pdu import INFORM, NOTIFICATIONS, PDU_NAMES, TRAP_V1, Notification
 from muttd.wire.snmp_reading import ROUTINE, Reading, Refusal, Refused
 from muttd.wire.snmp_security import TIME_WINDOW, Engine, Opened, Security
-from muttd.wire.snmp_shortcut import Peer, Said, Shortcut, Uncommon, enter, event_json, members_json, peer_json
+from muttd.wire.snmp_shortcut import (
+    TRAP_COMMUNITY,
+    Peer,
+    Said,
+    Shortcut,
+    Uncommon,
+    enter,
+    event_json,
+    members_json,
+    peer_json,
+    times_json,
+)
 from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.sources import MAX_SOURCES, Network, Sources
 from muttd.wire.usm import User
@@ -42,11 +55,8 @@ MAX_INFORMS = 8_192
 """Informs remembered: two minutes at 50 a second."""
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 # the agent-addr of a device that does not say, not an address to bind
 
-_TRAP_COMMUNITY = ber.write_oid(TRAP_COMMUNITY + ".0")
-"""snmpTrapCommunity.0 as it stands in a datagram: a proxy's copy of the community (RFC 3584 section 3.1 (4))."""
 
-
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """A datagram and what is known about it besides its octets. `source_ip` is normalised."""
 
     data: bytes
@@ -94,12 +104,18 @@ class TrapReader:
         self._bindings = Bindings(names, max_bindings, self.forgotten)
         self._shortcut = Shortcut(names, self._bindings, max_bindings, self.forgotten)
         self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_COMMUNITIES, self.forgotten)
-        self._users: Memory[tuple[bytes | str, ...], str] = Memory("users", MAX_SOURCES, self.forgotten)
-        self._peers: Memory[tuple[str, str | None, str | None], Peer] = Memory("peers", MAX_SOURCES, self.forgotten)
+        self._senders: Memory[tuple[bytes, bytes, bytes, bytes, str], str] = Memory(
+            "senders", MAX_SOURCES, self.forgotten
+        )
+        self._peers: Memory[tuple[str, str | None, str | None, str], Peer] = Memory(
+            "peers", MAX_SOURCES, self.forgotten
+        )
         self._informs = RecentInforms(max_informs, self.forgotten)
         self._sources = Sources(names=host_names)
         self._second = -1
         self._second_text = ""
+        self._moment = -1.0
+        self._moment_json = ""
 
     def replace_secrets(self, communities: Collection[bytes], users: Sequence[User]) -> None:
         """Accepts `communities` and `users` from now on, and no others."""
@@ -121,34 +137,42 @@ class TrapReader:
             stop = position + 5 + data[position + 4]
             head = data[position:stop]
             accepted = self._accepted.get(head) or self._accept(head)
-            if _TRAP_COMMUNITY in data:
-                return self.read(data, source_ip, received, event_id)
             said = accepted.trap(data, stop)
-            raw = f"{data[:position].hex()}{accepted.masked}{data[stop:].hex()}"
-            host = source_ip, said.agent_address, known_as
-            peer = self._peers.get(host) or self._peer(*host)
-            return event_json(event_id, self._received_at(received), peer, said, version=accepted.version, raw=raw)
         except (Uncommon, BerError, IndexError):
             return self.read(data, source_ip, received, event_id)
+        raw = f"{data[:position].hex()}{accepted.masked}{data[stop:].hex()}"
+        who = source_ip, said.agent_address, known_as, accepted.version
+        peer = self._peers.get(who) or self._peer(*who)
+        return event_json(event_id, self._times(received), peer, said, raw=raw)
 
     def _encoded_v3(self, arrival: Arrival, position: int, known_as: str | None) -> bytes | Reading:
         """What stands behind the version of a v3 message that fills its datagram."""
-        data, source_ip, received, event_id = arrival
-        host = source_ip, None, known_as
-        peer = self._peers.get(host) or self._peer(*host)
+        data, received = arrival.data, arrival.received
+        who = arrival.source_ip, None, known_as, "3"
+        peer = self._peers.get(who) or self._peer(*who)
         try:
             opened = self._security.open(data, position, peer.address, received)
             try:
                 said = self._shortcut.trap_v2(opened.scoped.pdu, 0)
+                sender = self._sender(opened)
             except (Uncommon, BerError, IndexError):
-                said = None
-            if said is None or _TRAP_COMMUNITY in data or not opened.header.engine_id:
-                return self._v3_notification(arrival._replace(source_ip=peer.address), opened, len(data), [])
+                return self._v3_notification(
+                    Arrival(data, peer.address, received, arrival.event_id), opened, len(data), []
+                )
         except Refused as refused:
             return Reading(None, refused.reply, refused.refusal)
-        who = opened.header.user, opened.level, opened.header.engine_id, *opened.scoped[:2]
-        user = self._users.get(who) or self._users.keep(who, members_json(_sender(opened)))
-        return event_json(event_id, self._received_at(received), peer, said, version="3", sender=user, raw=data.hex())
+        return event_json(arrival.event_id, self._times(received), peer, said, raw=data.hex(), sender=sender)
+
+    def _sender(self, opened: Opened) -> str:
+        """Who sent a v3 message, as members of `snmp`."""
+        header, scoped = opened.header, opened.scoped
+        who = header.user, header.engine_id, scoped.context_engine_id, scoped.context_name, opened.level
+        known = self._senders.get(who)
+        if known is None:
+            if not header.engine_id or any(TRAP_COMMUNITY in octets for octets in who[:4]):
+                raise Uncommon
+            known = self._senders.keep(who, members_json(_sender(opened)))
+        return known
 
     def _accept(self, head: bytes) -> Accepted:
         """The version and community of a message, if both are plain and accepted."""
@@ -162,13 +186,13 @@ class TrapReader:
         masked = head[:5].hex() + b"*".hex() * len(community)
         return self._accepted.keep(head, Accepted(version, masked, trap))
 
-    def _peer(self, source_ip: str, agent_address: str | None, known_as: str | None) -> Peer:
+    def _peer(self, source_ip: str, agent_address: str | None, known_as: str | None, version: str) -> Peer:
         """The sender as pieces of JSON."""
         address = self._sources(source_ip).address
         host = self._hostname(address, agent_address)
         if known_as and host == address:
             host = known_as
-        return self._peers.keep((source_ip, agent_address, known_as), peer_json(address, host))
+        return self._peers.keep((source_ip, agent_address, known_as, version), peer_json(address, host, version))
 
     def read(self, data: bytes, source_ip: str, received: float, event_id: str) -> Reading:
         """One datagram. `received` is seconds since 1970."""
@@ -315,6 +339,13 @@ class TrapReader:
         )
         return Reading(event, None, None)
 
+    def _times(self, received: float) -> str:
+        """The times of an event as JSON, kept because a burst of datagrams shares them."""
+        if received != self._moment:
+            self._moment = received
+            self._moment_json = times_json(self._received_at(received))
+        return self._moment_json
+
     def _received_at(self, received: float) -> str:
         """RFC 3339; the text of the second is kept, because many datagrams share it."""
         second = int(received)
@@ -365,17 +396,17 @@ def _notification_tag(data: bytes, position: int, end: int) -> int:
 
 def _without_trap_community(data: bytes) -> bytes:
     """The datagram with every value of snmpTrapCommunity.0 overwritten."""
-    found = data.find(_TRAP_COMMUNITY)
+    found = data.find(TRAP_COMMUNITY)
     if found < 0:
         return data
     masked = bytearray(data)
     while found >= 0:
-        position = found + len(_TRAP_COMMUNITY)
+        position = found + len(TRAP_COMMUNITY)
         try:
             _, start, stop = ber.announced(data, position, len(data))
         except BerError:
             start, stop = position, len(data)
         stop = min(stop, len(data))
         masked[start:stop] = b"*" * (stop - start)
-        found = data.find(_TRAP_COMMUNITY, position)
+        found = data.find(TRAP_COMMUNITY, position)
     return bytes(masked)

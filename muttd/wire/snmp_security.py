@@ -12,6 +12,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import msgspec
+from msgspec.structs import replace
+
 from muttd.wire import ber, snmp_pdu, usm
 from muttd.wire import snmp_v3 as v3
 from muttd.wire.ber import BerError
@@ -19,7 +22,7 @@ from muttd.wire.memory import Memory
 from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_v3 import Header, Scoped
 from muttd.wire.snmp_values import text_or_hex
-from muttd.wire.usm import Decryptor, EngineTime, User
+from muttd.wire.usm import Decryptor, Digest, EngineTime, User
 
 TIME_WINDOW = 150.0
 """Seconds (RFC 3414 section 2.2.3)."""
@@ -27,8 +30,8 @@ MAX_ENGINES = 16_384
 """Engines whose clock is kept; about 5 MB. One that was forgotten is learned again from its next message."""
 MAX_KEYS = 32_768
 """Localised keys kept, two credentials for each engine; about 15 MB. They can be made again."""
-MAX_DECRYPTORS = 4096
-"""Ciphers kept ready, some 2 kB each."""
+MAX_SIGNERS = 4096
+"""Digests and ciphers kept ready, some 4 kB each. They are made of keys in microseconds."""
 
 LEVELS = {
     0: usm.NO_AUTH_NO_PRIV,
@@ -70,6 +73,15 @@ class Keys(NamedTuple):
     privacy: tuple[bytes, ...]
 
 
+class Signer(NamedTuple):
+    """Whose digest a message has. `decryptors` are those of `keys.privacy`."""
+
+    credential: Credential
+    keys: Keys
+    digest: Digest
+    decryptors: tuple[Decryptor, ...]
+
+
 class Clock(NamedTuple):
     """The last news of an engine's time: what it said, when, and from where."""
 
@@ -78,7 +90,7 @@ class Clock(NamedTuple):
     source_ip: str
 
 
-class Opened(NamedTuple):
+class Opened(msgspec.Struct, frozen=True, gc=False):
     """A message that is believed. `credential` and `keys` are None where nothing was authenticated."""
 
     header: Header
@@ -115,7 +127,7 @@ class Security:
         self._clocks: dict[bytes, Clock] = {}
         self._forgotten = forgotten
         self._keys: Memory[tuple[int, bytes], Keys] = Memory("keys", max_keys, forgotten)
-        self._decryptors: Memory[tuple[str, bytes], Decryptor] = Memory("decryptors", MAX_DECRYPTORS, forgotten)
+        self._signers: Memory[tuple[int, bytes], Signer] = Memory("signers", MAX_SIGNERS, forgotten)
         self._counters: dict[str, int] = {}
         self.replace_users(users)
 
@@ -132,7 +144,7 @@ class Security:
         kept = {one.number for one in self._all()}
         for which in [which for which in self._keys if which[0] not in kept]:
             del self._keys[which]
-        self._decryptors.clear()
+        self._signers.clear()
 
     def _all(self) -> Iterator[Credential]:
         for levels in self._credentials.values():
@@ -157,15 +169,16 @@ class Security:
         if level == usm.NO_AUTH_NO_PRIV:
             opened = Opened(header, v3.read_scoped(data, header.data_at, len(data)), level, None, None)
         else:
-            authentic = list(self._authentic(request, credentials))
-            if not authentic:
+            signers = self._signed(request, credentials)
+            if not signers:
                 detail = f"user {_user(header)} is known, but its auth protocol or password is another one here"
                 raise self._refused(request, "wrong_digest", detail, WRONG_DIGEST)
-            self._check_time(request, authentic[0])
+            self._check_time(request, signers[0])
             if level == usm.AUTH_NO_PRIV:
-                opened = Opened(header, v3.read_scoped(data, header.data_at, len(data)), level, *authentic[0])
+                scoped = v3.read_scoped(data, header.data_at, len(data))
+                opened = Opened(header, scoped, level, signers[0].credential, signers[0].keys)
             else:
-                opened = self._decrypted(request, authentic)
+                opened = self._decrypted(request, signers)
         if opened.scoped.pdu[0] == snmp_pdu.INFORM and self._engine and header.engine_id != self._engine.id:
             detail = f"inform for engine {header.engine_id.hex()}; ours is {self._engine.id.hex()}"
             raise self._refused(request, "unknown_engine", detail, UNKNOWN_ENGINE)
@@ -178,11 +191,11 @@ class Security:
         """
         if self._engine is None:
             return None
-        header = opened.header._replace(flags=opened.header.flags & ~v3.REPORTABLE, at=_time_of(self._engine, received))
-        scoped = opened.scoped._replace(pdu=pdu)
+        header = replace(opened.header, flags=opened.header.flags & ~v3.REPORTABLE, at=_time_of(self._engine, received))
+        scoped = replace(opened.scoped, pdu=pdu)
         reply = _seal(header, scoped, opened.credential, opened.keys)
         if len(reply) > limit:  # our time has more octets than the sender's idea of it, which is in the window too
-            reply = _seal(header._replace(at=opened.header.at), scoped, opened.credential, opened.keys)
+            reply = _seal(replace(header, at=opened.header.at), scoped, opened.credential, opened.keys)
         return reply if len(reply) <= limit else None
 
     def _credentials_for(self, request: "Request", level: str) -> list[Credential]:
@@ -197,36 +210,43 @@ class Security:
             raise self._refused(request, "level", detail, UNSUPPORTED_LEVEL)
         return known[level]
 
-    def _authentic(self, request: "Request", credentials: Sequence[Credential]) -> Iterator[tuple[Credential, Keys]]:
-        """The credentials that made the message's digest (RFC 3414 section 6.3.2), with their keys."""
+    def _signed(self, request: "Request", credentials: Sequence[Credential]) -> list[Signer]:
+        """Those of the credentials that made the message's digest (RFC 3414 section 6.3.2), in order."""
         data, header = request.data, request.header
-        blank = data[: header.mac_at] + bytes(len(header.mac)) + data[header.mac_at + len(header.mac) :]
+        engine_id, mac = header.engine_id, header.mac
+        blank = data[: header.mac_at] + bytes(len(mac)) + data[header.mac_at + len(mac) :]
+        signers = []
         for credential in credentials:
+            signer = self._signers.get((credential.number, engine_id))
+            # compare_digest is false for any other length, so a digest cut short is a wrong one.
+            if signer is not None:
+                if hmac.compare_digest(signer.digest(blank), mac):
+                    signers.append(signer)
+                continue
             auth = credential.user.auth
             assert auth is not None
-            keys = self._keys.get((credential.number, header.engine_id))
-            key = keys.auth if keys else usm.localized_key(auth, credential.auth_key, header.engine_id)
-            # compare_digest is false for any other length, so a digest cut short is a wrong one.
-            if hmac.compare_digest(usm.mac(auth, key, blank), header.mac):
-                yield credential, keys or self._keep_keys(credential, header.engine_id, key)
+            keys = self._keys.get((credential.number, engine_id))
+            key = keys.auth if keys else usm.localized_key(auth, credential.auth_key, engine_id)
+            if hmac.compare_digest(usm.mac(auth, key, blank), mac):
+                signers.append(self._keep_signer(credential, engine_id, keys or _keys(credential, engine_id, key)))
+        return signers
 
-    def _keep_keys(self, credential: Credential, engine_id: bytes, auth_key: bytes) -> Keys:
-        """Makes the rest of the keys: only now, when the sender has shown that it knows the password."""
+    def _keep_signer(self, credential: Credential, engine_id: bytes, keys: Keys) -> Signer:
+        """What one credential has on one engine, made ready for the next message."""
         auth, priv = credential.user.auth, credential.user.priv
-        privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
-        return self._keys.keep((credential.number, engine_id), Keys(auth_key, privacy))
+        assert auth is not None
+        which = credential.number, engine_id
+        if self._keys.get(which) is not keys:
+            self._keys.keep(which, keys)
+        decryptors = tuple(Decryptor(priv, key) for key in keys.privacy) if priv else ()
+        return self._signers.keep(which, Signer(credential, keys, Digest(auth, keys.auth), decryptors))
 
-    def _decrypted(self, request: "Request", authentic: Sequence[tuple[Credential, Keys]]) -> Opened:
+    def _decrypted(self, request: "Request", signers: Sequence[Signer]) -> Opened:
         """The message under the first key that makes a ScopedPDU of it."""
         data, header = request.data, request.header
         octets, _ = ber.content(data, header.data_at, len(data), ber.OCTET_STRING, "encryptedPDU")
-        for credential, keys in authentic:
-            priv = credential.user.priv
-            assert priv is not None
-            for key in keys.privacy:
-                decrypt = self._decryptors.get((priv, key))
-                if decrypt is None:
-                    decrypt = self._decryptors.keep((priv, key), Decryptor(priv, key))
+        for credential, keys, _, decryptors in signers:
+            for decrypt in decryptors:
                 plain = decrypt(header.at, header.salt, octets)
                 if plain is None:
                     continue
@@ -234,15 +254,14 @@ class Security:
                     scoped = v3.read_scoped(plain, 0, len(plain))
                 except BerError:
                     continue
-                fitted = keys
-                if key != keys.privacy[0]:
-                    fitted = Keys(keys.auth, keys.privacy[::-1])
-                    self._keys.keep((credential.number, header.engine_id), fitted)
-                return Opened(header, scoped, usm.AUTH_PRIV, credential, fitted)
+                if decrypt is not decryptors[0]:
+                    keys = Keys(keys.auth, keys.privacy[::-1])  # noqa: PLW2901 # the one that fitted comes first now
+                    self._keep_signer(credential, header.engine_id, keys)
+                return Opened(header, scoped, usm.AUTH_PRIV, credential, keys)
         detail = f"user {_user(header)} is authenticated, but its priv protocol or password is another one here"
         raise self._refused(request, "decryption", detail, DECRYPTION_ERROR)
 
-    def _check_time(self, request: "Request", signer: tuple[Credential, Keys]) -> None:
+    def _check_time(self, request: "Request", signer: Signer) -> None:
         """Refuses what may have been recorded and sent again (RFC 3414 section 3.2 (7))."""
         if self._time_window is None:
             return
@@ -251,20 +270,22 @@ class Security:
             fault = self._lag_behind_ours(header.at, _time_of(self._engine, request.received))
             if fault:
                 # An authenticated first message with no time asks for it (RFC 3414 section 4).
-                reason = "discovery" if header.at == (0, 0) else "not_in_time_window"
+                reason = "discovery" if header.at == EngineTime(0, 0) else "not_in_time_window"
                 raise self._refused(request, reason, fault, NOT_IN_TIME_WINDOW, signer)
             return
         if header.at.boots == v3.MAX_TIME:
             detail = "boots are at their end: the engine must be given new keys (RFC 3414 section 2.2.1)"
             raise Refused("not_in_time_window", f"engine {header.engine_id.hex()}: {detail}")
-        known = self._clocks.pop(header.engine_id, None)
+        clocks, engine_id = self._clocks, header.engine_id
+        known = clocks.get(engine_id)
         if known is None or header.at > known.at:
-            if len(self._clocks) >= self._max_engines:
-                del self._clocks[next(iter(self._clocks))]
+            if known is not None:
+                del clocks[engine_id]  # so that the first to be forgotten is the one that stood longest
+            elif len(clocks) >= self._max_engines:
+                del clocks[next(iter(clocks))]
                 self._forgotten["engines"] += 1
-            self._clocks[header.engine_id] = Clock(header.at, request.received, request.source_ip)
+            clocks[engine_id] = Clock(header.at, request.received, request.source_ip)
             return
-        self._clocks[header.engine_id] = known
         fault = _lag(header.at, known, request.received, self._time_window)
         if fault:
             if known.source_ip != request.source_ip:
@@ -289,7 +310,7 @@ class Security:
         reason: str,
         detail: str,
         counter: str,
-        signer: tuple[Credential, Keys] | None = None,
+        signer: Signer | None = None,
     ) -> Refused:
         """A refusal, with a Report where the sender asks for one and we have an engine."""
         header = request.header
@@ -299,16 +320,18 @@ class Security:
             counter = UNKNOWN_ENGINE  # before all else the sender has to know whom it talks to
         count = self._counters[counter] = (self._counters.get(counter, 0) + 1) & 0xFFFFFFFF
         pdu = v3.report(counter, count, _request_id(request))
-        answer = header._replace(
+        answer = replace(
+            header,
             flags=v3.AUTHENTICATED if signer else 0,
             engine_id=self._engine.id,
             at=_time_of(self._engine, request.received),
             salt=b"",
         )
-        return Refused(reason, detail, _seal(answer, Scoped(self._engine.id, b"", pdu), *(signer or (None, None))))
+        scoped = Scoped(self._engine.id, b"", pdu)
+        return Refused(reason, detail, _seal(answer, scoped, *(signer[:2] if signer else (None, None))))
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A message on its way through the checks."""
 
     data: bytes
@@ -323,20 +346,27 @@ def _credential(number: int, user: User) -> Credential:
     return Credential(number, user, auth_key, priv_key)
 
 
+def _keys(credential: Credential, engine_id: bytes, auth_key: bytes) -> Keys:
+    """The rest of the keys, to be made only when the sender has shown that it knows the password."""
+    auth, priv = credential.user.auth, credential.user.priv
+    privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
+    return Keys(auth_key, privacy)
+
+
 def _seal(header: Header, scoped: Scoped, credential: Credential | None, keys: Keys | None) -> bytes:
     """The whole message at the level that the header's flags say."""
     octets = v3.write_scoped(scoped)
     user = credential.user if credential else None
-    header = header._replace(mac=b"", salt=b"", max_size=min(header.max_size, v3.MAX_MESSAGE))
+    header = replace(header, mac=b"", salt=b"", max_size=min(header.max_size, v3.MAX_MESSAGE))
     if user and user.priv and keys and header.flags & v3.PRIVATE:
         # Made from what is encrypted, the salt differs wherever that differs: no state, no chance to repeat it.
         salt = hmac.digest(keys.privacy[0], repr(header).encode() + octets, "sha256")[: usm.SALT_OCTETS]
-        header = header._replace(salt=salt)
+        header = replace(header, salt=salt)
         octets = ber.write(ber.OCTET_STRING, usm.encrypt(user.priv, keys.privacy[0], header.at, salt, octets))
     if not (user and user.auth and keys and header.flags & v3.AUTHENTICATED):
         return v3.write_message(header, octets)[0]
     blank = bytes(usm.AUTHENTICATION[user.auth].mac_octets)
-    message, mac_at = v3.write_message(header._replace(mac=blank), octets)
+    message, mac_at = v3.write_message(replace(header, mac=blank), octets)
     return message[:mac_at] + usm.mac(user.auth, keys.auth, message) + message[mac_at + len(blank) :]
 
 

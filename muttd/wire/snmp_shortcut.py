@@ -16,11 +16,14 @@ import msgspec
 from muttd.wire import ber
 from muttd.wire.memory import Memory
 from muttd.wire.snmp_bindings import MAX_VARBINDS, Bindings, Names, Show
+from muttd.wire.snmp_bindings import TRAP_COMMUNITY as _TRAP_COMMUNITY
 from muttd.wire.snmp_pdu import SYS_UPTIME, TRAP_OID, TRAP_V1, TRAP_V2, translated
 from muttd.wire.snmp_values import COUNTER32, COUNTER64, GAUGE32, IP_ADDRESS, TIME_TICKS, ip_address, text_or_hex
 
 MAX_REMEMBERED_OCTETS = 96
 """Longer bindings are texts, which seldom come again."""
+MAX_LISTS = 4096
+"""Whole lists of bindings remembered, some 2 kB each: an interface that flaps says the same but for the time."""
 PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
 """Types whose values do not come again."""
 APART = ("1.3.6.1.6.3.1.1.4", "1.3.6.1.6.3.18.1")
@@ -42,6 +45,9 @@ TEXTS = {
 }
 """Types that are shown as text, with their readers."""
 
+TRAP_COMMUNITY = ber.write_oid(f"{_TRAP_COMMUNITY}.0")
+"""snmpTrapCommunity.0 as it stands in a datagram. What holds it, holds a secret, and is for the long way."""
+
 _UPTIME = ber.write_oid(SYS_UPTIME) + bytes((TIME_TICKS,))
 _TRAP_OID = ber.write_oid(TRAP_OID) + bytes((ber.OBJECT_IDENTIFIER,))
 _NO_ERROR = ber.write_integer(0) * 2
@@ -53,22 +59,22 @@ class Uncommon(Exception):  # noqa: N818 # no error: it says which way is to be 
     """This datagram is for the long way. IndexError (its octets end too early) and BerError say the same."""
 
 
-class Said(NamedTuple):
-    """What the event of a notification says, as pieces of JSON: without quotes around `message`, the members from
-    `syslog_severity` to `varbinds` with a comma before each, and those of `snmp` that the PDU makes."""
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """What the event of a notification says, as pieces of JSON: `text` from the first letter of `message` to the end
+    of `varbinds`, and the members of `snmp` that the PDU makes."""
 
-    message: str
-    members: str
+    text: str
     snmp: str
     agent_address: str | None
 
 
 class Peer(NamedTuple):
-    """A sender: its address, and that and its host's name as JSON."""
+    """A sender: its address, and as JSON what stands between the times of an event and its message, and what follows
+    the bindings."""
 
     address: str
-    source: str
-    host: str
+    members: str
+    snmp: str
 
 
 class Subject(NamedTuple):
@@ -104,6 +110,7 @@ class Shortcut:
         self._names = names
         self._bindings = bindings
         self._known: Memory[bytes, tuple[str, str]] = Memory("bindings", capacity, forgotten)
+        self._lists: Memory[bytes, str] = Memory("lists", MAX_LISTS, forgotten)
         self._columns: Memory[bytes, Column] = Memory("columns", capacity, forgotten)
         self._subjects: Memory[bytes, Subject] = Memory("trap_oids", capacity, forgotten)
         self._heads: Memory[bytes, Head] = Memory("v1_heads", capacity, forgotten)
@@ -133,12 +140,17 @@ class Shortcut:
         ):
             raise Uncommon
 
-        position = stop + 2 + data[stop + 1]
-        octets = data[stop:position]
+        octets = data[stop:]
+        text = self._lists.get(octets) or self._list(octets)
+        return Said(text, f'"request_id":{request_id},"uptime":{uptime}', None)
+
+    def _list(self, data: bytes) -> str:
+        """The text of the bindings from snmpTrapOID.0 on, which begins `data`."""
+        position = 2 + data[1]
+        octets = data[:position]
         subject = self._subjects.get(octets) or self._subject(octets)
-        message, varbinds = self._bound(data, position, subject.name, MAX_VARBINDS - 2)
-        snmp = f'"request_id":{request_id},"uptime":{uptime}'
-        return Said(message, f'{subject.members},"varbinds":[{varbinds}]', snmp, None)
+        text, again = self._bound(data, position, subject, MAX_VARBINDS - 2)
+        return self._lists.keep(data, text) if again else text
 
     def trap_v1(self, data: bytes, position: int) -> Said:
         """The Trap-PDU that fills `data` from `position` on."""
@@ -152,30 +164,32 @@ class Shortcut:
         uptime = int.from_bytes(data[start:position], "big")
         if data[stop] != TIME_TICKS or not start < position <= start + 5 or uptime >> 32:
             raise Uncommon
-        name, members = head.subject
-        message, varbinds = self._bound(data, enter(data, position, ber.SEQUENCE), name, MAX_VARBINDS)
-        snmp = f'"uptime":{uptime}{head.snmp}'
-        return Said(message, f'{members},"varbinds":[{varbinds}]', snmp, head.agent_address)
+        text, _ = self._bound(data, enter(data, position, ber.SEQUENCE), head.subject, MAX_VARBINDS)
+        return Said(text, f'"uptime":{uptime}{head.snmp}', head.agent_address)
 
-    def _bound(self, data: bytes, position: int, subject: str, most: int) -> tuple[str, str]:
-        """The message and the list `varbinds` of the bindings that fill `data` from `position` on."""
-        known, end = self._known, len(data)
-        words, varbinds = [subject], []
+    def _bound(self, data: bytes, position: int, subject: Subject, most: int) -> tuple[str, bool]:
+        """The text of the bindings that fill `data` from `position` on, and whether each of them was there before."""
+        known, end, again = self._known, len(data), True
+        words, varbinds = [subject.name], []
         while position < end:
             start = position
             position += 2 + data[position + 1]
             if data[start + 1] > 0x7F:
                 position = ber.announced(data, start, end)[2]
             octets = data[start:position]
-            piece = known.get(octets) or self._piece(octets)
+            piece = known.get(octets)
+            if piece is None:
+                piece, again = self._piece(octets), False
             varbinds.append(piece[0])
             words.append(piece[1])
         if position != end or len(varbinds) > most:
             raise Uncommon
-        return " ".join(words), ",".join(varbinds)
+        return f'{" ".join(words)}"{subject.members},"varbinds":[{",".join(varbinds)}]', again
 
     def _piece(self, octets: bytes) -> tuple[str, str]:
         """One binding as an element of `varbinds` and as `name=value`."""
+        if TRAP_COMMUNITY in octets:
+            raise Uncommon
         name_stop = 4 + octets[3]
         tag, length, start = octets[name_stop], octets[name_stop + 1], name_stop + 2
         number = octets[name_stop - 1]
@@ -256,6 +270,7 @@ class Shortcut:
             or octets[0] != ber.SEQUENCE
             or not octets[1] == len(octets) - 2 < 0x80
             or octets[start] != len(content)
+            or TRAP_COMMUNITY in content
         ):
             raise Uncommon
         return self._subjects.keep(octets, self._called(ber.oid(content)))
@@ -278,7 +293,7 @@ class Shortcut:
         specific, position = ber.number(octets, position, len(octets), "specific-trap")
         defects: list[str] = []
         trap_oid = translated(enterprise, generic, specific, defects)
-        if defects or trap_oid is None or position != len(octets):
+        if defects or trap_oid is None or position != len(octets) or TRAP_COMMUNITY in octets:
             raise Uncommon
         snmp = (
             f',"enterprise":"{enterprise}","generic_trap":{generic},"specific_trap":{specific}'
@@ -287,19 +302,24 @@ class Shortcut:
         return self._heads.keep(octets, Head(self._called(trap_oid), snmp, address))
 
 
-def event_json(event_id: str, at: str, peer: Peer, said: Said, *, version: str, raw: str, sender: str = "") -> bytes:
-    """The event; `sender` are members of `snmp`. `event_id`, `at` and `raw` hold nothing that JSON has to escape."""
-    return (
-        f'{{"id":"{event_id}","kind":"trap","received_at":"{at}","timestamp":"{at}",'
-        f'"source_ip":{peer.source},"transport":"snmpv{version}","hostname":{peer.host},'
-        f'"message":"{said.message}"{said.members},'
-        f'"snmp":{{"version":"{version}","pdu":"trap",{said.snmp}{sender}}},"raw":"{raw}"}}'
-    ).encode()
+def event_json(event_id: str, at: str, peer: Peer, said: Said, *, raw: str, sender: str = "") -> bytes:
+    """The event. `at` is of `times_json`; `sender` are members of `snmp`; nothing in `event_id` and `raw` has to be
+    escaped."""
+    return f'{{"id":"{event_id}{at}{peer.members}{said.text}{peer.snmp}{said.snmp}{sender}}},"raw":"{raw}"}}'.encode()
 
 
-def peer_json(address: str, host: str) -> Peer:
-    """The sender's address and its name."""
-    return Peer(address, _json(address), _json(host))
+def times_json(at: str) -> str:
+    """What stands between the id and the sender of an event that was received at this time."""
+    return f'","kind":"trap","received_at":"{at}","timestamp":"{at}","source_ip":'
+
+
+def peer_json(address: str, host: str, version: str) -> Peer:
+    """A sender by its address and name."""
+    return Peer(
+        address,
+        f'{_json(address)},"transport":"snmpv{version}","hostname":{_json(host)},"message":"',
+        f',"snmp":{{"version":"{version}","pdu":"trap",',
+    )
 
 
 def members_json(members: dict[str, str]) -> str:

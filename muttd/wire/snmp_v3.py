@@ -3,7 +3,7 @@
 Pure: no I/O, no clock.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from muttd.wire import ber, snmp_pdu
 from muttd.wire.ber import BerError
@@ -11,6 +11,8 @@ from muttd.wire.usm import EngineTime
 
 USM = 3
 """msgSecurityModel of the User-based Security Model."""
+_MODEL = ber.write_integer(USM) + bytes((ber.OCTET_STRING,))
+_FLAGS = bytes((ber.OCTET_STRING, 1))
 AUTHENTICATED = 0x01
 PRIVATE = 0x02
 REPORTABLE = 0x04
@@ -23,7 +25,7 @@ MAX_MESSAGE = 65507
 """Octets of a datagram over IPv4: what we accept."""
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """A message up to its data. `mac_at` is where the digest stands, `data_at` where msgData begins."""
 
     message_id: int
@@ -39,7 +41,7 @@ class Header(NamedTuple):
     data_at: int
 
 
-class Scoped(NamedTuple):
+class Scoped(msgspec.Struct, frozen=True, gc=False):
     """A ScopedPDU."""
 
     context_engine_id: bytes
@@ -49,6 +51,68 @@ class Scoped(NamedTuple):
 
 def read_header(data: bytes, position: int, end: int) -> Header:
     """What stands behind the version. Raises BerError."""
+    return _everyday_header(data, position, end) or _any_header(data, position, end)
+
+
+def _everyday_header(data: bytes, position: int, end: int) -> Header | None:
+    """The header of a USM message in which nothing is amiss and every length has one octet."""
+    id_at = position + 2
+    try:
+        size_at = id_at + 2 + data[id_at + 1]
+        flags_at = size_at + 2 + data[size_at + 1]
+        sequence_at = flags_at + 8  # flags and security model have three octets each, an octet string's head two
+        engine_at = sequence_at + 2
+        boots_at = engine_at + 2 + data[engine_at + 1]
+        seconds_at = boots_at + 2 + data[boots_at + 1]
+        user_at = seconds_at + 2 + data[seconds_at + 1]
+        mac_at = user_at + 2 + data[user_at + 1]
+        salt_at = mac_at + 2 + data[mac_at + 1]
+        data_at = salt_at + 2 + data[salt_at + 1]
+        if (
+            data[position] != ber.SEQUENCE
+            or data[position + 1] != flags_at + 6 - id_at
+            or data[id_at] != ber.INTEGER
+            or data[size_at] != ber.INTEGER
+            or data[flags_at : flags_at + 2] != _FLAGS
+            or data[flags_at + 3 : flags_at + 7] != _MODEL
+            or data[flags_at + 7] != data_at - sequence_at
+            or data[sequence_at] != ber.SEQUENCE
+            or data[sequence_at + 1] != data_at - engine_at
+            or data[engine_at] != ber.OCTET_STRING
+            or data[boots_at] != ber.INTEGER
+            or data[seconds_at] != ber.INTEGER
+            or data[user_at] != ber.OCTET_STRING
+            or data[mac_at] != ber.OCTET_STRING
+            or data[salt_at] != ber.OCTET_STRING
+            or data[flags_at + 7] > 0x7F  # and no length within it then
+            or boots_at > engine_at + 2 + MAX_ENGINE_ID
+            or not id_at + 2 < size_at <= id_at + 6
+            or not size_at + 2 < flags_at <= size_at + 6
+            or not boots_at + 2 < seconds_at <= boots_at + 6
+            or not seconds_at + 2 < user_at <= seconds_at + 6
+            or (data[boots_at + 2] | data[seconds_at + 2]) > 0x7F
+            or data_at > end
+        ):
+            return None
+    except IndexError:
+        return None
+    number = int.from_bytes
+    return Header(
+        number(data[id_at + 2 : size_at], "big", signed=True),
+        number(data[size_at + 2 : flags_at], "big", signed=True),
+        data[flags_at + 2],
+        USM,
+        data[engine_at + 2 : boots_at],
+        EngineTime(number(data[boots_at + 2 : seconds_at], "big"), number(data[seconds_at + 2 : user_at], "big")),
+        data[user_at + 2 : mac_at],
+        data[mac_at + 2 : salt_at],
+        mac_at + 2,
+        data[salt_at + 2 : data_at],
+        data_at,
+    )
+
+
+def _any_header(data: bytes, position: int, end: int) -> Header:
     _, start, stop = ber.element(data, position, end)
     message_id, position = ber.number(data, start, stop, "msgID")
     max_size, position = ber.number(data, position, stop, "msgMaxSize")

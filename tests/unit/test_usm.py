@@ -94,6 +94,29 @@ def test_what_is_encrypted_is_decrypted(priv: str, octets: bytes) -> None:
     assert len(plain) - len(octets) < (usm.DES_BLOCK if priv == "DES" else 1)
 
 
+@pytest.mark.parametrize("priv", usm.PRIVACY)
+@given(messages=st.lists(st.tuples(st.binary(max_size=60), st.binary(min_size=8, max_size=8)), max_size=5))
+@QUICK
+def test_one_decryptor_serves_any_messages_in_turn(priv: str, messages: list[tuple[bytes, bytes]]) -> None:
+    key = bytes(range(usm.PRIVACY[priv]))
+    decrypt = usm.Decryptor(priv, key)
+    for octets, salt in messages:
+        assert decrypt(AT, salt[:7], octets) is None
+        plain = decrypt(AT, salt, usm.encrypt(priv, key, AT, salt, octets))
+        assert plain is not None
+        assert plain[: len(octets)] == octets
+
+
+@pytest.mark.parametrize("auth", usm.AUTHENTICATION)
+@given(messages=st.lists(st.binary(max_size=200), max_size=4))
+@QUICK
+def test_a_digest_made_ready_is_the_same(auth: str, messages: list[bytes]) -> None:
+    key = usm.localized_key(auth, usm.stretched_key(auth, b"a passphrase"), ENGINE)
+    digest = usm.Digest(auth, key)
+    for message in messages:
+        assert digest(message) == usm.mac(auth, key, message)
+
+
 @pytest.mark.parametrize(("priv", "service"), [("AES", config.USM_PRIV_CFB128_AES), ("DES", config.USM_PRIV_CBC56_DES)])
 def test_ciphers_are_pysnmps(priv: str, service: tuple[int, ...]) -> None:
     key = bytes(range(16))
