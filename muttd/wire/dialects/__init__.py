@@ -4,11 +4,11 @@ A dialect is a module of this package with up to three tuples:
 
     HEADERS  text after the PRI with a layout of its own:   opening, read(text, clock, received) → Reading or None
     ORIGINS  what stands after the time where a host would: opening, read(rest) → Origin
-    BODIES   a message that holds something worth a field:  opening, read(reading), which adds to it
+    BODIES   a message that holds something worth a field:  opening, read(reading), which adds to it → whether it did
 
 `opening` is the regular expression that such a text opens with: cheap, linear, without groups. A new dialect is
-a new file here and its cases under tests/datagrams/syslog/; no other file knows it. Where two openings match, the
-module that is first by name is asked first, and one that answers None leaves the text to the next.
+a new file here and its cases, a new file under tests/datagrams/syslog/; no other file knows either. Where two openings
+match, the module that is first by name is asked first, and one that answers None or False leaves the text to the next.
 """
 
 import re
@@ -47,7 +47,7 @@ class Body(NamedTuple):
     """A message that holds more than text."""
 
     opening: str
-    read: Callable[[Reading], None]
+    read: Callable[[Reading], bool]
 
 
 class Dialects:
@@ -61,6 +61,7 @@ class Dialects:
         self._bodies: list[Body] = [part for module in modules for part in getattr(module, "BODIES", ())]
         self._header_openings = [re.compile(header.opening) for header in self._headers]
         self._place_openings = [re.compile(place.opening) for place in self._places]
+        self._body_openings = [re.compile(body.opening) for body in self._bodies]
         self._any_header = _any(header.opening for header in self._headers)
         self._any_place = _any(place.opening for place in self._places)
         self.body = _any(body.opening for body in self._bodies)
@@ -91,8 +92,13 @@ class Dialects:
         return None
 
     def add(self, reading: Reading, opening: re.Match[str]) -> None:
-        """Let the dialect of that opening add what it finds in the message."""
-        self._bodies[(opening.lastindex or 1) - 1].read(reading)
+        """Let the dialect of that opening, or the next that knows the message, add what it finds in it."""
+        first = (opening.lastindex or 1) - 1
+        if self._bodies[first].read(reading):
+            return
+        for index in range(first + 1, len(self._bodies)):
+            if self._body_openings[index].match(reading.message) and self._bodies[index].read(reading):
+                return
 
 
 def _any(openings: Iterable[str]) -> Callable[[str], re.Match[str] | None]:

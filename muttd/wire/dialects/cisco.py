@@ -169,15 +169,19 @@ def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
     return reading
 
 
-def read_mnemonic(reading: Reading) -> None:
+def read_mnemonic(reading: Reading) -> bool:
     """The mnemonic, which is the program's name where there is none, and the interface that the text is about."""
-    if reading.message[0].isdigit() and (sequence := _SEQUENCE.match(reading.message)):
+    sequence = _SEQUENCE.match(reading.message) if reading.message[0].isdigit() else None
+    start = sequence.end() + 2 if sequence else 0
+    mnemonic = _MNEMONIC.match(reading.message, start)
+    if not mnemonic:
+        return False
+    reading.app_name = reading.app_name or mnemonic["mnemonic"]
+    if sequence:
         reading.found(sequence=sequence[0])
-        reading.message = reading.message[sequence.end() :].removeprefix(": ")
-    mnemonic = _MNEMONIC.match(reading.message)
-    if mnemonic:
-        reading.app_name = reading.app_name or mnemonic["mnemonic"]
-        reading.found(mnemonic=mnemonic["mnemonic"], interface=interface_in(reading.message, mnemonic.end()))
+    reading.found(mnemonic=mnemonic["mnemonic"], interface=interface_in(reading.message, mnemonic.end()))
+    reading.message = reading.message[start:]
+    return True
 
 
 HEADERS = (

@@ -15,11 +15,12 @@ def read_slot(rest: str) -> Origin | None:
     return Origin(slot["host"], rest[slot.end() :], {"slot": slot["slot"]}) if slot else None
 
 
-def read_number(reading: Reading) -> None:
+def read_number(reading: Reading) -> bool:
     """The number of the message in F5's catalogue."""
     number = _NUMBER.match(reading.message)
     if number:
         reading.found(mnemonic=number[1])
+    return number is not None
 
 
 ORIGINS = (Place(r"slot\d", read_slot),)

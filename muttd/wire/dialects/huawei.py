@@ -14,7 +14,7 @@ _MNEMONIC = re.compile(
 )
 
 
-def read_mnemonic(reading: Reading) -> None:
+def read_mnemonic(reading: Reading) -> bool:
     """As for Cisco: the mnemonic is the program's name where there is none."""
     mnemonic = _MNEMONIC.match(reading.message)
     if mnemonic:
@@ -24,6 +24,7 @@ def read_mnemonic(reading: Reading) -> None:
             sequence=mnemonic["sequence"],
             interface=interface_in(reading.message, mnemonic.end()),
         )
+    return mnemonic is not None
 
 
 BODIES = (Body(r"%%\d\d", read_mnemonic),)

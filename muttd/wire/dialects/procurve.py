@@ -8,12 +8,14 @@ from muttd.wire.reading import Reading
 _NUMBER = re.compile(r"(?P<number>\d{5}) (?P<module>[A-Za-z][\w-]{1,31}): ", re.ASCII)
 
 
-def read_number(reading: Reading) -> None:
+def read_number(reading: Reading) -> bool:
     """The number as mnemonic, the module as the program; the text stays whole."""
     number = _NUMBER.match(reading.message)
-    if number and not reading.app_name:
-        reading.app_name = number["module"]
-        reading.found(mnemonic=number["number"])
+    if not number or reading.app_name:
+        return False
+    reading.app_name = number["module"]
+    reading.found(mnemonic=number["number"])
+    return True
 
 
 BODIES = (Body(r"\d{5} [A-Za-z][\w-]{1,31}: ", read_number),)

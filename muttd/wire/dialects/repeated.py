@@ -13,11 +13,12 @@ def read_origin(rest: str) -> Origin:
     return Origin(None, rest, {})
 
 
-def read_count(reading: Reading) -> None:
+def read_count(reading: Reading) -> bool:
     """How often, as `repeat`."""
     repeated = _REPEATED.match(reading.message)
     if repeated:
         reading.found(repeat=repeated[1])
+    return repeated is not None
 
 
 ORIGINS = (Place(r"(?:last )?message repeated \d", read_origin),)

@@ -11,12 +11,14 @@ _ELEMENT = re.compile(
 )
 
 
-def read_element(reading: Reading) -> None:
+def read_element(reading: Reading) -> bool:
     """The element as structured data; it stays in the message, where a person looks for it."""
     element = _ELEMENT.match(reading.message)
     read = structured_data(reading.message, element.end()) if element else None
-    if read and not reading.structured_data:
-        reading.structured_data = read[0]
+    if not read or reading.structured_data:
+        return False
+    reading.structured_data = read[0]
+    return True
 
 
 BODIES = (Body(_ELEMENT.pattern, read_element),)
