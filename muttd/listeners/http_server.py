@@ -16,6 +16,8 @@ from muttd.listeners.tls import Refusal, refusal
 
 _HANDSHAKE = 10.0
 """Seconds a peer has for its TLS handshake."""
+_DEAF = 75.0
+"""Seconds a peer may leave our answers unread."""
 _BREATH = 0.1
 """Seconds until the next try where a connection could not be accepted: no descriptor was left for it."""
 
@@ -103,6 +105,8 @@ class HttpListener:
                 continue
             is_local = opened.family == socket.AF_UNIX
             peer = "" if is_local else address[0]
+            if not is_local:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_DEAF * 1000))
             if reason := self._full_for(peer):
                 connection.close()
                 self._refuse(reason, peer, "")

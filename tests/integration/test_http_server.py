@@ -165,6 +165,33 @@ def test_who_says_nothing_counts_before_its_tls_stands_and_is_ended(
     run(test())
 
 
+def test_who_does_not_read_our_answers_is_ended(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_DEAF", 0.3)
+
+    async def ask_for_ever(writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(REQUEST * 1000)
+                await writer.drain()
+
+    async def test() -> None:
+        async with serving() as server:
+            with socket.socket() as deaf:
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.connect(("127.0.0.1", server.port))
+                deaf.setblocking(False)
+                reader, writer = await asyncio.open_connection(sock=deaf, limit=1)
+                writer.transport.pause_reading()  # type: ignore[attr-defined]  # of a socket it can
+                asking = asyncio.create_task(ask_for_ever(writer))
+                await server.until(lambda: server.listener.connections == 1)
+                await server.until(lambda: server.listener.connections == 0)
+                await asking
+                await close(writer)
+                del reader
+
+    run(test())
+
+
 def test_a_handshake_that_fails_is_counted_by_its_reason(
     run: Run, contexts: tuple[ssl.SSLContext, ssl.SSLContext], caplog: pytest.LogCaptureFixture
 ) -> None:
