@@ -107,7 +107,7 @@ class SyslogReader:
         fields = _PLAIN_3164(text)
         if fields:
             pri, stamp, timestamp, hour, offset, host, level, app, process = fields.groups()
-            kind, plain = "-", (host or app) not in _NO_PLAIN_HOSTS and (app is not None or host != "-")
+            kind, plain = "-", (host or app) not in _NO_PLAIN_HOSTS and (host != "-" or (app is not None and not level))
         elif fields := _PLAIN_5424(text):
             pri, timestamp, hour, offset, host, app, process, kind, elements = fields.groups()
             stamp, level, plain = None, None, True

@@ -116,6 +116,29 @@ def test_the_fast_reading_is_the_patient_one(text: str) -> None:
     assert msgspec.structs.replace(flagged, defects=flagged.defects[1:] or None) == event
 
 
+NEARLY_PLAIN = st.tuples(
+    st.sampled_from(["<13>", "<190>", "<192>", "<007>"]),
+    st.sampled_from(
+        ["Nov  5 04:07:09 ", "Nov  5 2026 04:07:09 ", "2026-11-05T04:07:09Z ", "2026-11-05T04:07:09.5+02:00 "]
+    ),
+    st.sampled_from(["gw1 ", "10.1.1.1 ", "", "- ", "notice ", "UTC ", "gw1 : ", "1,gw1 ", "gw1: "]),
+    st.sampled_from(["", "notice ", "err ", "error ", "info", "local0.info ", "debug: ", "NOTICE "]),
+    st.sampled_from(["tmm[7]: ", "tmm7: ", "app ", "7: ", "a/b[7]:", "[7]: ", "1,2026/11/05 ", "1, ", "%A-5-B: ", ""]),
+    st.sampled_from(
+        ["01010028:3: x", "Interface Gi1/0/1 down", "RPD_X_Y: on ge-0/0/1.0,", "CEF:0|a", "x=y %", "", "4,5"]
+    ),
+).map("".join)
+
+
+@given(NEARLY_PLAIN)
+@settings(deadline=None, max_examples=1000)
+def test_what_is_nearly_plain_is_read_alike_too(text: str) -> None:
+    event = read(text.encode())
+    flagged = READER.read(text.encode(), "192.0.2.7", "udp", NOW, "id", ("made patient",))
+    assert flagged.defects is not None
+    assert msgspec.structs.replace(flagged, defects=flagged.defects[1:] or None) == event
+
+
 HEADERS = [
     "",
     "<13>",
