@@ -6,17 +6,24 @@ the message`; `-` is an absent field, `*` the sender's address or the receive ti
 
 import random
 import re
+import time
+import tomllib
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import msgspec
 import pytest
 
+from muttd.wire import dialects
 from muttd.wire.syslog import SyslogReader
 
 FILES = sorted((Path(__file__).parent.parent / "datagrams" / "syslog" / "lines").glob("*.txt"))
 RECEIVED = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
 SENDER = "192.0.2.7"
+FILLERS = 'a1A .:[]="\\<>-/%,()#*_|@~+\t\n\ufeffé'
+"""Characters that the readers look for."""
 SPELLED = str.maketrans({"⇥": "\t", "⏎": "\n", "␍": "\r", "␀": "\0", "⌂": "\ufeff"})
 
 
@@ -65,6 +72,37 @@ def test_lines_with_words_lost_and_strayed_are_read_alike_by_the_fast_path() -> 
         event = reader.read(text, SENDER, "udp", RECEIVED, "id")
         patient = reader.read(text, SENDER, "udp", RECEIVED, "id", ("made patient",))
         assert msgspec.structs.replace(patient, defects=(patient.defects or [])[1:] or None) == event, text
+
+
+OPENINGS = [
+    pytest.param(part.opening, id=f"{found.name} {kind}")
+    for found in iter_modules(dialects.__path__)
+    for kind in ("HEADERS", "ORIGINS", "BODIES")
+    for part in getattr(import_module(f"{dialects.__name__}.{found.name}"), kind, ())
+]
+"""What every dialect says that its texts open with."""
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+def test_16_kib_behind_what_a_dialect_opens_with_take_linear_time(opening: str) -> None:
+    """As test_64_kib_of_anything_takes_linear_time, at the places that only this dialect reaches."""
+    lines = [line.translate(SPELLED) for path in FILES for line, _ in pairs(path)]
+    for path in sorted(FILES[0].parent.parent.glob("*.toml")):
+        lines += [case["raw"] for case in tomllib.loads(path.read_text("utf-8"))["case"] if "raw" in case]
+    opened = re.compile(rf"^(?:<\d+>)?[^<>]{{0,60}}?(?:{opening})").match
+    fitting = [(line, found.end()) for line in lines if (found := opened(line))]
+    assert fitting, "no case in tests/datagrams/syslog"
+    reader = SyslogReader()
+    for line, end in random.Random(3164).sample(fitting, min(2, len(fitting))):
+        for cut in {end, (line + " ").find(" ", end) + 1, (line + "  ").find(" ", end + 8) + 1} - {0}:
+            for filler in FILLERS:
+                data = (line[:cut] + filler * 16384).encode()[:16384]
+                used: list[float] = []
+                while len(used) < 3 and min(used, default=1.0) > 0.1:
+                    before = time.process_time()
+                    reader.read(data, SENDER, "udp", RECEIVED, "id")
+                    used.append(time.process_time() - before)
+                assert min(used) < 0.1, data[:100]
 
 
 def test_there_are_lines() -> None:
