@@ -119,9 +119,12 @@ def integer(octets: bytes) -> int:
 
 
 def oid(octets: bytes) -> str:
-    """An object identifier as dotted text without leading dot (X.690 section 8.19)."""
+    """An object identifier as dotted text without leading dot (X.690 section 8.19).
+
+    Without octets it is none of X.690's, but what agents write for 0.0, and net-snmp reads so.
+    """
     if not octets:
-        raise BerError("empty object identifier")
+        return "0.0"
     if octets.isascii() and len(octets) < MAX_SUBIDENTIFIERS:
         # Every octet is a sub-identifier.
         return ".".join((_FIRST_TWO[octets[0]], *map(str, octets[1:])))

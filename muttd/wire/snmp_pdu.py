@@ -76,9 +76,9 @@ def read_notification(pdu: bytes, bindings: Bindings, defects: list[str]) -> Not
 
 
 def _trap_v2(data: bytes, start: int, stop: int, bindings: Bindings, defects: list[str]) -> Notification:
-    request_id, position = ber.number(data, start, stop, "request-id")
-    _, position = ber.number(data, position, stop, "error-status")
-    _, position = ber.number(data, position, stop, "error-index")
+    request_id, position = _number(data, start, stop, "request-id", defects)
+    _, position = _number(data, position, stop, "error-status", defects)
+    _, position = _number(data, position, stop, "error-index", defects)
     varbinds, words = _read_list(data, position, stop, bindings, defects)
     uptime, trap_oid, leading = _headers(varbinds, defects)
     enterprise = agent_address = None
@@ -102,14 +102,15 @@ def _trap_v2(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
 def _trap_v1(data: bytes, start: int, stop: int, bindings: Bindings, defects: list[str]) -> Notification:
     octets, position = ber.content(data, start, stop, ber.OBJECT_IDENTIFIER, "enterprise")
     enterprise = ber.oid(octets)
-    octets, position = ber.content(data, position, stop, IP_ADDRESS, "agent-addr")
-    agent_address = ip_address(octets) if len(octets) == 4 else None
+    tag, begin, position = ber.element(data, position, stop)
+    agent_address = ip_address(data[begin:position]) if position - begin == 4 else None
+    if tag != IP_ADDRESS:
+        defects.append(f"agent-addr has tag 0x{tag:02x} in place of 0x{IP_ADDRESS:02x}")
     if agent_address is None:
-        defects.append(f"agent-addr has {len(octets)} octets")
+        defects.append(f"agent-addr has {position - begin} octets")
     generic, position = ber.number(data, position, stop, "generic-trap")
     specific, position = ber.number(data, position, stop, "specific-trap")
-    octets, position = ber.content(data, position, stop, TIME_TICKS, "time-stamp")
-    uptime = unsigned(octets, 32)
+    uptime, position = _time_stamp(data, position, stop, defects)
     varbinds, words = _read_list(data, position, stop, bindings, defects)
     return Notification(
         pdu="trap",
@@ -124,16 +125,40 @@ def _trap_v1(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
     )
 
 
+def _number(data: bytes, position: int, stop: int, what: str, defects: list[str]) -> tuple[int | None, int]:
+    """The INTEGER at `position`, None where its octets are none, and the octet behind it."""
+    octets, position = ber.content(data, position, stop, ber.INTEGER, what)
+    try:
+        return ber.integer(octets), position
+    except BerError as fault:
+        defects.append(f"{what}: {fault}")
+        return None, position
+
+
+def _time_stamp(data: bytes, position: int, stop: int, defects: list[str]) -> tuple[int | None, int]:
+    """The time of a v1 trap, None where the element at `position` is none, and the octet behind it."""
+    tag, start, position = ber.element(data, position, stop)
+    if tag != TIME_TICKS:
+        defects.append(f"time-stamp: tag 0x{tag:02x} in place of 0x{TIME_TICKS:02x}")
+    try:
+        return unsigned(data[start:position], 32), position
+    except BerError as fault:
+        defects.append(f"time-stamp: {fault}")
+        return None, position
+
+
 def _read_list(
     data: bytes, position: int, stop: int, bindings: Bindings, defects: list[str]
 ) -> tuple[list[Varbind], list[str]]:
     """The variable bindings of a PDU; none where there is no list of them."""
     try:
-        position, stop = ber.enter(data, position, stop, ber.SEQUENCE, what="variable bindings", defects=defects)
+        position, list_stop = ber.enter(data, position, stop, ber.SEQUENCE, what="variable bindings", defects=defects)
     except BerError as fault:
         defects.append(str(fault))
         return [], []
-    return bindings.read_all(data, position, stop, defects)
+    if list_stop != stop:
+        defects.append(f"{stop - list_stop} octets behind the variable bindings")
+    return bindings.read_all(data, position, list_stop, defects)
 
 
 def translated(enterprise: str, generic: int, specific: int, defects: list[str]) -> str | None:
@@ -164,14 +189,21 @@ def _headers(varbinds: list[Varbind], defects: list[str]) -> tuple[int | None, s
 
 
 def _only(varbinds: list[Varbind], oid: str, name: str, kind: str, defects: list[str]) -> Value:
-    """The value of the one variable binding of this name and type, wherever it stands; None if it is not just one."""
-    found = [varbind.value for varbind in varbinds if varbind.oid == oid and varbind.type == kind]
-    if len(found) == 1:
-        index = next(index for index, varbind in enumerate(varbinds) if varbind.oid == oid)
-        if index != (oid == TRAP_OID):
-            defects.append(f"{name} is variable binding {index + 1}")
-        return found[0]
-    defects.append(f"{name} is there {len(found)} times" if found else f"no {name}")
+    """The value of the one variable binding of this name and type, wherever it stands; None if it is not just one.
+
+    Some agents leave out the zero of the instance: theirs is taken where there is none with it.
+    """
+    instances = [(oid, name), (oid.removesuffix(".0"), f"{name} without its .0")]
+    for wanted, said in instances:
+        found = [index for index, one in enumerate(varbinds) if one.oid == wanted and one.type == kind]
+        if len(found) > 1:
+            defects.append(f"{said} is there {len(found)} times")
+            return None
+        if found:
+            if found[0] != (oid == TRAP_OID) or wanted != oid:
+                defects.append(f"{said} is variable binding {found[0] + 1}")
+            return varbinds[found[0]].value
+    defects.append(f"no {name}")
     return None
 
 

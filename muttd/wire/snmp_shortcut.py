@@ -242,7 +242,7 @@ class Shortcut:
     def _column(self, parent: bytes) -> Column | None:
         """What all objects directly below this OID have in common; None where they may be of different kinds."""
         oid = ber.oid(parent)
-        if oid.startswith(APART):
+        if not parent or oid.startswith(APART):
             raise Uncommon
         if self._names and self._names.is_branch(oid):
             return None

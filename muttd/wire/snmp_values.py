@@ -63,8 +63,9 @@ def unsigned(octets: bytes, bits: int) -> int:
 
 
 def _integer32(octets: bytes) -> TypedValue:
+    """Agents that give a Gauge32 or an ifIndex this tag mean the large number that stands there."""
     number = ber.integer(octets)
-    if not -(2**31) <= number < 2**31:
+    if not -(2**31) <= number < 2**32:
         raise BerError("integer beyond 32 bits")
     return "Integer32", number
 

@@ -78,7 +78,8 @@ def test_any_octets_are_an_object_identifier_or_a_fault(octets: bytes) -> None:
     numbers = [int(number) for number in dotted.split(".")]
     assert 2 <= len(numbers) <= ber.MAX_SUBIDENTIFIERS
     assert max(numbers) <= ber.MAX_SUBIDENTIFIER
-    if 0x80 not in octets:  # a sub-identifier that begins with zero bits, which pyasn1 refuses
+    # pyasn1 refuses a sub-identifier that begins with zero bits, and an OID without octets.
+    if octets and 0x80 not in octets:
         whole, _ = decoder.decode(bytes((6, len(octets))) + octets)
         assert str(whole) == dotted
 
@@ -104,7 +105,6 @@ def test_lengths_that_lie_are_faults(octets: str, clause: str) -> None:
 @pytest.mark.parametrize(
     ("octets", "clause"),
     [
-        (b"", "empty"),
         (b"\x2b\x86", "ends within"),
         (b"\x2b\x90\x80\x80\x80\x00", "beyond 32 bits"),
         (b"\x2b" + b"\xff" * 200 + b"\x7f", "beyond 32 bits"),
@@ -115,6 +115,10 @@ def test_lengths_that_lie_are_faults(octets: str, clause: str) -> None:
 def test_object_identifiers_have_bounds(octets: bytes, clause: str) -> None:
     with pytest.raises(BerError, match=clause):
         ber.oid(octets)
+
+
+def test_an_object_identifier_without_octets_is_what_agents_write_for_zero() -> None:
+    assert ber.oid(b"") == "0.0"
 
 
 def test_a_cut_structure_is_read_as_far_as_it_goes() -> None:
