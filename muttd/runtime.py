@@ -225,7 +225,7 @@ class Runtime:
         now = time.monotonic()
         if now >= self._next_refusal.get(reason, 0.0):
             self._next_refusal[reason] = now + _REFUSAL_PAUSE
-            log.warning("http: connection of %s refused: %s%s", peer, reason, detail and f" ({detail})")
+            log.warning("http: connection of %s refused: %s%s", peer or "a peer", reason, detail and f" ({detail})")
 
 
 def notify(state: str) -> None:

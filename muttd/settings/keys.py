@@ -50,8 +50,9 @@ class Receiving:
         1,
         "Processes that receive, for machines with more cores than one keeps busy. Senders are spread among them by "
         "address and port, so that a single one stays with one process and in order; sockets of systemd and the HTTP "
-        "port are shared. Connection limits, rates, queue.buffer and spool.max_bytes are those of each process; a "
-        "second one and further ones have their spool in process-2, process-3, … under spool.directory.",
+        "port are shared. Connection limits, rates, queue.buffer, spool.max_bytes and what is known of batches that "
+        "relays repeat are those of each process; a second one and further ones have their spool in process-2, "
+        "process-3, … under spool.directory.",
         low=1,
         high=64,
     )

@@ -100,6 +100,41 @@ async def test_tokens_end_and_are_renewed_and_nobody_notices(
     assert not warnings(caplog)
 
 
+@pytest.mark.parametrize("kind", [{"token_type": "batch"}, {"token_num_uses": 1}], ids=str)
+async def test_a_token_that_cannot_be_renewed_or_serves_once_is_replaced(
+    bao: Bao, tmp_path: Path, eventually: Eventually, kind: dict[str, Any]
+) -> None:
+    bao.put(DB_PASS="first")
+    access = app_role(bao, tmp_path)
+    ttl = "1s" if "token_type" in kind else "60s"
+    role_id, secret_id = bao.role(f"kind-{ttl}", ttl=ttl, max_ttl="60s", **kind)
+    access.credential.write_text(secret_id)
+    kept = Kept(replace(access, role=role_id))
+    async with kept.running():
+        await eventually(lambda: kept.metric("mutt_vault_logins_total") >= 3)
+        bao.put(DB_PASS="second")
+        await eventually(lambda: kept.secrets.get("DB_PASS") == "second")
+
+
+def test_in_a_namespace(bao: Bao, tmp_path: Path) -> None:
+    bao.must("POST", "sys/namespaces/team", {})
+    bao.must("POST", "team/sys/auth/approle", {"type": "approle"})
+    bao.must("POST", "team/sys/mounts/secret", {"type": "kv", "options": {"version": "2"}})
+    policy = 'path "secret/data/mutt" { capabilities = ["read"] }'
+    bao.must("PUT", "team/sys/policies/acl/mutt", {"policy": policy})
+    bao.must("POST", "team/auth/approle/role/mutt", {"token_policies": "mutt"})
+    bao.must("POST", "team/secret/data/mutt", {"data": {"DB_PASS": "the team's"}})
+    role = bao.must("GET", "team/auth/approle/role/mutt/role-id")["data"]["role_id"]
+    file = tmp_path / "secret-id"
+    file.write_text(bao.must("POST", "team/auth/approle/role/mutt/secret-id", {})["data"]["secret_id"])
+    access = Access(addr=bao.address, path="secret/mutt", role=role, credential=file, namespace="team")
+    vault = Vault(access)
+    vault.log_in()
+    assert vault.read() == {"DB_PASS": "the team's"}
+    with pytest.raises(VaultError, match="refuses the log-in"):
+        Vault(replace(access, namespace="")).log_in()
+
+
 async def test_a_revoked_token_is_replaced(
     bao: Bao, tmp_path: Path, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
