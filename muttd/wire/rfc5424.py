@@ -21,7 +21,7 @@ _UNREADABLE_TIME = re.compile(
     re.ASCII,
 )
 _ALL_FIELDS = re.compile(
-    r" +\S+ +[^\s:]+ +(?:-|\d{1,10}) +\S+ +(?:-(?:\s|$)|\[[^\s=\]\"]+[ \]])",
+    r" +(?!- )\S+ +[^\s:]+ +(?:-|\d{1,10}) +\S+ +(?:-(?:\s|$)|\[[^\s=\]\"]+[ \]])",
     re.ASCII,
 )
 """Host name to structured data, each in its place: behind a version proof of RFC 5424, whatever the time."""
@@ -39,7 +39,7 @@ _BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=|[^\s=\]\"@]{1,32}@\
 """What was meant for an element, though it is none."""
 _SURE_FIELDS = re.compile(
     r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} \[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]"
-    r"|[A-Za-z/][\w./-]{0,47} \d{1,10} - - ",
+    r"|[A-Za-z/][\w./-]{0,47} (?:\d{1,10}|-) - - ",
     re.ASCII,
 )
 """Program, process, message id and an element: `RT_FLOW - RT_FLOW_SESSION_CLOSE [junos@2636.1.1.1.2.39 …]`; or program,
@@ -151,6 +151,7 @@ def structured_data(text: str, start: int) -> tuple[StructuredData, int, list[st
     A parameter that comes twice in one element has its values joined by a comma.
     """
     elements: StructuredData = {}
+    again: dict[tuple[str, str], list[str]] = {}
     unquoted = False
     while element := _ELEMENT.match(text, start):
         params = elements.setdefault(element[1], {})
@@ -161,7 +162,10 @@ def structured_data(text: str, start: int) -> tuple[StructuredData, int, list[st
                 value, unquoted = param[3], True
             elif "\\" in value:
                 value = _ESCAPE.sub(r"\1", value)
-            params[name] = f"{params[name]},{value}" if name in params else value
+            if name in params:  # joined once, at the end: there may be thousands
+                again.setdefault((element[1], name), [params[name]]).append(value)
+            else:
+                params[name] = value
             start = param.end()
         end = _ELEMENT_END.match(text, start)
         if not end:
@@ -169,4 +173,6 @@ def structured_data(text: str, start: int) -> tuple[StructuredData, int, list[st
         start = end.end()
     if not elements:
         return None
+    for (element_id, name), values in again.items():
+        elements[element_id][name] = ",".join(values)
     return elements, start, ["structured data unquoted"] if unquoted else []
