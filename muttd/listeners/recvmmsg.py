@@ -6,6 +6,7 @@ the next call. Linux only, as all of mutt.
 
 import ctypes
 import errno
+import mmap
 import os
 import socket
 import struct
@@ -15,15 +16,14 @@ Peer = tuple[Any, ...]
 """A socket address; its first item is the sender's address as text."""
 
 LARGEST = 65_535
-"""Octets; a UDP payload cannot be longer."""
+"""Octets; a UDP payload cannot be longer, so none is cut."""
 AT_ONCE = 64
 """Datagrams of one call: twice as many save a hundredth more."""
 _MAX_PEERS = 4096
 """Senders' addresses remembered as text, some 200 octets each. Beyond it the memory starts afresh."""
 
 _STRIDE = LARGEST + 577
-"""Octets from slot to slot: no power of two, so that their beginnings do not share one line of the processor's cache.
-Pages that no datagram reached cost no memory."""
+"""Octets from slot to slot: no power of two, so that their beginnings do not all fall on one line of the cache."""
 _ADDRESS = {socket.AF_INET: 8, socket.AF_INET6: 28}
 """Octets that tell an address: sockaddr_in ends in padding (ip(7), ipv6(7))."""
 _NAME = 28
@@ -64,10 +64,13 @@ class Slots:
     """Where the datagrams of one socket arrive. IPv4 and IPv6."""
 
     def __init__(self, opened: socket.socket) -> None:
+        """Raises OSError where the system call is not to be had, as under a filter that does not know it."""
         self._socket = opened
         self._address = _ADDRESS[opened.family]
         self._peers: dict[bytes, Peer] = {}
-        data, self._names = bytearray(AT_ONCE * _STRIDE), bytearray(AT_ONCE * _NAME)
+        # A bytearray would be 4 MiB of zeros; of a mapping, what no datagram reached costs no memory.
+        data = mmap.mmap(-1, AT_ONCE * _STRIDE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._names = bytearray(AT_ONCE * _NAME)
         self._data = memoryview(data)
         data_at, names_at = (ctypes.addressof(ctypes.c_char.from_buffer(part)) for part in (data, self._names))
         self._vectors = (_Iovec * AT_ONCE)()
@@ -77,18 +80,14 @@ class Slots:
             header.message.name, header.message.name_length = names_at + n * _NAME, _NAME
             header.message.vector, header.message.vector_length = ctypes.pointer(vector), 1
         self._headers_at = ctypes.addressof(self._headers)
+        self._call(0)
 
     def receive(self) -> list[tuple[bytes, Peer]]:
         """Up to AT_ONCE datagrams with their senders, in the order they came; none where the kernel has none.
 
         Raises OSError for an error that the kernel holds for the socket; what is behind it is still there.
         """
-        count = _recvmmsg(self._socket.fileno(), self._headers_at, AT_ONCE, socket.MSG_DONTWAIT, None)
-        if count < 0:
-            number = ctypes.get_errno()
-            if number in {errno.EAGAIN, errno.EINTR}:
-                return []
-            raise OSError(number, os.strerror(number))
+        count = self._call(AT_ONCE)
         data, names, peers, address = self._data, bytes(self._names), self._peers, self._address
         taken, at, name_at = [], 0, 0
         for length in _lengths(self._headers)[:count]:
@@ -98,8 +97,17 @@ class Slots:
             name_at += _NAME
         return taken
 
+    def _call(self, most: int) -> int:
+        count: int = _recvmmsg(self._socket.fileno(), self._headers_at, most, socket.MSG_DONTWAIT, None)
+        if count >= 0:
+            return count
+        number = ctypes.get_errno()
+        if number in {errno.EAGAIN, errno.EINTR}:
+            return 0
+        raise OSError(number, os.strerror(number))
+
     def _peer(self, name: bytes) -> Peer:
-        """As the socket module gives it."""
+        """As the socket module gives it: of a link-local sender, the interface is the last item and not in the text."""
         if len(self._peers) >= _MAX_PEERS:
             self._peers.clear()
         (port,) = struct.unpack_from("!H", name, 2)
@@ -107,7 +115,6 @@ class Slots:
             peer: Peer = (socket.inet_ntop(socket.AF_INET, name[4:8]), port)
         else:
             (flow,), (scope,) = struct.unpack_from("!I", name, 4), struct.unpack_from("=I", name, 24)
-            text = socket.inet_ntop(socket.AF_INET6, name[8:24])
-            peer = (f"{text}%{socket.if_indextoname(scope)}" if scope else text, port, flow, scope)
+            peer = (socket.inet_ntop(socket.AF_INET6, name[8:24]), port, flow, scope)
         self._peers[name] = peer
         return peer

@@ -159,6 +159,7 @@ class Receiving:
         self._relaying.stop()
         for _, streams in self._tcp:
             await streams.stop()
+        self._refresh()  # the kernel's count of drops goes with the socket
         for _, datagrams in self._udp:
             datagrams.stop()
         self._report_surplus()

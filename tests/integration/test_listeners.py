@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,24 @@ from hypothesis import strategies as st
 
 from muttd.errors import MuttError
 from muttd.listeners import tcp, udp
+from muttd.listeners.recvmmsg import Slots
 from muttd.listeners.sources import Allowed
 from tests.listening import Taken, close, connect, listening
 
 Eventually = Callable[..., Awaitable[Any]]
+
+_IP_RECVERR = 11
+
+
+def _own_addresses() -> list[tuple[Any, ...]]:
+    """Loopback, and an address that is only valid with its interface where this host has one."""
+    known = Path("/proc/net/if_inet6")
+    link_local: list[tuple[Any, ...]] = [
+        (socket.inet_ntop(socket.AF_INET6, bytes.fromhex(digits)), 0, 0, int(interface, 16))
+        for digits, interface, *_ in map(str.split, known.read_text().splitlines() if known.exists() else ())
+        if digits.startswith("fe80")
+    ]
+    return [("127.0.0.1", 0), ("::1", 0), *link_local[:1]]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
@@ -28,7 +44,7 @@ async def test_datagrams_are_taken_in_order_and_answered(address: str, eventuall
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
         sender.settimeout(10)
         sender.connect((address, listener.port))
-        sent = [b"", b"x" * 65_000, b"echo", *(str(number).encode() for number in range(2000))]
+        sent = [b"", b"x" * 65_507, b"echo", *(str(number).encode() for number in range(2000))]
         for data in sent:
             sender.send(data)
         await eventually(lambda: len(taken) == len(sent))
@@ -48,6 +64,81 @@ async def test_stopping_takes_what_the_kernel_still_holds() -> None:
             sender.sendto(str(number).encode(), ("127.0.0.1", listener.port))
     listener.stop()  # the loop has not had a turn since
     assert len(taken) == 500
+
+
+async def test_stopping_takes_what_is_behind_an_error_of_the_socket(eventually: Eventually) -> None:
+    taken = Taken()
+    listener = udp.UdpListener(udp.bind(("127.0.0.1", 0), 1 << 20), taken.datagrams)
+    listener.socket.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        with udp.bind(("127.0.0.1", 0), 4096) as gone:
+            nobody = gone.getsockname()
+        for number in range(1000):
+            sender.sendto(str(number).encode(), ("127.0.0.1", listener.port))
+        listener.socket.sendto(b"answer", nobody)  # the kernel holds ECONNREFUSED for whoever reads next
+        listener.start()
+        listener.stop()
+    assert taken == [str(number).encode() for number in range(1000)]
+
+
+async def test_a_fault_leaves_no_listener_deaf(eventually: Eventually) -> None:
+    taken, calls = Taken(), [0]
+
+    def take(burst: udp.Burst, received: float, answer: udp.Answer) -> None:
+        calls[0] += 1
+        if calls[0] % 3 == 0 and len(taken) < 200:
+            raise ZeroDivisionError
+        taken.datagrams(burst, received, answer)
+
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+    listener = udp.UdpListener(udp.bind(("127.0.0.1", 0), 1 << 21), take)
+    listener.start()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", listener.port))
+
+        async def many_were_taken() -> bool:
+            for _ in range(20):
+                sender.send(b"closer together than they have to be to gather")
+                await asyncio.sleep(0)
+            return len(taken) >= 200
+
+        await eventually(many_were_taken)
+    listener.stop()
+
+
+@pytest.mark.parametrize("address", _own_addresses())
+def test_a_sender_is_who_the_socket_module_says(address: tuple[Any, ...]) -> None:
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as opened, socket.socket(family, socket.SOCK_DGRAM) as sender:
+        opened.bind(address)
+        sender.bind(address)
+        for _ in range(2):
+            sender.sendto(b"x", opened.getsockname())
+        assert [opened.recvfrom(9)] == Slots(opened).receive()
+
+
+def test_more_senders_than_are_remembered_are_told_apart() -> None:
+    with udp.bind(("127.0.0.1", 0), 1 << 20) as opened:
+        slots, heard, sent = Slots(opened), [], []
+        for number in range(5000):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind((f"127.0.{number % 250}.{number // 250 + 1}", 0))
+                sender.sendto(b"", opened.getsockname())
+                sent.append((b"", sender.getsockname()))
+            if number % 50 == 0:
+                heard += slots.receive()
+        heard += slots.receive()
+        assert heard == sent
+
+
+def test_slots_that_no_datagram_reached_cost_no_memory() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    with udp.bind(("127.0.0.1", 0), 4096) as opened:
+        before = resident()
+        kept = [Slots(opened) for _ in range(8)]
+        assert resident() - before < len(kept) << 20
 
 
 async def test_what_the_kernel_dropped_is_counted() -> None:
