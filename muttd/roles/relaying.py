@@ -77,6 +77,8 @@ class Relaying:
         self._count = count
         self._batches: OrderedDict[bytes, _Batch] = OrderedDict()
         self._in_work: set[bytes] = set()
+        self._reading = asyncio.Lock()
+        """One body at a time: read, it takes a hundred times its octets. Others wait as octets, which are bounded."""
         self._stopped = False
 
     def stop(self) -> None:
@@ -94,7 +96,8 @@ class Relaying:
             return self._later()
         self._in_work.add(digest)
         try:
-            found = await self._put(post)
+            async with self._reading:
+                found = await self._put(post)
         finally:
             self._in_work.discard(digest)
         if not isinstance(found, _Batch):

@@ -284,7 +284,8 @@ class Queue:
     buffer: int = _key(
         100_000,
         "Events muttd holds in memory when neither Redis nor the spool takes them, about 1 KB each; above it UDP drops "
-        "and counts, TCP stops reading, HTTP answers 503.",
+        "and counts, TCP stops reading, HTTP answers 503. A relay may post a quarter of it at once; more is 413, which "
+        "omhttp drops.",
         low=1000,
     )
     metrics_prefix: str = _key("mutt:metrics", "Prefix of the counters that the dashboard reads.", env="METRICS_PREFIX")

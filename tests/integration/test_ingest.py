@@ -6,7 +6,7 @@ import json
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.spool import Spool
 from muttd.roles import relaying
 from muttd.vault.content import ApiKey
+from muttd.wire.relay import RelayReader
 from tests.ingesting import KEY, LIST, Answer, Ingest, ingesting, read_answer
 from tests.listening import close
 
@@ -301,6 +302,25 @@ async def test_bodies_in_memory_are_bounded(redis: Redis) -> None:
             task.cancel()
         for _, writer in slow:
             await close(writer)
+
+
+async def test_one_body_is_read_at_a_time(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, at_once, read = 0, [0], RelayReader.read
+
+    def watched(*arguments: Any, **options: Any) -> Iterator[Any]:
+        nonlocal reading
+        reading += 1
+        at_once.append(reading)
+        yield from read(*arguments, **options)
+        reading -= 1
+
+    monkeypatch.setattr(RelayReader, "read", watched)
+    monkeypatch.setattr(relaying, "_SLICE", 0.0)
+    async with ingesting(redis) as ingest:
+        bodies = [b"<13>a\n<13>b\n<13>%d" % number for number in range(10)]
+        answers = await asyncio.gather(*(ingest.post(body) for body in bodies))
+        assert {answer.status for answer in answers} == {200}
+    assert max(at_once) == 1
 
 
 async def test_slow_senders_and_too_many_connections(
