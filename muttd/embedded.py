@@ -164,8 +164,18 @@ class Valkey:
             start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
-        if not _answers(self.socket, self._process, time.monotonic() + _START_LIMIT):
-            raise _not_started("Valkey", self._process, log)
+        deadline = time.monotonic() + _START_LIMIT
+        while not (_answers(self.socket, self._process, deadline) and self._has_loaded()):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise _not_started("Valkey", self._process, log)
+            time.sleep(0.01)
+
+    def _has_loaded(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(_START_LIMIT)
+            asking.connect(str(self.socket))
+            asking.sendall(b"PING\r\n")
+            return not asking.recv(100).startswith(b"-LOADING")
 
     def stop(self) -> None:
         """Ends the server; its data stays."""

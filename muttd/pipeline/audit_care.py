@@ -10,8 +10,9 @@ from muttd.store import Store
 
 log = logging.getLogger(__name__)
 
-_ROUND = 3600.0
-"""Seconds between rounds. Partitions are made months ahead: this is only about when the gauge is fresh."""
+_ROUND = 60.0
+"""Seconds between rounds, of some milliseconds each. Partitions are made months ahead; where a clock that was wrong at
+the start is put right, rows wait in the backlog for as long."""
 _RETRY = 10.0
 """Seconds until a round that failed is tried again."""
 _BATCH_DAYS = 7.0

@@ -125,7 +125,7 @@ class AuditTrail:
         now = datetime.now(UTC)
         try:
             element = _decode(batch.items[0])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             letter = dead_letter(batch.items[0], f"not a batch of audit rows: {error}", now)
             await self._outcomes.drained(self._worker, batch, 0, [letter])
             return

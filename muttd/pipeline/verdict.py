@@ -18,6 +18,7 @@ uses one up: the alert waits until the configuration is put right.
 
 import re
 from collections.abc import Callable
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
@@ -120,7 +121,10 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
     if _DIGITS.fullmatch(value):
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        moment = parsedate_to_datetime(value)
+        # Always UTC (RFC 9110 section 5.6.7), also in asctime's form, which does not say so.
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+        return max(0.0, moment.timestamp() - now)
     except (ValueError, OverflowError):
         return None
 

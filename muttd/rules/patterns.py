@@ -13,8 +13,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MEMORY = 128 << 20
 """Bytes for one set's program and its automaton, which RE2 builds as texts need it and starts again when it is full."""
-_MEMORY_ALONE = 1 << 20
-"""The same for an expression that is asked alone: beyond it RE2 does without an automaton, slower and as right."""
+_MEMORY_ALONE, _MEMORY_ALONE_LARGE = 1 << 20, 32 << 20
+"""The same for an expression that is asked alone: beyond it RE2 does without an automaton, slower and as right. The
+second is for the few whose program does not fit: long ones without case, of letters that have several forms."""
 _PROBE = "\x01mutt's probe\x01"
 """A pattern that each automaton must find: without the memory it needs RE2 finds nothing, and does not say so."""
 
@@ -83,7 +84,10 @@ def _filter(patterns: list[str]) -> "re2.Filter | None":
     """None where the automaton of the literals does not fit into RE2's own limit for it, 8 MiB."""
     compiled = re2.Filter()
     for pattern in (*patterns, _PROBE):
-        compiled.Add(pattern, _options(_MEMORY_ALONE))
+        try:
+            compiled.Add(pattern, _options(_MEMORY_ALONE))
+        except re2.error:
+            compiled.Add(pattern, _options(_MEMORY_ALONE_LARGE))
     return compiled if _works(compiled, len(patterns)) else None
 
 

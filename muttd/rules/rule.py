@@ -39,7 +39,7 @@ CONDITIONS = (
 
 _PATTERN_MEMORY = 1 << 20
 """Bytes one compiled pattern may take: 3,000 of the largest stay below what one set may have (patterns.py)."""
-_OID = re.compile(r"\.?\d+(\.\d+)*\.?")
+_OID = re.compile(r"\.?\d+(\.\d+)*\.?", re.ASCII)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):

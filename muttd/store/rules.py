@@ -31,7 +31,8 @@ async def load(connection: asyncpg.Connection) -> RuleTables:
         hosts = await connection.fetch("SELECT hostname FROM development_hosts ORDER BY 1")
         teams = await connection.fetch("SELECT hostname, team_assignment FROM device_teams ORDER BY 1")
     return RuleTables(
-        rules=[Rule(**{**row, "negated": tuple(row["negated"])}) for row in rules],
+        # A NULL among the names would make the saved tables unreadable as a whole; as a name it is refused as no other.
+        rules=[Rule(**{**row, "negated": tuple(map(str, row["negated"]))}) for row in rules],
         development_hosts=[row["hostname"] for row in hosts],
         teams={row["hostname"]: row["team_assignment"] for row in teams},
     )

@@ -364,6 +364,38 @@ async def idle_backlog(redis: Any) -> bool:
     return not await redis.llen(BACKLOG) and not await redis.keys("mutt:processing:audit:*")
 
 
+async def test_a_clock_that_is_put_right_costs_no_row(
+    redis: Any, tables: dict[str, str], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partitions that a machine with a wrong clock made at its start are not those that it needs an hour later."""
+    monkeypatch.setattr("muttd.pipeline.audit_care._ROUND", 0.5)
+    async with alerting(redis, tables) as process:
+        await eventually(process.rulebook.loaded.is_set)
+        month = datetime.now(UTC).strftime("%Y_%m")
+        await execute(tables, f"DROP TABLE event_audit_log_{month}")
+        sent = [event("page one"), event("two")]
+        await push(redis, sent)
+        await eventually(lambda: idle(redis))
+        assert len(await alerts(redis)) == 1
+        await eventually(lambda: is_drained(redis), 20)
+    assert sorted(await audited(tables)) == sorted(messages(sent))
+
+
+async def test_an_element_of_the_backlog_that_is_none_is_set_aside(
+    redis: Any, tables: dict[str, str], eventually: Eventually
+) -> None:
+    garbage = [b"nonsense", b"{}", b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"]
+    await redis.lpush(BACKLOG, *garbage)
+    async with alerting(redis, tables):
+        await eventually(lambda: is_drained(redis))
+        await push(redis, [event("page")])
+        await eventually(lambda: idle(redis))
+    assert list(await audited(tables)) == ["page"]
+    letters = await dead(redis)
+    assert len(letters) == len(garbage)
+    assert all(letter["reason"].startswith("not a batch of audit rows: ") for letter in letters)
+
+
 async def test_a_full_backlog_keeps_events_on_the_ingest_list(
     redis: Any, tables: dict[str, str], eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,7 +5,11 @@ import signal
 import threading
 from pathlib import Path
 
-from muttd.embedded import Postgres
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from muttd.embedded import Postgres, Valkey
 
 
 def test_postgres_starts_again_while_children_of_a_killed_one_still_end(short_directory: Path) -> None:
@@ -22,5 +26,22 @@ def test_postgres_starts_again_while_children_of_a_killed_one_still_end(short_di
         server.start()
         late.join()
         assert server.pid != first
+    finally:
+        server.stop()
+
+
+def test_valkey_has_loaded_its_data_when_start_returns(short_directory: Path) -> None:
+    directory = short_directory / "loading"
+    directory.mkdir(mode=0o700)
+    server = Valkey(directory / "data", directory)
+    server.start()
+    try:
+        with Redis(unix_socket_path=str(server.socket)) as client:
+            client.config_set("appendfsync", "no")
+            client.eval("for i = 1, 300000 do redis.call('RPUSH', 'list', 'element' .. i) end", 0)
+        server.kill()
+        server.start()
+        with Redis(unix_socket_path=str(server.socket), retry=Retry(NoBackoff(), 0)) as client:
+            assert client.llen("list") == 300_000
     finally:
         server.stop()

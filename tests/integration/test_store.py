@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from muttd.embedded import Postgres
 from muttd.errors import UnavailableError
-from muttd.store import AuditRow, Search, Store
+from muttd.rules import RuleSet
+from muttd.store import AuditRow, RuleTables, Search, Store
 from tests.alerting import add_rule, execute, prepared, stored
 
 NOW = datetime.now(UTC)
@@ -177,6 +179,17 @@ async def test_rules_come_as_they_stand_in_the_table(database: dict[str, str], s
     assert (rule.name, rule.severity_to, rule.case_sensitive, rule.priority) == ("all of it", 4, True, 7)
     assert tables.development_hosts == ["10.9.0.0/16", "lab-*"]
     assert tables.teams == {"db-*": "database"}
+
+
+async def test_a_null_among_negated_conditions_costs_its_rule_alone(database: dict[str, str], store: Store) -> None:
+    """The tables are saved for a start without PostgreSQL, and read as a whole."""
+    await add_rule(database, match_string="a", negated=[None])
+    await add_rule(database, match_string="b")
+    tables = await store.load_rules()
+    saved = msgspec.json.decode(msgspec.json.encode(tables), type=RuleTables)
+    compiled, refused = RuleSet.compile(saved.rules)
+    assert [rule.match_string for rule in compiled.rules] == ["b"]
+    assert len(refused) == 1
 
 
 @pytest.mark.parametrize(

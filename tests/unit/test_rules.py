@@ -333,6 +333,8 @@ def test_an_expression_that_stalls_others_does_not_stall_us() -> None:
         ({"source_network": "10.0.0.1/8"}, "source_network: 10.0.0.1/8 has host bits set"),
         ({"match_string": "a", "negated": ("app_name",)}, "negated: the rule has no condition app_name"),
         ({"match_string": "a", "negated": ("team",)}, "negated: 'team' is none of"),
+        ({"match_type": "oid_prefix", "trap_oid": "1.\u0663"}, "trap_oid: '1.\u0663' is not a dotted OID"),
+        ({"match_string": "a", "negated": ("None",)}, "negated: 'None' is none of"),
         ({}, "match_string: the rule has no condition at all"),
     ],
 )
@@ -359,6 +361,25 @@ def test_expressions_that_need_much_memory_are_split(monkeypatch: pytest.MonkeyP
     split = Expressions(long)
     assert len(split._parts) > 1
     assert all(split.hits(f"some {text} text") == {number} for text, number in long.items())
+
+
+@pytest.mark.parametrize(
+    ("match_type", "match_string", "message"),
+    [
+        ("contains", "k" * 4096, "K" * 4096),
+        ("contains", "ſk" * 2048, "SK" * 2048),
+        ("regex", "[k-s]{840}" * 13, "KS" * 420 * 13),  # the largest that is accepted
+        ("regex", r"(?:\pL\PL){8}", "a1" * 8),
+    ],
+)
+def test_the_largest_rule_that_is_accepted_works_without_case_too(
+    match_type: str, match_string: str, message: str
+) -> None:
+    large = rule(match_type=match_type, match_string=match_string)
+    compiled, refused = RuleSet.compile([large, rule(id=2, match_string="good", priority=200)])
+    assert refused == []
+    assert compiled.decide(event(message=message)).rule == large
+    assert compiled.decide(event(message="good")).rule == rule(id=2, match_string="good", priority=200)
 
 
 def test_expressions_with_literals_are_not_in_one_automaton() -> None:

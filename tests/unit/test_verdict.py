@@ -1,5 +1,6 @@
 """What an answer of Moog means: the table of verdict.py, row by row, and what holds for every answer."""
 
+import time
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -157,6 +158,20 @@ def test_backoff_is_full_jitter_under_a_doubling_ceiling(retry: int, policy: Pol
 )
 def test_a_body_is_what_its_first_bytes_say(body: bytes, content_type: str, kind: str) -> None:
     assert body_kind(body, content_type) == kind
+
+
+@pytest.mark.parametrize("zone", ["UTC", "EST+5", "CST-8"])
+@pytest.mark.parametrize(
+    "text", ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+)
+def test_the_three_forms_of_an_http_date_are_utc(text: str, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert retry_after_seconds(text, datetime(1994, 11, 6, 8, 49, tzinfo=UTC).timestamp()) == 37
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_retry_after_in_both_forms() -> None:
