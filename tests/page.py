@@ -75,7 +75,7 @@ def page_application(store: Store, redis: Redis, *keys: str) -> web.Application:
     )
 
 
-class _Server(TestServer):
+class Server(TestServer):
     """As muttd.listeners.http_server has it: nothing is decompressed, no handler cancelled when its client goes."""
 
     async def _make_runner(self, **_: Any) -> web.AppRunner:
@@ -90,7 +90,7 @@ async def serving(redis: "Redis", database: Mapping[str, str]) -> AsyncIterator[
     await store.open()
     await store.ensure_partitions(datetime.now(UTC))
     try:
-        async with TestClient(_Server(page_application(store, redis, KEY))) as client:
+        async with TestClient(Server(page_application(store, redis, KEY))) as client:
             yield Site(client, store, redis)
     finally:
         await store.close()

@@ -25,7 +25,7 @@ from muttd.pipeline import payload
 from muttd.pipeline.moog import Moog, Target, check
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.budget import Circuit
-from muttd.pipeline.queue.lanes import FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries
+from muttd.pipeline.queue.lanes import EARLIER_LIMIT, FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries, Try
 from muttd.pipeline.queue.lists import Worker
 from muttd.pipeline.verdict import Outcome, Policy, Verdict, judge
 
@@ -322,12 +322,14 @@ def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: f
         time=time_text,
         status=outcome.status,
         reason=verdict.reason or None,
+        earlier=before.earlier,
     )
+    earlier = [*before.earlier, Try(time_text, outcome.status, verdict.reason or None)][-EARLIER_LIMIT:]
     match verdict.action:
         case "delivered":
             return Ending(head, "delivered", event_id=alert.id, fact=fact)
         case "dead" if several and not verdict.exhausted:
-            tries = Tries(before.attempts, before.first_failure, verdict.reason, alone=True)
+            tries = Tries(before.attempts, before.first_failure, verdict.reason, alone=True, earlier=earlier)
             return Ending(head, "retry", tries)
         case "dead":
             letter = DeadLetter(
@@ -338,7 +340,7 @@ def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: f
         case "retry" | "circuit":
             # One of several may have brought all of them the same answer: each shall use up its own retries.
             alone = before.alone or (several and outcome.status is not None)
-            tries = Tries(verdict.attempts, before.first_failure, verdict.reason, alone)
+            tries = Tries(verdict.attempts, before.first_failure, verdict.reason, alone, earlier)
             return Ending(head, "retry", tries, verdict.delay, alert.id, fact)
 
 

@@ -31,7 +31,7 @@ async def while_present(request: web.Request, work: Coroutine[Any, Any, Found]) 
     finally:
         if not task.done():
             task.cancel()
-            await asyncio.wait({task})
+            await asyncio.gather(task, return_exceptions=True)  # how it ends is nobody's business any more
 
 
 async def write(response: web.StreamResponse, content: bytes) -> None:

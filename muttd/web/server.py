@@ -105,7 +105,7 @@ def web_application(
     specification = Specification()
     trials = TrialsApi(store, rules, event_ids(), syslog, traps)
     back_tests = BackTestApi(store, default_team=default_team, domains=domains)
-    tail = Tail(live)
+    tail, sources = Tail(live), SourcesApi(store, board)
 
     routes: list[Route] = [
         *(Route("GET", path, None, pages.view) for path in VIEWS),
@@ -202,7 +202,7 @@ def web_application(
         Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, Dropped, takes=LettersChosen),
         Route("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed, _OBJECT),
         Route("GET", "/api/v1/status", "viewer", StatusApi(store, board, rate, ends).status, Status),
-        Route("GET", "/api/v1/sources", "viewer", SourcesApi(store, board).listed, Sources),
+        Route("GET", "/api/v1/sources", "viewer", sources.listed, Sources),
         Route("GET", "/api/v1/ledger", "viewer", LedgerApi(board).between, Ledger, LedgerQuery),
         Route("GET", "/api/v1/changes", "viewer", changes.page, ChangePage, ChangesQuery),
         Route(
@@ -226,7 +226,7 @@ def web_application(
     specification.describe(routes)
     application[ROUTE_ROLES] = needed
     application.on_response_prepare.append(protect)
-    application.on_shutdown.append(tail.close)
+    application.on_shutdown.extend([tail.close, sources.close])
     application.cleanup_ctx.append(_running(pulse.run, rules.watch, tail.run))
     return application
 

@@ -216,13 +216,19 @@ async def test_the_dashboard_refreshes_itself_and_keeps_its_filter(site: Site, p
     await expect(page).to_have_url(re.compile("by=kind"))
     await Board(site.redis).publish({"dropped:syslog_udp:kernel": 17})
     await expect(page.locator(".alarm.critical").first).to_contain_text("17 events lost")
+    await page.locator(".alarm.critical a").first.click()
+    await expect(page.get_by_role("region", name="Services")).to_contain_text("17: syslog_udp, kernel")
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_label("API key")).to_be_visible()
 
 
 async def test_events_are_found_and_read_by_keyboard_alone(site: Site, page: Page) -> None:
     await site.store.write_audit("a", [row(event(number)) for number in range(150)])
-    await log_in(site, page, "/events?text=message+14")
+    await log_in(site, page, "/events")
+    await page.keyboard.press("/")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("message 14")
+    await expect(page).to_have_url(re.compile(r"\?text=message\+14$"))
     await expect(page.locator(".events tbody tr")).to_have_count(11)
     await page.locator(".events tbody button").first.focus()
     await page.keyboard.press("Enter")

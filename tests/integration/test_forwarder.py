@@ -369,10 +369,13 @@ async def test_the_ways_to_authenticate(
 
 
 async def test_facts_say_how_it_went(redis: Any, sink: Sink, eventually: Eventually) -> None:
-    sink.behave(Behaviour(status=500, count=2))
+    sink.behave(Behaviour(status=500, count=1), Behaviour(status=0, count=1))
     await push(redis, alert(1))
     async with running(forwarder(redis, sink.url)):
         await eventually(lambda: sink.total == 1)
     fact = (await delivery_facts(redis, [alert(1).id, "unknown"]))[alert(1).id]
-    assert fact == Fact(state="delivered", attempts=3, time=fact.time, status=200)
+    assert fact == Fact(state="delivered", attempts=3, time=fact.time, status=200, earlier=fact.earlier)
+    assert [one.status for one in fact.earlier] == [500, None]
+    assert all(one.reason for one in fact.earlier)
+    assert fact.earlier[0].time < fact.earlier[1].time < fact.time
     assert await delivery_facts(redis, []) == {}

@@ -1,5 +1,6 @@
 """The API and the door before it, against real Redis and PostgreSQL."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from muttd.embedded import Postgres, Valkey
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.connection import connect
-from muttd.pipeline.queue.lanes import FACTS, Fact
+from muttd.pipeline.queue.lanes import FACTS, Fact, Try
 from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
 from muttd.web.access import Access
@@ -283,6 +284,9 @@ async def test_a_database_that_is_away_is_said_so(redis: Redis, database: dict[s
         text = await answer.text()
         assert "PostgreSQL is away" in text
         assert "gone" not in text
+        for _ in range(2):
+            answer = await client.get("/api/v1/sources", headers={"X-API-KEY": KEY})
+            assert answer.status == 503
     await nowhere.close()
 
 
@@ -363,6 +367,21 @@ async def test_a_bad_filter_is_named(site: Site, query: dict[str, str], field: s
     assert [fault["field"] for fault in (await answer.json())["errors"]] == [field]
 
 
+async def test_who_sends_most_is_told_first(site: Site) -> None:
+    rows = [event(number, source_ip=f"192.0.2.{1 + number % 3 // 2}", hostname=f"h{number}") for number in range(9)]
+    rows.append(event(9, source_ip="192.0.2.9", defects=["cut"]))
+    await site.store.write_audit("b", [row(about) for about in rows])
+    many = await asyncio.gather(*(site.get("/api/v1/sources") for _ in range(20)))
+    for found in many:
+        assert found["events"] == 10
+        assert [(one["source_ip"], one["events"], one["hostnames"]) for one in found["items"]] == [
+            ("192.0.2.1", 6, 6),
+            ("192.0.2.2", 3, 3),
+            ("192.0.2.9", 1, 1),
+        ]
+        assert [one["defective"] for one in found["items"]] == [0, 0, 1]
+
+
 async def test_an_event_in_full_with_its_delivery(site: Site) -> None:
     first, second = event(1, structured_data={"a@1": {"k": "<b>"}}), event(2)
     await site.store.write_audit("b", [row(first), row(second, "Ignore")])
@@ -379,7 +398,14 @@ async def test_an_event_in_full_with_its_delivery(site: Site) -> None:
 
 async def test_an_event_is_explained_with_what_was_decided_then_and_what_moog_answered(site: Site) -> None:
     await site.store.write_audit("b", [row(event(1), rule_id=7), row(event(2), "Ignore", rule_id=None)])
-    fact = Fact(state="dead", attempts=3, time=event(1).received_at, status=401, reason="bad credentials")
+    fact = Fact(
+        state="dead",
+        attempts=3,
+        time=event(1).received_at,
+        status=401,
+        reason="bad credentials",
+        earlier=[Try("x", 503)],
+    )
     await site.redis.hset(FACTS, event(1).id, msgspec.json.encode(fact))
     found = await site.get(f"/api/v1/events/{event(1).id}/explain")
     assert found["decision"]["handling"] == "unhandled"  # there are no rules any more
@@ -392,6 +418,7 @@ async def test_an_event_is_explained_with_what_was_decided_then_and_what_moog_an
     }
     assert (found["delivery"]["attempts"], found["delivery"]["status"]) == (3, 401)
     assert found["delivery"]["reason"] == "bad credentials"
+    assert found["delivery"]["earlier"] == [{"time": "x", "status": 503}]
     other = await site.get(f"/api/v1/events/{event(2).id}/explain")
     assert (other["stored"]["rule"], other["delivery"]) == (None, None)
 

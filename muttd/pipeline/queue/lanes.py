@@ -47,6 +47,20 @@ FACTS_TTL: Final = 86_400
 """Seconds without any delivery after which the facts are forgotten."""
 
 
+EARLIER_LIMIT: Final = 10
+"""Tries remembered of one alert, besides the last: what Moog said first and what it says now are seldom the same."""
+
+
+class Try(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One try to deliver, and what was answered."""
+
+    time: str
+    """RFC 3339 UTC."""
+    status: int | None = None
+    """HTTP status; None where there was no answer."""
+    reason: str | None = None
+
+
 class Tries(msgspec.Struct, frozen=True, omit_defaults=True):
     """What was tried so far with an alert that waits."""
 
@@ -56,6 +70,8 @@ class Tries(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str
     alone: bool = False
     """Moog refused a request of several: which of them it meant is found by sending each alone."""
+    earlier: list[Try] = []
+    """The newest of them, at most EARLIER_LIMIT, oldest first."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -81,6 +97,8 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     status: int | None = None
     """HTTP status of the last try; None where there was no answer."""
     reason: str | None = None
+    earlier: list[Try] = []
+    """Those before it, at most EARLIER_LIMIT, oldest first."""
 
 
 class Head(NamedTuple):

@@ -76,6 +76,11 @@ function tell() {
 }
 
 addEventListener("popstate", draw);
+addEventListener("keydown", (event) => { // a slash goes to the search, as everywhere
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+  const search = main.querySelector("input[type=search], form[role=search] input");
+  if (search) { event.preventDefault(); search.focus(); }
+});
 addEventListener("visibilitychange", () => { if (!document.hidden) pulse(); });
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[href^='/']");

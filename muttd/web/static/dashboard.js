@@ -178,6 +178,9 @@ function decisions({ rates, today }) {
     el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ handling: name })}` }, HANDLINGS[name])), el("td", {}, rate(rates[`handling:${name}`] ?? 0)), el("td", {}, whole(today[`handling:${name}`])))), { cards: false });
 }
 
+/** Where one sees more of an alarm. */
+const WHERE = { loss: "/status", late: "/status", audit_backlog: "/status", circuit: "/delivery", dead_letters: "/delivery", no_listener: "/status", no_alerter: "/status", no_forwarder: "/status" };
+
 /** Alarms, on every page. Only what changes is drawn again: a screen reader must not repeat itself. */
 export function alarmList(place, alarms) {
   const wanted = JSON.stringify(alarms.map((alarm) => [alarm.code, alarm.title, alarm.detail]));
@@ -186,5 +189,5 @@ export function alarmList(place, alarms) {
   show(place, alarms.map((alarm) => el("div", { class: `alarm ${alarm.level}` },
     el("span", { class: "level" }, alarm.level), el("strong", {}, alarm.title),
     alarm.since ? el("span", { class: "when quiet" }, { loss: "last at ", stale: "as of " }[alarm.code] ?? "since ", time(alarm.since)) : null,
-    el("p", {}, alarm.detail))));
+    el("p", {}, alarm.detail, WHERE[alarm.code] ? [" ", el("a", { href: WHERE[alarm.code] }, "Look")] : null))));
 }

@@ -120,7 +120,7 @@ export function draw(main, live) {
       ["Circuit", el("span", { class: open ? "bad" : "good" }, open ? `✕ ${circuit.state}: ${circuit.reason}` : "✓ closed: alerts flow")],
       open ? ["Since", [time(circuit.since), ` (${ago(Date.parse(now) / 1000 - circuit.since)})`]] : null,
       ["Delivered", `${(rates["delivery:delivered"] ?? 0).toFixed(1)} a second, ${short(today["delivery:delivered"] ?? 0)} today`],
-      ["Waiting", `${short(queues.alert)} alerts, ${short(queues.retry)} signatures to be tried again`],
+      ["Waiting", `${short(queues.alert)} alerts, ${short(queues.retry)} ${queues.retry === 1 ? "signature" : "signatures"} to be tried again`],
       ["Rate budget", budget],
       ["Failed tries", `${short(today["delivery:retry"] ?? 0)} today`],
     ].filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());

@@ -6,6 +6,8 @@ import { delivery, handling, HANDLINGS, severity, SEVERITIES, time } from "/stat
 
 const FILTERS = ["host", "severity", "kind", "handling", "team", "rule", "environment", "app", "text", "within", "from", "to"];
 const WITHIN = [["", "any time"], ["900", "last 15 minutes"], ["3600", "last hour"], ["86400", "last 24 hours"], ["604800", "last 7 days"], ["2592000", "last 30 days"], ["between", "between …"]];
+/** What to paste into a shell of this machine's neighbour. */
+export const TRY_IT = `logger -n ${location.hostname} -P 514 -d -p local7.error "mutt test"`;
 const COLUMNS = { time: "Time", severity: "Severity", host: "Host", kind: "Kind", message: "Message", rule: "Rule", handling: "Handling", team: "Team", delivery: "Delivery" };
 
 /** The filters that stand in the address. */
@@ -176,7 +178,7 @@ export function explanation(found) {
       found.stored.rule ? `by ${named(found.stored.rule)}.` : "no rule matched.") : null,
     el("p", { class: "quiet" }, host.development_host ? `In development because of ${host.development_host}. ` : "No development host fits. ",
       host.team ? `The host's team is that of ${host.team}.` : "No row of the teams fits the host."),
-    found.delivery ? el("p", {}, "Moog: ", tried(found.delivery)) : null,
+    found.delivery ? el("div", {}, "Moog: ", tried(found.delivery)) : null,
     matched.length ? null : el("p", { class: "quiet" }, "No rule matches."),
     matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "matches too, behind the one that decides")),
     missed.length ? el("details", {}, el("summary", {}, `${missed.length} ${missed.length === 1 ? "rule" : "rules"} nearly matched`), missed.map((one) => considered(one, "does not match"))) : null);
@@ -188,8 +190,10 @@ const differs = (then, now) => then.handling !== now.handling || then.team !== n
 /** What came of the tries to deliver an alert. */
 function tried(fact) {
   const words = { delivered: "delivered", retry: "will be tried again", dead: "given up" }[fact.state] ?? fact.state;
+  const earlier = (fact.earlier ?? []).map((one) => el("li", {}, time(one.time, true), `: ${one.status ? `HTTP ${one.status}` : "no answer"}${one.reason ? `, ${one.reason}` : ""}`));
   return [`${words} after ${fact.attempts} ${fact.attempts === 1 ? "try" : "tries"}, the last `, time(fact.time, true),
-    `: ${fact.status ? `HTTP ${fact.status}` : "no answer"}${fact.reason ? `, ${fact.reason}` : ""}`];
+    `: ${fact.status ? `HTTP ${fact.status}` : "no answer"}${fact.reason ? `, ${fact.reason}` : ""}`,
+    earlier.length ? el("details", {}, el("summary", {}, `${earlier.length} before it`), el("ul", { class: "samples" }, earlier)) : null];
 }
 
 function considered(one, words) {
@@ -203,5 +207,5 @@ function considered(one, words) {
 export function nothing(filtered) {
   return filtered
     ? empty("No event fits these filters.", el("p", {}, "Take one away, or look further back in time."))
-    : empty("No event has come in yet.", el("p", {}, "Point a device's syslog or traps here, or send one yourself:"), el("code", {}, 'logger -n HOST -P PORT -d "mutt test"'));
+    : empty("No event has come in yet.", el("p", {}, "Point a device's syslog or traps here, or send one yourself:"), el("code", {}, TRY_IT));
 }

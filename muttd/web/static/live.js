@@ -2,7 +2,7 @@
 
 import { asQuery } from "/static/api.js";
 import { el, empty, show } from "/static/dom.js";
-import { eventRow, eventTable, filterForm, filtersOf, keepInAddress } from "/static/event_list.js";
+import { eventRow, eventTable, filterForm, filtersOf, keepInAddress, TRY_IT } from "/static/event_list.js";
 import { rate, whole } from "/static/words.js";
 
 const ROWS = 300; // more than one scrolls through
@@ -44,7 +44,7 @@ export function draw(main) {
     const filtered = Object.keys(filters).length > 0;
     show(list, empty(filtered ? "Waiting for an event that fits." : "Waiting for the next event.",
       el("p", {}, filtered ? "Take a filter away to see more, or search what has been under Events." : "Point a device's syslog or traps here, or send one yourself:"),
-      filtered ? null : el("code", {}, 'logger -n HOST -P PORT -d "mutt test"')));
+      filtered ? null : el("code", {}, TRY_IT)));
   }
 
   function listen() {
