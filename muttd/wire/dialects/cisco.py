@@ -40,7 +40,7 @@ _SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.A-Z])")
 _UPTIME = re.compile(r"(?:\d{1,4}:\d\d:\d\d(?:\.\d+)?|\d+[ywdhm]\d+[wdhms]|\d+ \d+)(?=:)")
 _NODE = re.compile(r"\[\d{4}\](?=:)|(?:[A-Z]{1,3}/)?\d{1,3}/[A-Z0-9]{1,4}(?:/[A-Z0-9]{1,8}){0,2}(?=:)")
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
-_BEFORE_TIME = re.compile(rf"[\s:]+(?:\d{{1,12}}: |\*[A-Za-z]\w*: )?[*.]?(?:\d{{4}} )?{_MONTH} ")
+_BEFORE_TIME = re.compile(rf"[\s:]+(?:\d{{1,12}}: |\*[A-Za-z]\w*: )?[*.]?(?:(?:\d{{4}} )?{_MONTH} |\d{{4}}-\d\d-\d\dT)")
 _UNNAMED = re.compile(
     r"(?:(?P<sequence>\d{1,12}): )?(?:(?P<host>[A-Za-z][\w.-]{0,254}|[\w.:]{3,39}?): )?(?:(?P<counter>\d{1,12}): )?"
     rf"(?:\*(?P<task>[A-Za-z]\w*): )?(?:(?P<node>{_NODE.pattern}):)?(?P<mark>[*.])?(?=(?:\d{{4}} )?{_MONTH} )"
