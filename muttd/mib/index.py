@@ -29,10 +29,12 @@ class Trap(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Object(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An object that can be bound; `type` is a key of Table.types."""
+    """An object that can be bound; `type` is a key of Table.types. `indexed` is set where only the instance tells of
+    what a notification speaks, as the neighbour of bgpPeerState: a sentence has it then."""
 
     name: str
     type: str | None = None
+    indexed: bool = False
 
 
 class Type(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -105,7 +107,9 @@ class MibIndex:
         self._nodes: dict[str, str] = {}
         self._types: dict[str, Type] = {}
         for table in tables:
-            self.objects |= table.objects
+            for oid, known in table.objects.items():
+                below = self.objects.get(oid)
+                self.objects[oid] = msgspec.structs.replace(known, indexed=True) if below and below.indexed else known
             self._nodes |= table.nodes
             self._types |= table.types
             for oid, trap in table.traps.items():
@@ -136,8 +140,8 @@ class MibIndex:
         while column:
             known = self.objects.get(column)
             if known is not None:
-                short = known.name.rpartition("::")[2]
-                return Label(known.name + oid[len(column) :], short, self._show(known.type))
+                name = known.name + oid[len(column) :]
+                return Label(name, (name if known.indexed else known.name).rpartition("::")[2], self._show(known.type))
             column = column.rpartition(".")[0]
         return None
 

@@ -216,12 +216,11 @@ mutt is running. Everything it keeps is in {data_dir}
   the page    {places["web"]}
        key    {places["webui_api_key"]}
 
-  SNMPv3      {places["snmp_v3"]}
-
 Try it:
 
   logger -n {host} -P {ports["syslog"]} -d -p local7.notice -t bgpd "%BGP-5-ADJCHANGE: neighbor 192.0.2.1 Down"
   snmptrap -v2c -c public {places["trap_udp"]} '' 1.3.6.1.6.3.1.1.5.3 1.3.6.1.2.1.2.2.1.1.7 i 7
+  snmpinform -v3 {places["snmp_v3"]} {places["trap_udp"]} '' 1.3.6.1.6.3.1.1.5.4 1.3.6.1.2.1.2.2.1.1.7 i 7
 
 Ctrl-C stops it.
 """,

@@ -36,7 +36,7 @@ class Label(Protocol):
 
     @property
     def short(self) -> str:
-        """`ifIndex`: how a sentence calls it."""
+        """`ifIndex`: how a sentence calls it; `bgpPeerState.192.0.2.1` where only the instance tells of whom."""
 
     @property
     def show(self) -> Show | None:

@@ -93,12 +93,13 @@ class Head(NamedTuple):
 
 
 class Column(NamedTuple):
-    """Objects whose OIDs differ in their last number: what stands before it in the JSON of a binding. Where they have
-    a name, `name` stands before that number again and `word` is the sentence's; else `word` stands before it there."""
+    """Objects whose OIDs differ in their last number: what stands before it in the JSON of a binding, in the name, if
+    they have one, and in the sentence, where `word` is all if it is not `numbered`."""
 
     oid: str
     name: str | None
     word: str
+    numbered: bool
     show: Show | None
 
 
@@ -209,7 +210,7 @@ class Shortcut:
         if column is None:
             return self._whole(octets)
 
-        oid, name, word, show = column
+        oid, name, word, numbered, show = column
         if tag in NUMBERS:
             kind, most, signed = NUMBERS[tag]
             value = int.from_bytes(octets[start:], "big", signed=signed)
@@ -230,10 +231,10 @@ class Shortcut:
         if display is not None:
             shown_as = _json(display)
             shown, said = f',"display":{shown_as}', shown_as[1:-1] or said
+        named = f'{name}{number}"' if name else ""
         piece = (
-            (f"{oid}{number}{kind}{quoted}{shown}}}", f"{word}{number}={said}")
-            if name is None
-            else (f'{oid}{number}{kind}{quoted}{name}{number}"{shown}}}', f"{word}{said}")
+            f"{oid}{number}{kind}{quoted}{named}{shown}}}",
+            f"{word}{number}={said}" if numbered else f"{word}={said}",
         )
         if tag in PASSING or len(octets) > MAX_REMEMBERED_OCTETS:
             return piece
@@ -249,9 +250,11 @@ class Shortcut:
         label = self._names.instance(f"{oid}.0") if self._names else None
         before = f'{{"oid":"{oid}.'
         if label is None:
-            return self._columns.keep(parent, Column(before, None, f"{oid}.", None))
-        name, word = _json(label.name)[:-2], _json(label.short)[1:-1]  # the name without its 0 and last quote
-        return self._columns.keep(parent, Column(before, f',"name":{name}', f"{word}=", label.show))
+            return self._columns.keep(parent, Column(before, None, f"{oid}.", numbered=True, show=None))
+        numbered = label.short.endswith(".0")
+        name = _json(label.name)[:-2]  # without its 0 and last quote
+        word = _json(label.short)[1 : -2 if numbered else -1]
+        return self._columns.keep(parent, Column(before, f',"name":{name}', word, numbered, label.show))
 
     def _whole(self, octets: bytes) -> tuple[str, str]:
         """A binding as the long way reads it."""
