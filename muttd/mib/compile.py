@@ -225,8 +225,12 @@ class _Resolver:
             findings.append(Finding(module.path, None, counts, fault=False))
             for name, count in missing.items():
                 source = module.imports.get(name)
-                origin = f"imported from {source}, which is in no folder" if source else "defined nowhere"
-                text = f"{module.name}: {name} is {origin}; {count} names left out"
+                if self._home(module, name):
+                    origin = "defined by way of itself"
+                else:
+                    origin = f"imported from {source}, which is in no folder" if source else "defined nowhere"
+                left_out = f"{count} name{'s' if count > 1 else ''} left out"
+                text = f"{module.name}: {name} is {origin}; {left_out}"
                 findings.append(Finding(module.path, None, text, fault=True))
         return table
 

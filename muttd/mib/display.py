@@ -92,7 +92,10 @@ def date_and_time(octets: bytes) -> str | None:
 
 
 def inet_address(octets: bytes) -> str | None:
-    """InetAddress (RFC 4001) by its length, because its type stands in another object."""
+    """InetAddress (RFC 4001) by its length, because its type stands in another object. A host name speaks for itself,
+    also one of sixteen letters."""
+    if len(octets) > 8 and _HOST_NAME.fullmatch(octets):
+        return None
     match len(octets):
         case 4:
             return str(IPv4Address(octets))
@@ -109,6 +112,9 @@ def _bits(octets: bytes, labels: Mapping[int, str]) -> str:
     """BITS: bit 0 is the first octet's highest."""
     numbers = [index * 8 + bit for index, octet in enumerate(octets) for bit in range(8) if octet & 0x80 >> bit]
     return " ".join(f"{labels[number]}({number})" if number in labels else str(number) for number in numbers)
+
+
+_HOST_NAME = re.compile(rb"[A-Za-z0-9.-]+")
 
 
 class _Part(NamedTuple):

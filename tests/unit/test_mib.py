@@ -221,6 +221,7 @@ def test_date_and_time(octets: str, shown: str | None) -> None:
         (bytes.fromhex("fe80") + bytes(13) + b"\x01", "fe80::1"),
         (bytes.fromhex("fe80") + bytes(13) + b"\x01" + b"\x00\x00\x00\x03", "fe80::1%3"),
         (b"router.example", None),
+        (b"core1.example.or", None),
     ],
 )
 def test_inet_address(octets: bytes, shown: str | None) -> None:
@@ -292,6 +293,7 @@ def test_nothing_stops_the_compiler(tmp_path: Path) -> None:
     report = "\n".join(map(str, findings)).replace(str(tmp_path), "DIR")
     assert "DIR/broken.mib:3: cannot be parsed near: foo OBJECT-TYPE SYNTAX !" in report
     assert "acmeRoot is imported from ACME-SMI, which is in no folder; 14 names left out" in report
+    assert "CIRCLE-MIB: a is defined by way of itself; 1 name left out" in report
     assert "ACME-MIB is also in DIR/acme.mib, which is used" in report
     assert "DIR/notes.txt: holds no MIB module" in report
     assert "DIR/image.bin" in report
