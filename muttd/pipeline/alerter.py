@@ -18,7 +18,7 @@ from muttd.event import Alert, encode, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
-from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding
+from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding, dead_letter
 from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.live import Live
 from muttd.pipeline.outage import Outage, pause
@@ -95,6 +95,7 @@ class Alerter:
         self._backlog_rows = 0
         self._alerts = 0
         self._hits: Counter[int] = Counter()  # no more rules than there are
+        self._suspects: set[str] = set()  # batches that met a fault of ours; they come again, few at a time
         self._deciding = asyncio.Lock()  # one after the other, so that one is written while the next is decided
         self._due = asyncio.Event()
         self._look = asyncio.Event()
@@ -211,8 +212,10 @@ class Alerter:
                 outcome, decided = await self._decide(batch, rules)
                 await turn.wait()  # alerts keep the order of their events
                 await self._commit(batch, outcome, decided)
+            self._suspects.discard(batch.id)
         except Exception:  # a fault of ours must not end the others' work
             log.exception("batch %s is left to be tried again", batch.id)
+            self._suspects.add(batch.id)
             self._worker.let_go(batch)  # so that the janitor finds it
             await asyncio.sleep(_FAULT_PAUSE)
         finally:
@@ -254,10 +257,25 @@ class Alerter:
     async def _decided(self, batch: Batch, rules: Decides, now: datetime) -> Decided:
         deciding = Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched)
         async with self._deciding:
-            for first in range(0, len(batch.items), _AT_A_TIME):
-                deciding.decide(batch.items[first : first + _AT_A_TIME])
+            items = self._faultless(deciding, batch, rules, now) if batch.id in self._suspects else batch.items
+            for first in range(0, len(items), _AT_A_TIME):
+                deciding.decide(items[first : first + _AT_A_TIME])
                 await asyncio.sleep(0)
         return deciding.decided
+
+    def _faultless(self, deciding: Deciding, batch: Batch, rules: Decides, now: datetime) -> list[bytes]:
+        """The elements that can be decided; each of the others, over which a fault of ours breaks, a dead letter."""
+        found: list[bytes] = []
+        for item in batch.items:
+            try:
+                Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched).decide([item])
+            except Exception as error:  # whatever it is, it would come again with every try
+                log.exception("an event of batch %s goes to the dead letters", batch.id)
+                reason = f"a fault of mutt: {type(error).__name__}: {error}"
+                deciding.decided.dead.append(dead_letter(item, reason, now))
+            else:
+                found.append(item)
+        return found
 
     async def _commit(self, batch: Batch, outcome: Outcome, decided: Decided) -> None:
         while True:

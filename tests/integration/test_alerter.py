@@ -24,7 +24,7 @@ from muttd.pipeline.deciding import Deciding
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, DEAD_LETTERS
 from muttd.pipeline.unhandled import Kinds
-from muttd.rules import Rule, RuleSet
+from muttd.rules import Decision, Rule, RuleSet
 from tests.alerting import INGEST, add_rule, alerting, alerts, event, execute, idle, prepared, push, stored
 
 Eventually = Callable[..., Any]
@@ -71,11 +71,11 @@ async def test_what_a_rule_says_is_done(redis: Any, tables: dict[str, str], even
         await eventually(lambda: idle(redis))
         paged = functools.partial(process.count, "mutt_alerter_messages_processed_total", status="Page_and_ticket")
         await eventually(lambda: paged() == 2)  # counted a moment after the commit
-        assert process.count("mutt_alerter_messages_processed_total", status="Log_only") == 1
-        assert process.count("mutt_alerter_messages_processed_total", status="unhandled") == 1
-        assert process.count("mutt_alerter_unhandled_events_total") == 1
-        assert process.count("mutt_alerter_audit_rows_total", way="direct") == 5
-        assert process.count("mutt_alerter_rule_cache_load_success") == 1
+        await eventually(lambda: process.count("mutt_alerter_messages_processed_total", status="Log_only") == 1)
+        await eventually(lambda: process.count("mutt_alerter_messages_processed_total", status="unhandled") == 1)
+        await eventually(lambda: process.count("mutt_alerter_unhandled_events_total") == 1)
+        await eventually(lambda: process.count("mutt_alerter_audit_rows_total", way="direct") == 5)
+        await eventually(lambda: process.count("mutt_alerter_rule_cache_load_success") == 1)
         assert process.count("mutt_audit_partition_runway_days") > 80
     found = await alerts(redis)
     assert [(one.event, one.handling, one.team, one.environment) for one in found] == [
@@ -113,12 +113,41 @@ async def test_an_element_that_is_no_event_is_set_aside_and_disturbs_nobody(
     async with alerting(redis, tables) as process:
         await push(redis, mixed)
         await eventually(lambda: idle(redis))
-        assert process.count("mutt_alerter_messages_processed_total", status="dead") == len(garbage) + 1
+        await eventually(
+            lambda: process.count("mutt_alerter_messages_processed_total", status="dead") == len(garbage) + 1
+        )
     assert len(await alerts(redis)) == len(await audited(tables)) == len(garbage) + 1
     letters = await dead(redis)
     assert [letter["item"] for letter in letters[:2]] == ["{nonsense", ""]
     assert letters[3]["item"] == r"\xff\xfe"
     assert all(letter["reason"].startswith("not an event: ") for letter in letters)
+
+
+class Faulty(RuleSet):
+    """Rules with a fault of ours in them."""
+
+    def decide(self, event: Event) -> Decision:
+        if event.message == "poison":
+            raise TypeError("nobody thought of this")
+        return super().decide(event)
+
+
+async def test_an_event_that_breaks_us_is_set_aside_and_its_batch_goes_on(
+    redis: Any, tables: dict[str, str], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("muttd.pipeline.alerter._FAULT_PAUSE", 0.0)
+    sent = [event(f"page {number}") for number in range(20)]
+    async with alerting(redis, tables, heartbeat=0.4) as process:
+        await eventually(process.rulebook.loaded.is_set)
+        assert process.rulebook.current is not None
+        process.rulebook.current = Faulty(process.rulebook.current.rules)
+        await push(redis, [*sent[:10], event("poison"), *sent[10:]])
+        await eventually(lambda: idle(redis))
+        await eventually(lambda: process.count("mutt_alerter_messages_processed_total", status="dead") == 1)
+        await eventually(lambda: not process.alerter._suspects)
+    assert messages([one.event for one in await alerts(redis)]) == messages(sent)
+    assert sorted(await audited(tables)) == sorted(messages(sent))
+    assert [letter["reason"] for letter in await dead(redis)] == ["a fault of mutt: TypeError: nobody thought of this"]
 
 
 async def test_a_device_clock_that_is_off_by_a_month_costs_neither_row_nor_alert(
@@ -153,7 +182,7 @@ async def test_only_matched_events_are_audited_where_that_is_wanted(
     async with alerting(redis, tables, audit_unmatched=False) as process:
         await push(redis, [event("page"), event("nothing")])
         await eventually(lambda: idle(redis))
-        assert process.count("mutt_alerter_unhandled_events_total") == 1
+        await eventually(lambda: process.count("mutt_alerter_unhandled_events_total") == 1)
     assert list(await audited(tables)) == ["page"]
 
 
@@ -180,8 +209,8 @@ async def test_a_broken_rule_is_left_out_and_named(
     async with alerting(redis, tables) as process:
         await push(redis, [event("page now")])
         await eventually(lambda: idle(redis))
-        assert process.count("mutt_alerter_rules", state="refused") == 1
-        assert process.count("mutt_alerter_rules", state="active") == 1
+        await eventually(lambda: process.count("mutt_alerter_rules", state="refused") == 1)
+        await eventually(lambda: process.count("mutt_alerter_rules", state="active") == 1)
     assert await audited(tables) == {"page now": ("Page_and_ticket", "pages")}
     assert f"rule {broken} is left out: match_string: invalid perl operator at character 5: (?=" in caplog.text
 
@@ -220,7 +249,7 @@ async def test_a_row_that_postgresql_refuses_is_set_aside_and_its_alert_goes_out
     async with alerting(redis, tables) as process:
         await push(redis, sent)
         await eventually(lambda: idle(redis))
-        assert process.count("mutt_alerter_audit_rejected_total") == 1
+        await eventually(lambda: process.count("mutt_alerter_audit_rejected_total") == 1)
     assert messages([one.event for one in await alerts(redis)]) == messages(sent)
     assert sorted(await audited(tables)) == ["page 1", "page 2"]
     letters = await dead(redis)
@@ -259,7 +288,7 @@ async def test_a_batch_that_was_written_and_then_lost_is_delivered_as_it_was_wri
     await execute(tables, "UPDATE alert_rules SET match_string = 'quiet'")
     async with alerting(redis, tables) as process:
         await eventually(lambda: idle(redis))
-        assert process.count("mutt_adopted_batches_total", role="alerter") == 1
+        await eventually(lambda: process.count("mutt_adopted_batches_total", role="alerter") == 1)
         assert process.count("mutt_alerter_audit_rows_total", way="direct") == 0
     found = await alerts(redis)
     assert [(one.id, one.rule_id, one.handling, one.team) for one in found] == [
@@ -355,7 +384,7 @@ async def test_while_postgresql_is_away_alerts_flow_and_rows_follow(
         own_postgres.start()
         await eventually(lambda: idle_backlog(redis))
         await send("page after")
-        assert process.count("mutt_alerter_audit_rows_total", way="backlog") == 4
+        await eventually(lambda: process.count("mutt_alerter_audit_rows_total", way="backlog") == 4)
         assert sorted(await audited(database)) == sorted(messages(sent))
         assert await redis.get(BACKLOG_ROWS) is None
 
@@ -474,7 +503,7 @@ async def test_a_redis_without_memory_is_emptied_by_alerters_that_start_then_too
         await redis.config_set("maxmemory", "1")
         async with alerting(redis, tables, batch=10, heartbeat=0.4) as process:
             await eventually(lambda: idle(redis))
-            assert process.count("mutt_alerter_audit_rows_total", way="direct") == len(sent)
+            await eventually(lambda: process.count("mutt_alerter_audit_rows_total", way="direct") == len(sent))
             assert process.count("mutt_adopted_batches_total", role="alerter") == 0
         with pytest.raises(ResponseError, match="used memory > 'maxmemory'"):
             await push(redis, sent)
