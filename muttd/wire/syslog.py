@@ -38,10 +38,7 @@ _PLAIN_3164 = re.compile(
     r"(?:(-|(?!\d+ |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
     r"(?:(emerg|alert|crit|err|warning|notice|info|debug) (?=[A-Za-z_][\w./-]{0,63}+\[\d+\]: ))?"  # F5
     # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`; PAN-OS opens with columns
-    r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: "
-    # before a time it is Cisco's origin-id behind a relay's header
-    r"(?! ?(?:\d{1,12}: |\*\w+: )?[*.]?(?:(?:\d{4} )?[A-Z][a-z]{2} [ \d]?\d |\d{4}-\d\d-\d\dT))"
-    r"|(?:: )?(?=%)|(?=\d{1,9},\d))",
+    r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: |(?:: )?(?=%)|(?=\d{1,9},\d))",
     re.ASCII,
 ).match
 _PLAIN_5424 = re.compile(
@@ -128,7 +125,9 @@ class SyslogReader:
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         message = text[fields.end() :]
         opening = self._body(message)
-        if not host and (opening or not app or "%" in message):  # what looks like a tag may be a host to a dialect
+        percent = "%" in message
+        # What looks like a tag may be a host to a dialect; behind a host, the origin-id before a mnemonic.
+        if (not host and (opening or not app or percent)) or (percent and (" %" in message or ":%" in message)):
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         if opening or level:
             reading = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
