@@ -14,7 +14,7 @@ from muttd.listeners.recvmmsg import Peer
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.intake import Lane
 from muttd.roles.refusals import Refusals, refusal_event
-from muttd.wire.snmp import Refusal, TrapReader
+from muttd.wire.snmp import Reading, Refusal, TrapReader
 from muttd.wire.syslog import SyslogReader
 
 Refused = Callable[[str, float], str | None]
@@ -119,28 +119,32 @@ def trap_datagrams(
             answer()
 
     def take(burst: udp.Burst, received: float, answer: udp.Answer) -> None:
+        tally.received += len(burst)
+        items: list[bytes] = []
         for data, peer in burst:
+            address = peer[0]
             try:
-                take_one(data, peer, received, answer)
+                if refused is not None and (reason := refused(address, received)):
+                    tally.rejected[reason] += 1
+                    continue
+                known_as = name_of(address) if name_of is not None else None
+                reading = encoded(data, address, received, new_id(), known_as)
+                if isinstance(reading, bytes):
+                    items.append(reading)
+                else:
+                    lane.put_all(items)  # what came before it comes before it
+                    items = []
+                    take_reading(reading, peer, received, answer)
             except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
                 fault()
+        lane.put_all(items)
 
-    def take_one(data: bytes, peer: Peer, received: float, answer: udp.Answer) -> None:
-        tally.received += 1
-        address = peer[0]
-        if refused is not None and (reason := refused(address, received)):
-            tally.rejected[reason] += 1
-            return
-        known_as = name_of(address) if name_of is not None else None
-        reading = encoded(data, address, received, new_id(), known_as)
-        if isinstance(reading, bytes):
-            lane.put(reading)
-            return
+    def take_reading(reading: Reading, peer: Peer, received: float, answer: udp.Answer) -> None:
         event, reply, unread = reading
         if event is None:
             assert unread is not None
             tally.rejected[unread.reason] += 1
-            explain(address, unread, received)
+            explain(peer[0], unread, received)
             if reply is not None:
                 answer(reply, peer)
             return

@@ -10,6 +10,7 @@ from muttd.pipeline.event_ids import event_ids
 from muttd.pipeline.intake import Lane
 from muttd.roles.refusals import Refusals
 from muttd.roles.taking import syslog_datagrams, trap_datagrams
+from muttd.wire import ber
 from muttd.wire.snmp import TrapReader
 from muttd.wire.syslog import SyslogReader
 
@@ -82,3 +83,33 @@ def test_a_fault_with_one_trap_takes_no_other_with_it(lane: Callable[[int], Lane
     assert faults == [1]
     assert kept.tally.received == 2
     assert len(kept.items) == 1
+
+
+async def test_events_of_a_burst_of_traps_keep_its_order(lane: Callable[[int], Lane]) -> None:
+    kept = lane(10)
+    take = trap_datagrams(
+        TrapReader(),
+        event_ids(),
+        kept,
+        refused=None,
+        name_of=None,
+        refusals=Refusals(),
+        own_lane=None,
+        fault=lambda: None,
+    )
+    numbers = [(1, 0xA7), (2, 0xA6), (3, 0xA7), (4, 0xA0), (5, 0xA7), (2, 0xA6)]
+    answers: list[bytes] = []
+    burst = [(notification(number, tag), ("192.0.2.1", 162)) for number, tag in numbers]
+    take(burst, 1796083200.0, lambda data, _: answers.append(data))
+    assert [json.loads(item)["snmp"]["request_id"] for item in kept.items] == [1, 2, 3, 5]
+    assert (kept.tally.received, kept.tally.rejected) == (6, {"not_a_notification": 1, "retransmission": 1})
+    assert answers == []  # nothing is safe yet
+
+
+def notification(number: int, tag: int) -> bytes:
+    """A v2c message with an everyday PDU that has this request-id."""
+    uptime = ber.write_oid("1.3.6.1.2.1.1.3.0") + ber.write_integer(5, 0x43)
+    trap = ber.write_oid("1.3.6.1.6.3.1.1.4.1.0") + ber.write_oid("1.3.6.1.6.3.1.1.5.3")
+    bindings = ber.write(ber.SEQUENCE, ber.write(ber.SEQUENCE, uptime) + ber.write(ber.SEQUENCE, trap))
+    pdu = ber.write(tag, ber.write_integer(number) + ber.write_integer(0) * 2 + bindings)
+    return ber.write(ber.SEQUENCE, ber.write_integer(1) + ber.write(ber.OCTET_STRING, b"public") + pdu)
