@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
 from muttd import __version__
-from muttd.event import Alert, Varbind, decode_alert
+from muttd.event import Alert, Varbind, decode_alert, rfc3339
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, FACTS, DeadLetter, Fact
 from muttd.pipeline.queue.outcomes import UNHANDLED, About
@@ -354,6 +355,24 @@ async def test_a_dead_letter_is_put_right_and_sent_again(site: Site, page: Page)
     assert decode_alert(msgspec.json.encode(json.loads(sent))).event.message == "short"
     reasons = {(one["action"], one["reason"]) for one in (await site.get("/api/v1/changes"))["items"]}
     assert ("update", "Moog takes no long ones") in reasons
+
+
+async def test_what_was_given_up_after_one_looked_is_not_dropped(site: Site, page: Page) -> None:
+    def letter(number: int, at: str) -> bytes:
+        return msgspec.json.encode(DeadLetter(id=str(number), time=at, reason="HTTP 413", attempts=1, item="x"))
+
+    await site.redis.lpush(DEAD_LETTERS, letter(1, event(1).received_at), letter(2, event(2).received_at))
+    await log_in(site, page, "/delivery")
+    await expect(page.get_by_role("region", name="Now")).to_contain_text("of 50 alerts used")
+    await expect(page.locator("main tbody tr")).to_have_count(2)
+    await page.get_by_role("button", name="Drop these").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Drop all 2 dead letters?")
+    late = rfc3339(datetime.now(UTC).timestamp() + 60)
+    await site.redis.lpush(DEAD_LETTERS, letter(3, late))
+    await page.get_by_role("button", name="Drop them").click()
+    await expect(page.locator("main tbody tr")).to_have_count(1)
+    (kept,) = await site.redis.lrange(DEAD_LETTERS, 0, -1)
+    assert msgspec.json.decode(kept)["id"] == "3"
 
 
 async def test_status_shows_processes_and_that_the_books_balance(site: Site, page: Page) -> None:

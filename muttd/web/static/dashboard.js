@@ -8,6 +8,7 @@ import { ago, HANDLINGS, rate, SEVERITIES, short, time, whole } from "/static/wo
 
 const EVENTS = 50;
 const DAY = 86400000;
+const FILTERED = ["host", "severity", "kind", "handling", "team", "text"];
 const TALKERS = 8, TALKERS_EVERY = 5;
 
 export const title = "Dashboard";
@@ -28,7 +29,7 @@ export function draw(main, live) {
   const table = eventTable();
   const away = el("p", { class: "bad legend", role: "status" });
   const list = el("div");
-  let filters = filtersOf(location.href), paused = false, known = new Set(), first = true;
+  let filters = filtersOf(location.href, FILTERED), paused = false, known = new Set(), first = true;
 
   const pause = el("button", { type: "button", "aria-pressed": "false", on: { click: () => {
     paused = !paused;
@@ -36,7 +37,7 @@ export function draw(main, live) {
     pause.setAttribute("aria-pressed", String(paused));
   } } }, "Pause");
   const more = el("a", { href: "/events" }, "Search all events");
-  const form = filterForm(["host", "severity", "kind", "handling", "team", "text"], filters, (changed) => {
+  const form = filterForm(FILTERED, filters, (changed) => {
     filters = changed; first = true; known = new Set();
     keepInAddress({ ...filters, by: by === "kind" ? by : null });
     events().catch((error) => { away.textContent = `✕ ${error.message}`; });
@@ -156,7 +157,7 @@ function receivers({ rates, today, workers }) {
   });
   const alive = Object.entries(workers.reduce((all, worker) => ({ ...all, [worker.role]: (all[worker.role] ?? 0) + 1 }), {}));
   return [
-    rows.length ? table(["Receiver", ["Per second", "number"], ["Lost", "number"], ["Rejected", "number minor"], ["Today", "number"]], rows, { cards: false }) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
+    rows.length ? table(["Receiver", ["Per second", "number"], ["Lost", "number"], ["Rejected", "number minor"], ["Today", "number"]], rows, { cards: false, label: "By receiver" }) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
     el("p", { class: "quiet legend" }, alive.length ? `Alive: ${alive.map(([role, count]) => `${count} ${role}`).join(", ")}` : "No worker reports."),
   ];
 }

@@ -13,14 +13,17 @@ export function draw(main, live) {
   host.value = address.get("host") ?? "";
   reason.value = address.get("reason") ?? "";
   const form = el("form", { class: "filters", role: "search", "aria-label": "Filter dead letters" }, field("Host", host), field("Reason contains", reason));
-  let total = -1, timer = 0;
+  let total = -1, timer = 0, latest = null, seen = null;
 
   const wanted = () => Object.fromEntries([["host", host.value.trim()], ["reason", reason.value.trim()]].filter(([, value]) => value));
-  const body = () => (Object.keys(wanted()).length ? wanted() : { all: true });
+  const filtered = () => Object.keys(wanted()).length > 0;
+  /** Those that fit the filter. What was given up after one looked is not meant. */
+  const body = () => (seen ? { ...wanted(), before: seen } : filtered() ? wanted() : { all: true });
 
   async function load() {
     try {
-      const found = await get("/api/v1/dlq", wanted());
+      const asOf = latest, found = await get("/api/v1/dlq", wanted());
+      seen = asOf;
       total = found.total;
       history.replaceState(history.state, "", `${location.pathname}?${new URLSearchParams(wanted())}`.replace(/\?$/, ""));
       state.textContent = total ? `${whole(found.items.length)} shown of ${whole(total)}` : "";
@@ -100,9 +103,10 @@ export function draw(main, live) {
   }
 
   async function drop() {
-    if (!await confirmed("Drop all dead letters that are chosen? They are gone then.", "Drop them")) return;
+    const which = body();
+    if (!await confirmed(filtered() ? "Drop all dead letters that fit the filter? They are gone then." : `Drop all ${whole(total)} dead letters? They are gone then.`, "Drop them")) return;
     try {
-      note(`${whole((await post("/api/v1/dlq/drop", body())).dropped)} dropped.`);
+      note(`${whole((await post("/api/v1/dlq/drop", which)).dropped)} dropped.`);
       load();
     } catch (error) { note(error.message, true); }
   }
@@ -115,6 +119,8 @@ export function draw(main, live) {
   load();
 
   live(async ({ circuit, queues, rates, today, time: now }) => {
+    latest = now;
+    if (seen === null) await load();
     const open = circuit.state !== "closed";
     show(facts, [
       ["Circuit", el("span", { class: open ? "bad" : "good" }, open ? `✕ ${circuit.state}: ${circuit.reason}` : "✓ closed: alerts flow")],

@@ -10,10 +10,10 @@ const WITHIN = [["", "any time"], ["900", "last 15 minutes"], ["3600", "last hou
 export const TRY_IT = `logger -n ${location.hostname} -P 514 -d -p local7.error "mutt test"`;
 const COLUMNS = { time: "Time", severity: "Severity", host: "Host", kind: "Kind", message: "Message", rule: "Rule", handling: "Handling", team: "Team", delivery: "Delivery" };
 
-/** The filters that stand in the address. */
-export function filtersOf(address) {
+/** The filters of these names that stand in the address. */
+export function filtersOf(address, names = FILTERS) {
   const given = new URL(address).searchParams;
-  return Object.fromEntries(FILTERS.filter((name) => given.get(name)).map((name) => [name, given.get(name)]));
+  return Object.fromEntries(names.filter((name) => given.get(name)).map((name) => [name, given.get(name)]));
 }
 
 /** The filters as the API takes them: it knows no "last hour". */
@@ -151,7 +151,7 @@ function inFull(row) {
 const section = (title, content) => el("section", {}, el("h3", {}, title), content);
 
 function varbinds(list) {
-  return table(["OID", "Type", "Value"], list.map((one) => el("tr", {}, el("td", { class: "mono" }, one.name ?? one.oid), el("td", {}, one.type), el("td", {}, String(one.display ?? one.value ?? "")))));
+  return table(["OID", "Type", "Value"], list.map((one) => el("tr", {}, el("td", { class: "mono" }, one.name ?? one.oid), el("td", {}, one.type), el("td", {}, String(one.display ?? one.value ?? "")))), { label: "Variables" });
 }
 
 function pairs(data) {

@@ -84,7 +84,7 @@ function hostList(heading, path, columns, nothing) {
       rows = rows.filter((found) => found.hostname.toLowerCase() !== "hostname");
       add.disabled = rows.length === 0;
       add.textContent = `Add ${whole(rows.length)}`;
-      show(preview, rows.length ? table(columns.map((name) => LABELS[name]), rows.slice(0, 10).map((found) => el("tr", {}, columns.map((name) => el("td", {}, found[name]))))) : null,
+      show(preview, rows.length ? table(columns.map((name) => LABELS[name]), rows.slice(0, 10).map((found) => el("tr", {}, columns.map((name) => el("td", {}, found[name])))), { label: "What was read" }) : null,
         rows.length > 10 ? el("p", { class: "quiet" }, `and ${whole(rows.length - 10)} more`) : null);
     });
     async function go() {

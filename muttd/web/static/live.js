@@ -14,7 +14,7 @@ export const title = "Live";
 export function draw(main) {
   const table = eventTable();
   const list = el("div", { class: "live" }), figures = el("dl", { class: "figures" }), state = el("p", { class: "quiet", role: "status" });
-  let filters = Object.fromEntries(Object.entries(filtersOf(location.href)).filter(([name]) => NAMES.includes(name)));
+  let filters = filtersOf(location.href, NAMES);
   let source = null, paused = false, waiting = [], passed = 0;
 
   const pause = el("button", { type: "button", class: "primary", "aria-pressed": "false", title: "Space", on: { click: () => setPaused(!paused) } }, "Pause");

@@ -31,7 +31,7 @@ function importFile(changed) {
       version = found.version;
       state.textContent = `${whole(found.created.length)} new, ${whole(found.changed.length)} changed, ${whole(found.deleted.length)} deleted, ${whole(found.unchanged)} as they are.`;
       const rows = [...found.created.map((one) => row("new", one)), ...found.changed.map((one) => row("changed", one)), ...found.deleted.map((one) => row("deleted", one))];
-      show(plan, rows.length ? table(["What", "Rule", "Difference"], rows)
+      show(plan, rows.length ? table(["What", "Rule", "Difference"], rows, { label: "What it would change" })
         : empty("The file says what is there.", el("p", {}, "There is nothing to change.")));
       take.disabled = rows.length === 0;
     } catch (error) { refused(error); }
