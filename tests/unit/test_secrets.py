@@ -36,6 +36,17 @@ def test_the_environment_wins_over_credentials_and_these_over_the_file(tmp_path:
     assert secrets.communities == ("deep",)
 
 
+def test_a_directory_of_plain_names_is_read_too_and_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    (tmp_path / "DB_PASS").write_text("hunter2\n")
+    (tmp_path / "vault_REDIS_PASS").write_text("hunter3")
+    secrets = read_secrets(None, environment)
+    assert (secrets.get("DB_PASS"), secrets.get("REDIS_PASS")) == ("hunter2", "hunter3")
+    (tmp_path / "vault_MOOG_API_KEY").symlink_to("vault_MOOG_API_KEY")
+    with pytest.raises(ConfigurationError, match="vault_MOOG_API_KEY: cannot be read: "):
+        read_secrets(None, environment)
+
+
 def test_secrets_do_not_show(tmp_path: Path) -> None:
     file = secrets_file(
         tmp_path,
