@@ -66,11 +66,15 @@ def content(data: bytes, position: int, end: int, tag: int, what: str) -> tuple[
     start = position + 2
     if start <= end and data[position] == tag:  # the common cases, without a call
         length = data[position + 1]
-        if length == 0x82 and start + 2 <= end:
-            length = data[start] << 8 | data[start + 1]
-            start += 2
-        elif length > 0x7F:
-            length = end  # too much
+        if length > 0x7F:
+            if length == 0x81 and start < end:
+                length = data[start]
+                start += 1
+            elif length == 0x82 and start + 1 < end:
+                length = data[start] << 8 | data[start + 1]
+                start += 2
+            else:
+                length = end  # too much
         stop = start + length
         if stop <= end:
             return data[start:stop], stop

@@ -111,6 +111,8 @@ class Shortcut:
         self._names = names
         self._bindings = bindings
         self._known: Memory[bytes, tuple[str, str]] = Memory("bindings", capacity, forgotten)
+        self._new = 0
+        """Bindings so far that were not remembered."""
         self._lists: Memory[bytes, str] = Memory("lists", MAX_LISTS, forgotten)
         self._columns: Memory[bytes, Column] = Memory("columns", capacity, forgotten)
         self._subjects: Memory[bytes, Subject] = Memory("trap_oids", capacity, forgotten)
@@ -170,25 +172,24 @@ class Shortcut:
 
     def _bound(self, data: bytes, position: int, subject: Subject, most: int) -> tuple[str, bool]:
         """The text of the bindings that fill `data` from `position` on, and whether each of them was there before."""
-        known, end, again = self._known, len(data), True
+        known, end, new = self._known, len(data), self._new
         words, varbinds = [subject.name], []
         while position < end:
-            start = position
-            position += 2 + data[position + 1]
-            if data[start + 1] > 0x7F:
-                position = ber.announced(data, start, end)[2]
-            octets = data[start:position]
-            piece = known.get(octets)
-            if piece is None:
-                piece, again = self._piece(octets), False
-            varbinds.append(piece[0])
-            words.append(piece[1])
+            stop = position + 2 + data[position + 1]
+            if data[position + 1] > 0x7F:
+                stop = ber.announced(data, position, end)[2]
+            octets = data[position:stop]
+            varbind, word = known.get(octets) or self._piece(octets)
+            varbinds.append(varbind)
+            words.append(word)
+            position = stop
         if position != end or len(varbinds) > most:
             raise Uncommon
-        return f'{" ".join(words)}"{subject.members},"varbinds":[{",".join(varbinds)}]', again
+        return f'{" ".join(words)}"{subject.members},"varbinds":[{",".join(varbinds)}]', new == self._new
 
     def _piece(self, octets: bytes) -> tuple[str, str]:
         """One binding as an element of `varbinds` and as `name=value`."""
+        self._new += 1
         if TRAP_COMMUNITY in octets:
             raise Uncommon
         name_stop = 4 + octets[3]

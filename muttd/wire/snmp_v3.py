@@ -13,6 +13,10 @@ USM = 3
 """msgSecurityModel of the User-based Security Model."""
 _MODEL = ber.write_integer(USM) + bytes((ber.OCTET_STRING,))
 _FLAGS = bytes((ber.OCTET_STRING, 1))
+_TAGS = (
+    *(ber.SEQUENCE, ber.INTEGER, ber.INTEGER, ber.SEQUENCE),
+    *(ber.OCTET_STRING, ber.INTEGER, ber.INTEGER, ber.OCTET_STRING, ber.OCTET_STRING, ber.OCTET_STRING),
+)
 AUTHENTICATED = 0x01
 PRIVATE = 0x02
 REPORTABLE = 0x04
@@ -56,41 +60,34 @@ def read_header(data: bytes, position: int, end: int) -> Header:
 
 def _everyday_header(data: bytes, position: int, end: int) -> Header | None:
     """The header of a USM message in which nothing is amiss and every length has one octet."""
-    id_at = position + 2
+    start = position + 2
     try:
-        size_at = id_at + 2 + data[id_at + 1]
-        flags_at = size_at + 2 + data[size_at + 1]
-        sequence_at = flags_at + 8  # flags and security model have three octets each, an octet string's head two
-        engine_at = sequence_at + 2
-        boots_at = engine_at + 2 + data[engine_at + 1]
-        seconds_at = boots_at + 2 + data[boots_at + 1]
-        user_at = seconds_at + 2 + data[seconds_at + 1]
-        mac_at = user_at + 2 + data[user_at + 1]
-        salt_at = mac_at + 2 + data[mac_at + 1]
-        data_at = salt_at + 2 + data[salt_at + 1]
+        message_id = start + 2  # where its content begins, and so on
+        max_size = message_id + data[start + 1] + 2
+        flags = max_size + data[max_size - 1] + 2
+        engine_id = flags + 10  # behind model, octet string, sequence
+        boots = engine_id + data[engine_id - 1] + 2
+        seconds = boots + data[boots - 1] + 2
+        user = seconds + data[seconds - 1] + 2
+        mac = user + data[user - 1] + 2
+        salt = mac + data[mac - 1] + 2
+        data_at = salt + data[salt - 1]
+        inner = data_at - engine_id + 2
+        tags = (
+            *(data[position], data[start], data[max_size - 2], data[flags + 6], data[engine_id - 2], data[boots - 2]),
+            *(data[seconds - 2], data[user - 2], data[mac - 2], data[salt - 2]),
+        )
+        lengths = data[position + 1], data[flags + 5], data[flags + 7]
         if (
-            data[position] != ber.SEQUENCE
-            or data[position + 1] != flags_at + 6 - id_at
-            or data[id_at] != ber.INTEGER
-            or data[size_at] != ber.INTEGER
-            or data[flags_at : flags_at + 2] != _FLAGS
-            or data[flags_at + 3 : flags_at + 7] != _MODEL
-            or data[flags_at + 7] != data_at - sequence_at
-            or data[sequence_at] != ber.SEQUENCE
-            or data[sequence_at + 1] != data_at - engine_at
-            or data[engine_at] != ber.OCTET_STRING
-            or data[boots_at] != ber.INTEGER
-            or data[seconds_at] != ber.INTEGER
-            or data[user_at] != ber.OCTET_STRING
-            or data[mac_at] != ber.OCTET_STRING
-            or data[salt_at] != ber.OCTET_STRING
-            or data[flags_at + 7] > 0x7F  # and no length within it then
-            or boots_at > engine_at + 2 + MAX_ENGINE_ID
-            or not id_at + 2 < size_at <= id_at + 6
-            or not size_at + 2 < flags_at <= size_at + 6
-            or not boots_at + 2 < seconds_at <= boots_at + 6
-            or not seconds_at + 2 < user_at <= seconds_at + 6
-            or (data[boots_at + 2] | data[seconds_at + 2]) > 0x7F
+            tags != _TAGS
+            or lengths != (flags + 4 - start, inner + 2, inner)
+            or data[flags - 2 : flags] != _FLAGS
+            or data[flags + 1 : flags + 5] != _MODEL
+            or inner > 0x7D  # and no length within it is a long one then
+            or boots - engine_id > 2 + MAX_ENGINE_ID
+            or not 2 < max_size - message_id < 7 > flags - max_size > 2
+            or not 2 < seconds - boots < 7 > user - seconds > 2
+            or (data[boots] | data[seconds]) > 0x7F
             or data_at > end
         ):
             return None
@@ -98,16 +95,16 @@ def _everyday_header(data: bytes, position: int, end: int) -> Header | None:
         return None
     number = int.from_bytes
     return Header(
-        number(data[id_at + 2 : size_at], "big", signed=True),
-        number(data[size_at + 2 : flags_at], "big", signed=True),
-        data[flags_at + 2],
+        number(data[message_id : max_size - 2], "big", signed=True),
+        number(data[max_size : flags - 2], "big", signed=True),
+        data[flags],
         USM,
-        data[engine_at + 2 : boots_at],
-        EngineTime(number(data[boots_at + 2 : seconds_at], "big"), number(data[seconds_at + 2 : user_at], "big")),
-        data[user_at + 2 : mac_at],
-        data[mac_at + 2 : salt_at],
-        mac_at + 2,
-        data[salt_at + 2 : data_at],
+        data[engine_id : boots - 2],
+        EngineTime(number(data[boots : seconds - 2], "big"), number(data[seconds : user - 2], "big")),
+        data[user : mac - 2],
+        data[mac : salt - 2],
+        mac,
+        data[salt:data_at],
         data_at,
     )
 
