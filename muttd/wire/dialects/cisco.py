@@ -188,4 +188,8 @@ HEADERS = (
     Header(r"[^%]{0,250}%(?:[A-Z]|\$ VDC-)", read_header),
     Header(r"[\w.:-]{1,80}: [*.\w]|[*.][A-Z]|[A-Z]{1,3}/\d", read_unnamed),
 )
-BODIES = (Body(r"(?:\d{1,12}: )?(?:[%#][A-Z]|%\$ VDC-)", read_mnemonic),)
+BODIES = (
+    Body(r"[%#][A-Z]", read_mnemonic),
+    Body(r"%\$ VDC-", read_mnemonic),
+    Body(r"\d{1,12}: (?:[%#][A-Z]|%\$ VDC-)", read_mnemonic),
+)

@@ -22,4 +22,4 @@ def read_count(reading: Reading) -> bool:
 
 
 ORIGINS = (Place(r"(?:last )?message repeated \d", read_origin),)
-BODIES = (Body(r"(?:last )?message repeated \d", read_count),)
+BODIES = (Body(r"message repeated \d", read_count), Body(r"last message repeated \d", read_count))
