@@ -2,12 +2,15 @@
 
 Every input is read as a datagram and as a stream. What must hold: one event, whose JSON comes back the same, without
 control characters and lone surrogates; the fast reading equals the patient one; the frames of a stream do not depend
-on where it is cut. A failing input is written to the current directory: make it a case under tests/datagrams/syslog/.
-Options are libFuzzer's: -max_total_time=600 -max_len=600.
+on where it is cut. Half of the inputs are lines of tests/datagrams/syslog/lines with words lost, strayed and exchanged:
+there the two readings differ first, and octets alone do not get there. A failing input is written to the current
+directory: make it a case under tests/datagrams/syslog/. Options are libFuzzer's: -max_total_time=600 -max_len=600.
 """
 
+import random
 import re
 import sys
+from pathlib import Path
 
 import atheris  # type: ignore[import-untyped] # optional, in no requirements file
 import msgspec
@@ -19,6 +22,12 @@ with atheris.instrument_imports(include=["muttd"]):
 
 READER = SyslogReader()
 NOW = 1796083200.25  # 2026-12-01T00:00:00.25Z
+LINES = [
+    re.findall(r"\s+|\S+", line)
+    for path in Path(__file__).parent.parent.glob("tests/datagrams/syslog/lines/*.txt")
+    for line in path.read_text("utf-8").split("\n")
+    if line and not line.startswith(("# ", "=>"))
+]
 FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]|\r(?!\n)")
 
 
@@ -37,11 +46,24 @@ def one_input(data: bytes) -> None:
     assert _frames([data[:middle], data[middle:]]) == whole
 
 
+def mutated(data: bytes, max_size: int, seed: int) -> bytes:
+    """libFuzzer's own change of `data`, or another line with words changed."""
+    chosen = random.Random(seed)
+    if chosen.random() < 0.5:
+        return bytes(atheris.Mutate(data, max_size))
+    line = list(chosen.choice(LINES))
+    for _ in range(chosen.randint(1, 3)):
+        at, other = chosen.randint(0, min(len(line), 14)), chosen.choice(LINES)
+        new = chosen.choice([[], [chosen.choice(other), " "], [chosen.choice(other)]])
+        line[at : at + chosen.randint(0, 2)] = new
+    return "".join(line).encode()[:max_size]
+
+
 def _frames(pieces: list[bytes]) -> list[Frame]:
     framer = Framer(max_frame=40, nul_trailer=False)
     return [frame for piece in pieces for frame in framer.feed(piece)] + framer.close()
 
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one_input)
+    atheris.Setup(sys.argv, one_input, custom_mutator=mutated)
     atheris.Fuzz()
