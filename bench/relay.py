@@ -3,9 +3,9 @@
     ./dev bench relay --omhttp omhttp.so [--events N] [--rate R] [--spool]
 
 rsyslogd runs packaging/rsyslog/99-mutt.conf as it is but for its marked lines, with TLS, and takes N lines over TCP.
-Meanwhile muttd is stopped and started, killed (kill -9) and started, Redis is stopped for 15 seconds (without --spool
-muttd then answers 503), and muttd is killed while Redis is away. packaging/rsyslog/build-omhttp builds omhttp; needs
-rsyslogd. Exit status 1 where an event is missing; how many came again is printed.
+Meanwhile muttd is stopped and started, killed (kill -9) and started, rsyslogd is stopped and started, Redis is stopped
+for 15 seconds (without --spool muttd then answers 503), and muttd is killed while Redis is away. Needs rsyslogd, and
+omhttp as packaging/rsyslog/build-omhttp builds it. Prints how many came again; exit status 1 where one is missing.
 """
 
 import argparse
@@ -22,8 +22,8 @@ import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import trustme
@@ -36,6 +36,8 @@ ROOT = Path(__file__).parent.parent
 LIST = "mutt:ingest_queue"
 AWAY = 15.0
 """Seconds that Redis is stopped: longer than muttd lets a request wait."""
+PAUSE = 0.5
+"""Seconds in which rsyslogd reads what is on its way: TCP acknowledges what a program that ends never reads."""
 QUIET, PATIENCE = 5.0, 30.0
 """Seconds without an event after which no more are expected: where all have come, and where some are missing."""
 
@@ -128,33 +130,45 @@ def relay_configuration(omhttp: Path, port: int, key: str, ca: Path) -> str:
     return text
 
 
-@contextmanager
-def rsyslogd(directory: Path, configuration: str) -> Iterator[None]:
-    """A running relay."""
-    file = directory / "rsyslog.conf"
-    file.write_text(configuration)
-    with (directory / "rsyslogd.log").open("wb") as log:
-        process = subprocess.Popen(
-            ["rsyslogd", "-n", "-f", str(file), "-i", str(directory / "rsyslogd.pid")],
-            stdout=log,
-            stderr=log,
-            preexec_fn=die_with_parent(signal.SIGTERM),
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(60)
+class Rsyslogd:
+    """A relay, and the port that it takes lines on."""
+
+    def __init__(self, directory: Path, port: int, configuration: str) -> None:
+        self._directory = directory
+        self.port = port
+        self._file = directory / "rsyslog.conf"
+        self._file.write_text(PRELUDE.format(directory=directory, port=port) + configuration)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Returns when it listens."""
+        with (self._directory / "rsyslogd.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["rsyslogd", "-n", "-f", str(self._file), "-i", str(self._directory / "rsyslogd.pid")],
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent(signal.SIGTERM),
+            )
+        wait_for(lambda: accepts(self.port), "rsyslogd")
+
+    def stop(self) -> None:
+        """It keeps what it has on disk."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(60)
 
 
-def send(port: int, events: int, rate: float) -> None:
-    """Lines over TCP: rsyslogd reads them as fast as it can keep them."""
-    began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", port)) as relay:
-        for number in range(events):
-            stamp = time.strftime("%b %e %H:%M:%S")
-            relay.sendall(b"<13>%s sw1 trial[1]: number %d\n" % (stamp.encode(), number))
-            if number % 50 == 49:
+def send(port: int, events: int, rate: float, may_send: threading.Event) -> None:
+    """Lines over TCP, on a new connection after each pause: rsyslogd reads them as fast as it can keep them."""
+    number, began = 0, time.monotonic()
+    while number < events:
+        may_send.wait()
+        with socket.create_connection(("127.0.0.1", port)) as relay:
+            while number < events and may_send.is_set():
+                stamp = time.strftime("%b %e %H:%M:%S").encode()
+                lines = range(number, min(number + 50, events))
+                relay.sendall(b"".join(b"<13>%s sw1 trial[1]: number %d\n" % (stamp, line) for line in lines))
+                number = lines.stop
                 time.sleep(max(0.0, began + number / rate - time.monotonic()))
 
 
@@ -194,10 +208,10 @@ def trial(directory: Path, cleanup: ExitStack, options: argparse.Namespace) -> b
     muttd = Muttd(configuration, port, ca_file, directory / "muttd.log")
     muttd.start()
     cleanup.callback(muttd.end, signal.SIGTERM)
-    relay = PRELUDE.format(directory=directory, port=relay_port)
-    relay += relay_configuration(options.omhttp.resolve(), port, "the key of the trial", ca_file)
-    cleanup.enter_context(rsyslogd(directory, relay))
-    wait_for(lambda: accepts(relay_port), "rsyslogd")
+    configured = relay_configuration(options.omhttp.resolve(), port, "the key of the trial", ca_file)
+    relay = Rsyslogd(directory, relay_port, configured)
+    cleanup.callback(relay.stop)
+    relay.start()
 
     began = time.monotonic()
 
@@ -206,13 +220,24 @@ def trial(directory: Path, cleanup: ExitStack, options: argparse.Namespace) -> b
         print(f"{time.monotonic() - began:5.1f} s  {what}", flush=True)
         action()
 
-    sender = threading.Thread(target=send, args=(relay_port, options.events, options.rate))
+    may_send = threading.Event()
+    may_send.set()
+    sender = threading.Thread(target=send, args=(relay_port, options.events, options.rate, may_send))
     sender.start()
+
+    def restart_relay() -> None:
+        may_send.clear()
+        time.sleep(PAUSE)
+        relay.stop()
+        relay.start()
+        may_send.set()
+
     last = options.events / options.rate
     step(last * 0.1, "muttd is stopped", lambda: muttd.end(signal.SIGTERM))
     step(last * 0.1 + 2, "muttd is started", muttd.start)
     step(last * 0.25, "muttd is killed", lambda: muttd.end(signal.SIGKILL))
     step(last * 0.25 + 2, "muttd is started", muttd.start)
+    step(last * 0.33, "rsyslogd is stopped and started", restart_relay)
     step(last * 0.4, "Redis is stopped", valkey.stop)
     step(last * 0.4 + AWAY, "Redis is started", valkey.start)
     step(last * 0.75, "Redis is stopped", valkey.stop)
