@@ -133,6 +133,9 @@ class Clock:
         self.zone = zone
         self._hour = 0
         self._short: dict[str, tuple[str, float] | None] = {}
+        self._twice: dict[
+            str, tuple[tuple[str, float], tuple[str, float]]
+        ] = {}  # in the hour of a change of the clocks
         self._hours: dict[str, float] = {}
 
     def read(self, text: str, position: int, received: float) -> Stamp | None:
@@ -175,15 +178,16 @@ class Clock:
         None where it does not exist.
         """
         hour = int(received) // 3600
-        if hour != self._hour or len(self._short) >= MAX_REMEMBERED:
+        if hour != self._hour or len(self._short) + len(self._twice) >= MAX_REMEMBERED:
             self._hour = hour
             self._short.clear()
+            self._twice.clear()
         try:
             return self._short[stamp]
         except KeyError:
-            pass
+            if both := self._twice.get(stamp):
+                return min(both, key=lambda either: abs(either[1] - received))
         read = None
-        match = _YEAR_FIRST.fullmatch(stamp) or _YEAR_MONTH.fullmatch(stamp) if stamp[0] == "2" else None
         if stamp.startswith("2"):
             match = _YEAR_FIRST.fullmatch(stamp) or _YEAR_MONTH.fullmatch(stamp)
         else:
@@ -195,10 +199,11 @@ class Clock:
                 _moment(found, int(found["year"]), zone) if found["year"] else self._nearest(found, hour * 3600.0, zone)
             )
             if moment:
-                near = _nearer_fold(moment, received)
-                read = _text(near, "", None), near.timestamp()
-                if near.utcoffset() != moment.replace(fold=1 - near.fold).utcoffset():
-                    return read  # not to be remembered: it depends on the minute too
+                other = moment.replace(fold=1)
+                read = _text(moment, "", None), moment.timestamp()
+                if other.utcoffset() != moment.utcoffset():  # which one is meant depends on the minute too
+                    both = self._twice[stamp] = read, (_text(other, "", None), other.timestamp())
+                    return min(both, key=lambda either: abs(either[1] - received))
         self._short[stamp] = read
         return read
 

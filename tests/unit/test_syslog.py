@@ -3,9 +3,10 @@
 import re
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -201,6 +202,16 @@ def test_a_time_without_year_is_read_within_half_a_year(received: int, ahead: in
     device = datetime.fromtimestamp(received + ahead, UTC)
     event = read(f"<13>{device:%b %d %H:%M:%S} gw1 a: x".encode(), received=received)
     assert datetime.fromisoformat(event.timestamp) == device
+
+
+def test_the_hour_that_comes_twice_is_told_by_the_receive_time() -> None:
+    clock = Clock(ZoneInfo("Europe/Berlin"))
+    for minutes in range(120):
+        moment = datetime(2026, 10, 25, tzinfo=UTC) + timedelta(minutes=minutes)
+        for late in (0, 0, 20):
+            read = clock.short(f"{moment.astimezone(clock.zone):%b %d %H:%M:%S}", moment.timestamp() + late)
+            assert read is not None
+            assert read[1] == moment.timestamp() == datetime.fromisoformat(read[0]).timestamp()
 
 
 def test_framing_repairs_come_first() -> None:
