@@ -22,8 +22,9 @@ with atheris.instrument_imports(include=["muttd"]):
 
 READER = SyslogReader()
 NOW = 1796083200.25  # 2026-12-01T00:00:00.25Z
+SPELLED = str.maketrans("⇥⏎␍␀⌂", "\t\n\r\0\ufeff")
 LINES = [
-    re.findall(r"\s+|\S+", line)
+    re.findall(r"\s+|\S+", line.translate(SPELLED))
     for path in Path(__file__).parent.parent.glob("tests/datagrams/syslog/lines/*.txt")
     for line in path.read_text("utf-8").split("\n")
     if line and not line.startswith(("# ", "=>"))

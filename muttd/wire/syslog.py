@@ -35,7 +35,7 @@ _PRIORITIES = {str(number): (number >> 3, number & 7) for number in range(192)}
 _ISO = r"((\d{4}-\d\d-\d\dT\d\d):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(Z|[+-]\d\d:[0-5]\d))"
 _PLAIN_3164 = re.compile(
     rf"<(\d{{1,3}})>(?:([A-Z][a-z]{{2}} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)|{_ISO}) "
-    r"(?:(-|(?!\d+ |(?:TZ|UTC|GMT)-)\w[\w.-]*) )?"
+    r"(?:(-|(?!\d+ |(?:TZ|UTC|GMT)-)\w[\w.-]{0,254}+) )?"
     r"(?:(emerg|alert|crit|err|warning|notice|info|debug) (?=[A-Za-z_][\w./-]{0,63}+\[\d+\]: ))?"  # F5
     # Cisco and its kin have a mnemonic in place of the tag; ASA writes `host : %…`; PAN-OS opens with columns
     r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: |(?:: )?(?=%)|(?=\d{1,9},\d))",
