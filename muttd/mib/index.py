@@ -200,6 +200,7 @@ class MibIndex:
             if trap.clears is not None:
                 cleared = self.trap(trap.clears)
                 lines.append(f"  clears    {cleared.name if cleared else trap.clears}")
+            lines += [f"  cleared   by {other.name}" for other in self.traps.values() if other.clears == oid]
             return lines
         label = self.instance(oid)
         if label is not None:

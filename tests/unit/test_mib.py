@@ -122,6 +122,7 @@ def test_severities_are_overridden_by_oid_or_name() -> None:
             "linkUp",
             ["IF-MIB::linkUp", "1.3.6.1.6.3.1.1.5.4", "ifAdminStatus", "5 (notice)", "clears    IF-MIB::linkDown"],
         ),
+        ("IF-MIB::linkDown", ["severity  3 (error)", "cleared   by IF-MIB::linkUp"]),
         ("if-mib::IFDESCR.7", ["IF-MIB::ifDescr.7", "1.3.6.1.2.1.2.2.1.2.7"]),
         (".1.3.6.1.2.1.2.2.1.8.3", ["IF-MIB::ifOperStatus.3", "up(1)", "down(2)"]),
         ("1.3.6.1.4.1.8072.3.2.10", ["NET-SNMP-TC::linux"]),
