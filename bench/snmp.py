@@ -8,7 +8,7 @@ and did not arrive in file or list. Both ask for 4 MiB of receive buffer; what t
 
 muttd remembers variable bindings (MAX_BINDINGS in muttd/wire/snmp.py), so its figure depends on how many there are:
 "v2c, 64 traps" sends the same 64 datagrams again and again and is what memory can do at best; "v2c" sends 20,000 of 48
-instances of each kind, half as many bindings again as the memory holds; in "v2c, all new" next to none comes twice.
+instances of each kind, whose 26,000 bindings it just holds; in "v2c, all new" next to none comes twice.
 
 Needs snmptrapd (Debian: snmptrapd) and ss (iproute2). Figures of a busy machine are worth little: the load average is
 printed with them.

@@ -47,8 +47,8 @@ VERSIONS = {0: "1", 1: "2c"}
 _VERSIONS = {ber.write_integer(number): version for number, version in VERSIONS.items()}
 _VERSION_3 = ber.write_integer(3)
 
-MAX_BINDINGS = 16_384
-"""Variable bindings remembered, and their names: four of 64 interfaces of 64 devices; about 15 MB."""
+MAX_BINDINGS = 32_768
+"""Variable bindings remembered, and their names: four of 64 interfaces of 128 devices; some 500 octets each."""
 MAX_COMMUNITIES = 1024
 """Accepted communities remembered; more than one is a site of many customers, or open to any."""
 MAX_INFORMS = 8_192

@@ -22,7 +22,7 @@ from muttd.wire.snmp_values import COUNTER32, COUNTER64, GAUGE32, IP_ADDRESS, TI
 
 MAX_REMEMBERED_OCTETS = 96
 """Longer bindings are texts, which seldom come again."""
-MAX_LISTS = 4096
+MAX_LISTS = 8192
 """Whole lists of bindings remembered, some 2 kB each: an interface that flaps says the same but for the time."""
 PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
 """Types whose values do not come again."""
