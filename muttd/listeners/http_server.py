@@ -105,8 +105,6 @@ class HttpListener:
                 continue
             is_local = opened.family == socket.AF_UNIX
             peer = "" if is_local else address[0]
-            if not is_local:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_DEAF * 1000))
             if reason := self._full_for(peer):
                 connection.close()
                 self._refuse(reason, peer, "")
@@ -126,6 +124,8 @@ class HttpListener:
 
     async def _open(self, connection: socket.socket, place: _Place, tls: ssl.SSLContext | None) -> None:
         try:
+            if connection.family != socket.AF_UNIX:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(_DEAF * 1000))
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: place.protocol, connection, ssl=tls, ssl_handshake_timeout=self._handshake if tls else None
             )

@@ -142,8 +142,18 @@ def _elements(body: bytes, opening: re.Match[bytes]) -> Iterator[Item]:
             at = end.end()
             if end[1]:
                 rest = text[at:]
-                yield from _lines(octets(rest.partition("\n")[2] if envelope else rest))  # an envelope has more in it
+                yield from _lines(octets(_behind_envelope(rest) if envelope else rest))
                 return
+
+
+def _behind_envelope(rest: str) -> str:
+    """What follows the envelope whose array ended before `rest`: it may have other members."""
+    members = "{" + rest.lstrip(" \t\r\n,")
+    try:
+        _, end = _lenient.raw_decode(members)
+    except (ValueError, RecursionError):
+        return rest.partition("\n")[2]
+    return members[end:]
 
 
 def _lines(body: bytes) -> Iterator[Item]:

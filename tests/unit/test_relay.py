@@ -281,11 +281,14 @@ objects = st.dictionaries(st.sampled_from(["message", "msg", "host", "records", 
         )
     ),
     st.sampled_from([None, (",", ":"), (" , ", " : ")]),
+    st.sampled_from([None, 1]),
     st.sampled_from(["", "\n", " \r\n\t"]),
 )
 @settings(max_examples=300)
-def test_taken_element_by_element_it_is_the_same(value: Any, separators: tuple[str, str] | None, tail: str) -> None:
-    body = (json.dumps(value, separators=separators) + tail).encode()
+def test_taken_element_by_element_it_is_the_same(
+    value: Any, separators: tuple[str, str] | None, indent: int | None, tail: str
+) -> None:
+    body = (json.dumps(value, separators=separators, indent=indent) + tail).encode()
     whole = list(relay_bodies.items(body))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(relay_bodies, "_AT_ONCE", 0)
