@@ -235,7 +235,7 @@ async def run_sink(
     sink = Sink(clock=clock, show=show, kept=kept)
     await sink.start(host, port)
     try:
-        show(f"listening on {sink.url}")
+        show(f"sink: listening on {sink.url}")
         await stop.wait()
     finally:
         await sink.stop()

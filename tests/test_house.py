@@ -138,3 +138,13 @@ def test_a_file_opens_with_what_it_is(file: Path) -> None:
 @pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.lua")) + sorted((ROOT / "sql").glob("*.sql")), ids=str)
 def test_lua_and_sql_open_with_what_they_are(file: Path) -> None:
     assert file.read_text().startswith("--"), f"{file.relative_to(ROOT)} opens without its keys, arguments and promise"
+
+
+@pytest.mark.parametrize("name", ["run", "standalone"])
+def test_what_runs_is_what_is_tested(name: str) -> None:
+    def pinned(of: str) -> set[str]:
+        lines = (ROOT / "requirements" / f"{of}.txt").read_text().splitlines()
+        return {line.rstrip(" \\") for line in lines if "==" in line}
+
+    assert pinned(name)
+    assert pinned(name) <= pinned("dev")

@@ -146,7 +146,7 @@ async def test_run_says_where_it_listens_and_ends_with_the_stop() -> None:
 
     async with asyncio.timeout(5):
         await run_sink("127.0.0.1", 0, stop, clock=time.time, show=show)
-    assert lines[0].startswith("listening on http://127.0.0.1:")
+    assert lines[0].startswith("sink: listening on http://127.0.0.1:")
 
 
 async def test_what_is_no_http_is_answered_and_leaves_no_traceback(
