@@ -30,7 +30,7 @@ export function columns(place, stamps, series, per = "a minute") {
   // Words are HTML, so that they keep their shape when the picture is stretched.
   show(place, picture,
     el("span", { class: "quiet chart-top", "aria-hidden": "true" }, `${short(top)} ${per}`),
-    el("div", { class: "quiet chart-labels", "aria-hidden": "true" }, [0, 0.25, 0.5, 0.75, 1].map((part) => el("span", {}, clock(stamps[Math.round(part * (stamps.length - 1))])))));
+    el("div", { class: "quiet chart-labels", "aria-hidden": "true" }, [...new Set([0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * (stamps.length - 1))))].map((index) => el("span", {}, clock(stamps[index])))));
 }
 
 export function legend(series) {

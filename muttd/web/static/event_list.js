@@ -168,10 +168,10 @@ async function explain(id, place, button) {
   }
 }
 
-/** What the rules in force make of an event. */
-export function explanation(found) {
+/** What rules make of an event. */
+export function explanation(found, title = "The rules of now") {
   const { decision, matched, missed, host } = found;
-  return el("section", { class: "explained" }, el("h3", {}, "The rules of now"),
+  return el("section", { class: "explained" }, el("h3", {}, title),
     el("p", {}, "Decision: ", handling(decision.handling), ` for team ${decision.team}, as a ${decision.environment} host. `,
       decision.forwarded ? "It becomes an alert." : "It is only kept."),
     found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "When it came it was decided otherwise: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,

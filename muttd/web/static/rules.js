@@ -128,7 +128,7 @@ export function edit(rule, saved) {
       const from = rule.sample && line.value === rule.sample.message ? { event: rule.sample } : TRAP.test(line.value) ? { trap: line.value } : { line: line.value };
       const found = await post("/api/v1/rules/test", { ...from, rule: { ...read(), id: rule.id } });
       showFaults(form, general, null);
-      show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Without this rule as it stands here: `, handling(found.now.decision.handling)), explanation(found.draft));
+      show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Now it is decided so: `, handling(found.now.decision.handling)), explanation(found.draft, "With the rule as it stands here"));
     } catch (error) { show(outcome, el("p", { class: "refusal" }, [error.message, ...(error.problem?.errors ?? []).map((fault) => `${fault.field}: ${fault.reason}`)].join(" "))); }
   }
   form.addEventListener("input", tryIt);
