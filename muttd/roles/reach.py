@@ -143,7 +143,10 @@ async def _database(settings: Settings, secrets: Secrets, contexts: Contexts, *,
         text = str(error)
         hint = "is it running, and are database.host and database.port right?"
         if "password" in text or "no PostgreSQL user name" in text:
-            hint = "right would be: the secret DB_PASS as PostgreSQL has it"
+            hint = (
+                "right would be: the secret DB_PASS as PostgreSQL has it "
+                f"(where the role is missing it says the same; to make it: createuser -P {given.user})"
+            )
         elif "SSL" in text or "certificate" in text.lower():
             hint = "see database.ssl_mode, database.ssl_root_cert and database.ssl_cert"
         elif "does not exist" in text:

@@ -1,13 +1,14 @@
 """What a person at a terminal is asked, and what the answers mean. Enter keeps what stands in brackets."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
 from muttd.settings import Settings
 from muttd.settings.loading import value_of, with_keys
+from muttd.setup.plan import Standing
 from muttd.setup.wish import SECRET_ID, Choices, Key, Wish
 
 _SETTINGS: Final[tuple[tuple[Key, str], ...]] = (
@@ -44,26 +45,30 @@ class Talk(NamedTuple):
     """The same, and the answer does not show."""
 
 
-def ask_all(wish: Wish, settings: Settings, present: Mapping[str, str], edited: bool, talk: Talk) -> Wish:
-    """`wish`, and what it does not say yet, asked. `settings` are those of now, `present` the credentials.
+def ask_all(wish: Wish, answered: Wish | None, standing: Standing, talk: Talk) -> Wish:
+    """`wish`, and what it does not say, asked. `answered`: what was answered before, if this is not the first time.
 
-    Where muttd.conf is `edited`, nothing that it says is asked for.
+    Where somebody edited muttd.conf, nothing that it says is asked for.
     """
-    keys = dict(wish.keys)
-    if not edited:
+    before = answered or wish
+    settings = with_keys(standing.settings, before.keys)
+    keys = dict(before.keys)
+    if not standing.edited:
         for key, text in _SETTINGS:
-            _ask_setting(key, text, keys, settings, talk)
+            if key not in wish.keys:
+                _ask_setting(key, text, keys, settings, talk)
         if with_keys(settings, keys).vault.addr:
             for key, text in _VAULT:
-                _ask_setting(key, text, keys, settings, talk)
+                if key not in wish.keys:
+                    _ask_setting(key, text, keys, settings, talk)
     after = with_keys(settings, keys)
-    credentials = dict(wish.credentials)
+    credentials = dict(before.credentials)
     for name, text in _VAULT_SECRETS if after.vault.addr else () if after.secrets.file else _SECRETS:
-        if name not in credentials:
-            hint = "empty: as it is" if name in present else "empty: none"
-            if given := talk.ask_secret(f"{text} ({hint}): ").strip():
+        if name not in wish.credentials:
+            has = name in credentials or name in standing.credentials
+            if given := talk.ask_secret(f"{text} ({'empty: as it is' if has else 'empty: none'}): ").strip():
                 credentials[name] = given
-    return Wish(keys, credentials, _choices(wish.choices, edited, talk))
+    return Wish(keys, credentials, answered.choices if answered else _choices(wish.choices, standing.edited, talk))
 
 
 def agreed(question: str, talk: Talk, *, default: bool = False) -> bool:
@@ -76,8 +81,6 @@ def agreed(question: str, talk: Talk, *, default: bool = False) -> bool:
 
 
 def _ask_setting(key: Key, text: str, keys: dict[Key, Any], settings: Settings, talk: Talk) -> None:
-    if key in keys:
-        return
     now = getattr(getattr(settings, key[0]), key[1])
     shown = now if isinstance(now, str) else json.dumps({True: "yes", False: "no"}.get(now, now)).strip('"')
     while answer := talk.ask(f"{text} [{shown}]: ").strip():

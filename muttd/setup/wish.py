@@ -6,14 +6,16 @@ of the keys of Choices. A secret shows in no repr and in no fault.
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
 
 from muttd.errors import ConfigurationError
+from muttd.settings import forms
 from muttd.settings.loading import load_given
 from muttd.vault import NAMES, Document, combined
 
@@ -59,6 +61,7 @@ def read_wish(file: Path | None, environment: Mapping[str, str]) -> Wish:
     faults: list[str] = []
     try:
         choices = msgspec.convert(given.others.get("setup", {}), Choices)
+        faults += [f"{file}: [setup]: names: {name!r}: no host name and no address" for name in _no_names(choices)]
     except msgspec.ValidationError as error:
         faults.append(f"{file}: [setup]: {error}")
     credentials = _credentials(given.others.get("credentials", {}), file, faults)
@@ -66,6 +69,18 @@ def read_wish(file: Path | None, environment: Mapping[str, str]) -> Wish:
         raise ConfigurationError(faults)
     credentials |= {name: environment[name] for name in NAMES if environment.get(name)}
     return Wish(given.keys, credentials, choices)
+
+
+def _no_names(choices: Choices) -> Iterator[str]:
+    """Those that no certificate can be for."""
+    for name in choices.names:
+        try:
+            ip_address(name)
+        except ValueError:
+            try:
+                forms.name(name)
+            except ValueError:
+                yield name
 
 
 def _credentials(table: object, file: Path | None, faults: list[str]) -> dict[str, str]:

@@ -48,21 +48,41 @@ def setup(
     found = host.look()
     _check_who(found, wish)
     standing = _standing(found, places)
-    if not unattended:
+    if unattended:
+        plan = _checked(wish, standing, environment, talk)
+    else:
         talk.show(f"mutt on this host, configured by {places.configuration}. Nothing is changed before you agree.")
-        wish = questions.ask_all(wish, standing.settings, standing.credentials, standing.edited, talk)
-    vault = with_keys(standing.settings, {} if standing.edited else wish.keys).vault
-    if vault.addr and vault.secret_id_wrapped:
-        raise MuttError("vault.secret_id_wrapped: it opens once, for a process of mutt; set that host up by hand")
-    plan = planned(wish, standing, random.token_urlsafe(32))
-    talk.show("checks:")
-    _check(plan, wish, standing, environment, talk)
+        wish, plan = _agreed(wish, standing, environment, talk)
     talk.show("setup will:")
     for line in lines(plan, wish, standing):
         talk.show(line)
     if not unattended and not questions.agreed("Go on?", talk):
         raise MuttError("nothing was changed")
     _do(plan, wish, standing, talk)
+
+
+def _agreed(wish: Wish, standing: Standing, environment: Mapping[str, str], talk: Talk) -> tuple[Wish, Plan]:
+    """Asks until the answers could work, or nobody wants to answer again."""
+    answered = None
+    while True:
+        answered = questions.ask_all(wish, answered, standing, talk)
+        try:
+            return answered, _checked(answered, standing, environment, talk)
+        except MuttError as error:
+            talk.show(str(error))
+            if not questions.agreed("Answer again? Enter keeps what was answered.", talk, default=True):
+                raise MuttError("nothing was changed") from None
+
+
+def _checked(wish: Wish, standing: Standing, environment: Mapping[str, str], talk: Talk) -> Plan:
+    """The plan for `wish`. Raises MuttError where that could not work."""
+    vault = with_keys(standing.settings, {} if standing.edited else wish.keys).vault
+    if vault.addr and vault.secret_id_wrapped:
+        raise MuttError("vault.secret_id_wrapped: it opens once, for a process of mutt; set that host up by hand")
+    plan = planned(wish, standing, random.token_urlsafe(32))
+    talk.show("checks:")
+    _check(plan, wish, standing, environment, talk)
+    return plan
 
 
 def _check_who(found: Host, wish: Wish) -> None:

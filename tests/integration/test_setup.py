@@ -210,6 +210,7 @@ def test_a_port_that_somebody_has_stops_it(site: Site) -> None:
         ("[redis]\nprot = 1\n", 0o600, 78, "answers.toml:2: redis.prot: no such key; did you mean port?"),
         ("[setp]\n", 0o600, 78, "[setp]: no such table; did you mean setup?"),
         ("[setup]\nsample = 3\n", 0o600, 78, "[setup]: Expected `bool`, got `int` - at `$.sample`"),
+        ('[setup]\nnames = ["::1", "a b"]\n', 0o600, 78, "[setup]: names: 'a b': no host name and no address"),
         ('[setup]\nfirewall = ["x"]\n', 0o600, 78, "[setup]: Invalid enum value 'x'"),
         ('[credentials]\nDB_PAS = "hunter2"\n', 0o600, 78, "credentials: DB_PAS: no such secret; known are REDIS_PASS"),
         ('[credentials]\nDB_PASS = "hunter2"\n', 0o640, 78, "right would be: chmod 600"),
@@ -374,7 +375,8 @@ def at_a_terminal(command: list[str], typed: dict[str, list[str]]) -> tuple[int,
 
 
 def test_at_a_terminal_it_asks_shows_and_waits_for_a_yes(site: Site) -> None:
-    site.say(site.tables + "[setup]\nstart = false\n")
+    right = site.tables.split('name = "')[1].split('"')[0]
+    site.say(site.tables.replace(f'name = "{right}"', "") + "[setup]\nstart = false\n")
     command = site.muttd("setup", "--answers", str(site.answers))
 
     def typed(agreed: str) -> dict[str, list[str]]:
@@ -382,6 +384,8 @@ def test_at_a_terminal_it_asks_shows_and_waits_for_a_yes(site: Site) -> None:
             "PostgreSQL's password": ["hunter2-typed"],
             "Moog's key": ["hunter2-moog"],
             "Moog's webhook": ["nonsense", "https://127.0.0.1:9/events"],
+            "  database": ["nowhere", right],
+            "Answer again?": ["y"],
             "Go on?": ["what", agreed],
         }
 
@@ -394,6 +398,7 @@ def test_at_a_terminal_it_asks_shows_and_waits_for_a_yes(site: Site) -> None:
     assert status == 0, shown
     assert 'moog.webhook_url: "nonsense": expected https://HOST/PATH' in shown
     assert "yes or no, please" in shown
+    assert "createdb -O mutt nowhere" in shown, "and was asked again, with the rest as answered"
     assert "Moog         FAULT" in shown, "it may come later"
     assert "hunter2" not in shown, "a secret was shown"
     assert 'webhook_url = "https://127.0.0.1:9/events"\n' in site.file.read_text()
