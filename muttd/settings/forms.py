@@ -50,6 +50,13 @@ def server(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def host(text: str) -> str:
+    """A server's name or address, or the path of a Unix socket."""
+    if not text or text != text.strip():
+        raise ValueError("expected a name, an address, or the path of a Unix socket")
+    return text
+
+
 def bind_address(text: str) -> str | None:
     """`*` (all addresses, as None) or one address."""
     if text == "*":
@@ -158,6 +165,7 @@ def http_side(text: str) -> str:
 CHECKS: dict[str, Callable[[str], object]] = {
     "address": address,
     "server": server,
+    "host": host,
     "bind_address": bind_address,
     "network": network,
     "zone": zone,

@@ -244,7 +244,7 @@ class Http:
 class Redis:
     """Redis 5 or newer, or Valkey. The password is the secret REDIS_PASS."""
 
-    host: str = _key("127.0.0.1", "Name, address, or path of a Unix socket.", env="REDIS_HOST")
+    host: str = _key("127.0.0.1", "Name, address, or path of a Unix socket.", env="REDIS_HOST", form="host")
     port: int = _port(6379, "Port; unused with a Unix socket.", "REDIS_PORT")
     tls_enabled: bool = _key(
         True, "Speak TLS; unused with a Unix socket. false sends every event in clear.", env="REDIS_TLS_ENABLED"
@@ -311,7 +311,7 @@ class Spool:
 class Database:
     """PostgreSQL 13 or newer. The password is the secret DB_PASS."""
 
-    host: str = _key("127.0.0.1", "Name, address, or directory of a Unix socket.", env="DB_HOST")
+    host: str = _key("127.0.0.1", "Name, address, or directory of a Unix socket.", env="DB_HOST", form="host")
     port: int = _port(5432, "Port.", "DB_PORT")
     name: str = _key("mutt", "Database.", env="DB_NAME")
     user: str = _key("mutt", "Role; owns the tables after `muttd migrate`.", env="DB_USER")

@@ -4,9 +4,11 @@ Promises: all faults are reported at once, each with file and line or variable, 
 half applied. Environment over file over default.
 """
 
+import codecs
 import dataclasses
 import difflib
 import json
+import math
 import re
 import stat
 import tomllib
@@ -20,6 +22,9 @@ from muttd.settings.keys import Settings, Vault
 
 _TABLE = re.compile(r"\s*\[\s*([\w.\"-]+)\s*\]")
 _ASSIGNMENT = re.compile(r"\s*([\w\"-]+)(?:\s*\.\s*([\w\"-]+))?\s*=")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_SECRET = re.compile(r"pass(word)?$|token|community|communities|api_?key|secret$", re.IGNORECASE)
+"""What people call a key whose value would be a secret."""
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -83,9 +88,15 @@ def _given(
         values = _table(table.type, given, where, environment, faults)  # type: ignore[arg-type]  # a class
         keys |= {(table.name, key): value for key, value in values.items()}
     left = {name: document.pop(name) for name in others if name in document}
-    for unknown in document:
-        what = f"{path}:{lines.get((unknown,), 1)}: [{unknown}]: no such table"
-        faults.append(what + _suggest(unknown, [*(table.name for table in dataclasses.fields(Settings)), *others]))
+    for unknown, value in document.items():
+        place = f"{path}:{lines.get((unknown,), 1)}"
+        if isinstance(value, dict):
+            known = [*(table.name for table in dataclasses.fields(Settings)), *others]
+            faults.append(f"{place}: [{unknown}]: no such table" + _suggest(unknown, known))
+        else:
+            faults.append(
+                f"{place}: {unknown}: stands in no table" + (_belongs(unknown) or "; expected [TABLE] above it")
+            )
     if faults:
         raise ConfigurationError(faults)
     return Given(keys, left), lines
@@ -93,22 +104,30 @@ def _given(
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().removeprefix(codecs.BOM_UTF8).decode()  # some editors' mark says nothing in UTF-8
     except FileNotFoundError:
         raise ConfigurationError([f"{path}: no such file; give another with -c FILE"]) from None
     except OSError as error:
         raise ConfigurationError([f"{path}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{path}: not UTF-8 text at byte {error.start}"]) from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError([f"{path}:{line}: not UTF-8 text: byte {error.object[error.start]:#04x}"]) from None
     try:
         return tomllib.loads(text), _lines(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"(.*) \(at line (\d+), column (\d+)\)", str(error))
         if found:
-            fault = f'{path}:{found[2]}: not TOML at column {found[3]}: {found[1]}; text needs quotes, as key = "text"'
+            fault = f"{path}:{found[2]}: not TOML at column {found[3]}: {found[1]}; {_remedy(found[1])}"
         else:
             fault = f"{path}: not TOML: {error}"
         raise ConfigurationError([fault]) from None
+
+
+def _remedy(fault: str) -> str:
+    """What to do about a fault of tomllib's."""
+    if "overwrite" in fault or "twice" in fault or "namespace" in fault:
+        return "it stands in the file already: keep one of the two"
+    return 'expected key = "text", key = 1, key = true, key = ["text", "text"]'
 
 
 def _lines(text: str) -> dict[tuple[str, ...], int]:
@@ -146,10 +165,22 @@ def _table(
             except ValueError as error:
                 faults.append(f"{place}: {error}")
     for unknown in given:
-        faults.append(
-            f"{where[unknown]}: no such key" + _suggest(unknown, [field.name for field in dataclasses.fields(kind)])
-        )
+        known = [field.name for field in dataclasses.fields(kind)]
+        near = difflib.get_close_matches(unknown, known, n=1)
+        faults.append(f"{where[unknown]}: no such key" + ((not near and _belongs(unknown)) or _suggest(unknown, known)))
     return values
+
+
+def _belongs(key: str) -> str:
+    """Where a key belongs that stands elsewhere; nothing where no table has it."""
+    if _SECRET.search(key):
+        return "; secrets do not belong here, see [secrets] in the shipped muttd.conf"
+    tables = [
+        f"[{table.name}]"
+        for table in dataclasses.fields(Settings)
+        if key in {field.name for field in dataclasses.fields(table.type)}  # type: ignore[arg-type]  # a class
+    ]
+    return f"; it is a key of {' and '.join(tables)}" if tables else ""
 
 
 def _from_text(text: str, kind: Any) -> Any:
@@ -183,6 +214,8 @@ def _checked(value: Any, field: "dataclasses.Field[Any]") -> Any:
             raise ValueError(
                 f"{_shown(value)} is none of {', '.join(limits['choices'])}" + _suggest(value, limits["choices"])
             )
+        if _CONTROL.search(value):
+            raise ValueError(f"{_shown(value)} has a control character")
         _check_form(value, limits["form"])
         return value
     if kind == tuple[str, ...]:
@@ -205,7 +238,7 @@ def _number(value: Any, field: "dataclasses.Field[Any]") -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float) if field.type is float else int):
         what = "a number" if field.type is float else "a whole number"
         raise ValueError(f"{_shown(value)} is not {what} {limits}; the default is {field.default}")
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
+    if math.isinf(value) or (low is not None and not value >= low) or (high is not None and not value <= high):
         raise ValueError(f"{value} is not {limits}; the default is {field.default}")
     return float(value) if field.type is float else int(value)
 

@@ -117,6 +117,16 @@ def test_established_names_have_their_defaults() -> None:
         ("[moog]\nwebhook_url = 'https://user:secret@moog/x'\n", 2, "no secret belongs into an address"),
         ("[moog]\nwebhook_url = 'moog'\n", 2, "expected https://HOST/PATH"),
         ("[redis]\nport = \n", 2, "not TOML at column"),
+        ("[redis]\nhost = redis-1\n", 2, 'expected key = "text"'),
+        ("[redis]\nport = 1\nport = 2\n", 3, "it stands in the file already: keep one of the two"),
+        ("[redis]\nport = 1\n[redis]\n", 3, "it stands in the file already: keep one of the two"),
+        ("port = 1\n[redis]\n", 1, "port: stands in no table; it is a key of [redis] and [database]"),
+        ("nothing = 1\n", 1, "nothing: stands in no table; expected [TABLE] above it"),
+        ("[redis]\nmax_message = 1\n", 2, "redis.max_message: no such key; it is a key of [syslog]"),
+        ("[redis]\npassword = 'x'\n", 2, "redis.password: no such key; secrets do not belong here, see [secrets]"),
+        ("[redis]\nhost = ''\n", 2, "expected a name, an address, or the path of a Unix socket"),
+        ('[redis]\nhost = "a\\u0000b"\n', 2, "has a control character"),
+        ("[syslog]\nrate = inf\n", 2, "is not from 0 up"),
         ("[http]\nport_webui = 8080\n", 2, "8080 is also http.port_ingest"),
     ],
 )
@@ -148,6 +158,14 @@ def test_a_secret_id_that_others_read_or_that_is_needed_twice(
     else:
         [found] = faults(write(tmp_path, text), {})
         assert expected in found
+
+
+def test_what_editors_leave_behind_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "muttd.conf"
+    file.write_bytes(b"\xef\xbb\xbf[redis]\r\n\tport\t= 7000\r\n")
+    assert load(file, {}).redis.port == 7000
+    file.write_bytes(b"[redis]\n# gr\xfcn\nport = 7000\n")
+    assert faults(file, {}) == [f"{file}:2: not UTF-8 text: byte 0xfc"]
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
