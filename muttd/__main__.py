@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 
 from muttd import __version__, memory
@@ -28,8 +29,6 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except ConfigurationError as error:
-        sys.exit(_complain(error))
     except MuttError as error:
         sys.exit(_complain(error))
     except KeyboardInterrupt:
@@ -69,20 +68,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=_daemon)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    def command(name: str, text: str, run: "Callable[[argparse.Namespace], None]") -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=[common])
+    def command(
+        name: str, text: str, run: "Callable[[argparse.Namespace], None]", *, configured: bool = True
+    ) -> argparse.ArgumentParser:
+        parents = [common] if configured else []
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=parents)
         made.set_defaults(run=run)
         return made
 
     for role, text in _ROLES.items():
         command(role, text, _role(role))
-    _standalone_options(
-        command("standalone", "all of mutt with embedded Valkey and PostgreSQL, for a trial", _standalone)
-    )
+    text = "all of mutt with embedded Valkey and PostgreSQL, for a trial"
+    _standalone_options(command("standalone", text, _standalone, configured=False))
     command("migrate", "bring the tables in PostgreSQL up to this version; safe to repeat", _migrate).add_argument(
         "--sample", action="store_true", help="also add the sample rules, hosts and teams"
     )
-    _sink_options(command("sink", "a stand-in for Moog: accepts the webhook and prints one line an alert", _sink))
+    text = "a stand-in for Moog: accepts the webhook and prints a line for each alert"
+    _sink_options(command("sink", text, _sink, configured=False))
     _parse_options(command("parse", "show what mutt makes of datagrams, one JSON event a line", _parse))
     _dlq_options(command("dlq", "look at the dead letters, send them again, or drop them", _dlq))
     _ledger_options(
@@ -100,25 +102,43 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _standalone_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", metavar="DIR", type=Path, default=Path("data"), help="everything it keeps (data)")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", type=Path, default=Path("data"), help="everything it keeps (default: data)"
+    )
     parser.add_argument("--webhook", metavar="URL", help="deliver there instead of to the built-in sink")
-    parser.add_argument("--address", metavar="ADDRESS", default="127.0.0.1", help="where to listen (127.0.0.1)")
-    for name, port in (("syslog", 5514), ("trap", 5162), ("ingest", 8080), ("web", 8090), ("sink", 8099)):
-        parser.add_argument(f"--{name}-port", metavar="PORT", type=int, default=port, help=f"({port})")
+    _address_option(parser)
+    for name, port, text in (
+        ("syslog", 5514, "syslog, UDP and TCP"),
+        ("trap", 5162, "SNMP traps and informs"),
+        ("ingest", 8080, "relays, over HTTP"),
+        ("web", 8090, "the page and the API"),
+        ("sink", 8099, "the built-in sink"),
+    ):
+        parser.add_argument(f"--{name}-port", metavar="PORT", type=int, default=port, help=f"{text} (default: {port})")
+
+
+def _address_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--address", metavar="ADDRESS", type=_address, default="127.0.0.1", help="where to listen (default: 127.0.0.1)"
+    )
 
 
 def _sink_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--address", metavar="ADDRESS", default="127.0.0.1", help="where to listen (127.0.0.1)")
-    parser.add_argument("--port", metavar="PORT", type=int, default=8099, help="(8099)")
-    parser.add_argument("--keep", metavar="N", type=int, default=100_000, help="alerts that GET /events shows (100000)")
+    _address_option(parser)
+    parser.add_argument("--port", metavar="PORT", type=int, default=8099, help="(default: 8099)")
+    parser.add_argument(
+        "--keep", metavar="N", type=int, default=100_000, help="alerts that GET /events shows (default: 100000)"
+    )
 
 
 def _parse_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=("syslog", "trap"))
-    parser.add_argument("file", nargs="?", metavar="FILE", type=Path, help="one datagram a line (standard input)")
+    parser.add_argument("kind", choices=("syslog", "trap"), help="how the datagrams are read")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", type=Path, help="one datagram a line (default: standard input)"
+    )
     parser.add_argument("--base64", action="store_true", help="each line is base64; else syslog is text and a trap hex")
-    parser.add_argument("--source-ip", metavar="ADDRESS", default="127.0.0.1", help="who sent it (127.0.0.1)")
-    parser.add_argument("--received-at", metavar="TIME", help="when it came, RFC 3339 (now)")
+    parser.add_argument("--source-ip", metavar="ADDRESS", default="127.0.0.1", help="who sent it (default: 127.0.0.1)")
+    parser.add_argument("--received-at", metavar="TIME", help="when it came, RFC 3339 (default: now)")
 
 
 def _dlq_options(parser: argparse.ArgumentParser) -> None:
@@ -134,14 +154,18 @@ def _dlq_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar=name.upper(), help=f"those of this {name}")
     for name, text in (("since", "given up at this time or later"), ("before", "given up before this time")):
         parser.add_argument(f"--{name}", metavar="TIME", type=_moment, help=f"those {text}, RFC 3339")
-    parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (100)")
-    parser.add_argument("--rate", metavar="N", type=float, default=5.0, help="replay at most N a second (5)")
+    parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (default: 100)")
+    parser.add_argument("--rate", metavar="N", type=float, default=5.0, help="replay at most N a second (default: 5)")
 
 
 def _ledger_options(parser: argparse.ArgumentParser) -> None:
     for name, text in (("from", "the beginning of the books"), ("to", "now")):
         parser.add_argument(
-            f"--{name}", dest=f"{name}_time", metavar="TIME", type=_moment, help=f"RFC 3339 ({text}); to the minute"
+            f"--{name}",
+            dest=f"{name}_time",
+            metavar="TIME",
+            type=_moment,
+            help=f"RFC 3339, to the minute (default: {text})",
         )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
@@ -150,11 +174,13 @@ def _mib_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
     text = "make one index file from folders of MIB files"
     compiling = actions.add_parser("compile", help=text, description=text[0].upper() + text[1:] + ".")
-    compiling.add_argument("folders", nargs="+", metavar="DIR", type=Path)
-    compiling.add_argument("-o", "--output", metavar="FILE", type=Path, default=Path("mib.json"), help="(mib.json)")
+    compiling.add_argument("folders", nargs="+", metavar="DIR", type=Path, help="MIB files, and those they import")
+    compiling.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, default=Path("mib.json"), help="the index (default: mib.json)"
+    )
     text = "say what is known of an OID or a name"
     lookup = actions.add_parser("lookup", help=text, description=text[0].upper() + text[1:] + ".")
-    lookup.add_argument("text", metavar="OID|NAME")
+    lookup.add_argument("text", metavar="OID|NAME", help="as 1.3.6.1.6.3.1.1.5.3 or IF-MIB::linkDown")
 
 
 def _setup_options(parser: argparse.ArgumentParser) -> None:
@@ -174,11 +200,15 @@ def _certs_options(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="ACTION", dest="action", required=True)
     text = "write a server's certificate and key, and the authority that clients are to trust"
     made = actions.add_parser("self-signed", help=text, description=text[0].upper() + text[1:] + ".")
-    made.add_argument("folder", metavar="DIR", type=Path)
+    made.add_argument("folder", metavar="DIR", type=Path, help="where they are written")
     made.add_argument(
-        "--name", metavar="NAME", action="append", default=[], help="a host name or address (this machine's)"
+        "--name",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a host name or address it is for, repeatable (default: this machine's)",
     )
-    made.add_argument("--days", metavar="DAYS", type=_days, default=90, help="1 to 825 (90)")
+    made.add_argument("--days", metavar="DAYS", type=_days, default=90, help="days it is valid, 1 to 825 (default: 90)")
 
 
 def _days(text: str) -> int:
@@ -187,10 +217,21 @@ def _days(text: str) -> int:
     return int(text)
 
 
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an address, as 127.0.0.1, or 0.0.0.0 for all") from None
+
+
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} has no offset; expected as 2026-03-05T04:07:09Z")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        fault = "is no time" if moment is None else "has no offset"
+        raise argparse.ArgumentTypeError(f"{text!r} {fault}; expected RFC 3339, as 2026-03-05T04:07:09Z")
     return moment
 
 

@@ -79,6 +79,21 @@ def test_a_missing_configuration_is_one_line() -> None:
     assert done.stderr == "muttd: /nonexistent/muttd.conf: no such file; give another with -c FILE\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("dlq", "list", "--since", "yesterday"), "'yesterday' is no time; expected RFC 3339, as 2026-03-05T04:07:09Z"),
+        (("ledger", "--from", "2026-03-05T04:07:09"), "'2026-03-05T04:07:09' has no offset; expected RFC 3339"),
+        (("standalone", "--address", "here"), "'here': expected an address, as 127.0.0.1, or 0.0.0.0 for all"),
+        (("standalone", "-c", "muttd.conf"), "unrecognized arguments: -c"),  # it writes its own
+    ],
+)
+def test_a_wrong_option_is_told_with_what_is_right(arguments: tuple[str, ...], expected: str) -> None:
+    done = muttd(*arguments)
+    assert done.returncode == 2
+    assert expected in done.stderr.splitlines()[-1]
+
+
 def test_parse_syslog_lines() -> None:
     arguments = ("parse", "syslog", "--source-ip", "192.0.2.9", "--received-at", "2026-10-03T04:05:07Z")
     done = muttd(*arguments, stdin=f"{SYSLOG}\n\n<13>x")
