@@ -21,7 +21,7 @@ from muttd.wire.timestamps import AHEAD, ZONES, Clock, Stamp
 _UNIT = r"(?:%[A-Z]\w{0,30}-[A-Z]:\w{1,20} |%\$ VDC-\d{1,3} [%$]{2} )?"
 """Dell Force10: %STKUNIT0-M:CP %IFMGR-5-OSTATE_UP. NX-OS: %$ VDC-1 %$ %ETHPORT-5-IF_UP."""
 _SEVERITY = r"(?:\d|[ACDEFINW])"  # small-business switches write its first letter: %LINK-W-Down
-_MNEMONIC = re.compile(rf"{_UNIT}[%#](?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$)")
+_MNEMONIC = re.compile(rf"(?<![^\s:]){_UNIT}[%#](?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$)")
 _HEADER_LIMIT = 250
 """Characters before the mnemonic; a longer header is none."""
 
