@@ -42,7 +42,7 @@ OUTSIDES = {
 
 @cache
 def syntax(file: Path) -> ast.Module:
-    """The tree of `file`. No garbage is collected meanwhile: where a finalizer's fault is shown, traceback calls ast.parse
+    """The tree of `file`. No garbage is collected meanwhile: to show a finalizer's fault, traceback calls ast.parse
     as well, and before CPython 3.11.8 the inner call breaks the outer one's count of depth."""
     gc.disable()
     try:
