@@ -45,6 +45,20 @@ class Unreadable(NamedTuple):
     reason: str
 
 
+class _Text(str):
+    """A long text in which json finds no lines: for each error it would count them from the beginning, and a body may
+    hold a million errors.
+    """
+
+    __slots__ = ()
+
+    def count(self, *_: object) -> int:
+        return 0
+
+    def rfind(self, *_: object) -> int:
+        return -1
+
+
 Item = dict[str, Any] | bytes | Unreadable
 """A JSON object, a line of syslog, or what is none of them."""
 
@@ -123,14 +137,16 @@ def _is_one_of_many(line: re.Match[bytes] | None, body: bytes) -> bool:
 
 def _elements(body: bytes, opening: re.Match[bytes]) -> Iterator[Item]:
     """The elements of an array, each read alone; behind a broken one it goes on where the next object may begin."""
-    text, envelope = body.decode("utf-8", "surrogateescape"), opening[1].decode() if opening[1] else None
+    text = _Text(body.decode("utf-8", "surrogateescape"))
+    envelope = opening[1].decode() if opening[1] else None
     at = opening.end()
     while at < len(text):
         try:
             with _one_sweep():
                 value, after = _lenient.raw_decode(text, at)
         except (ValueError, RecursionError) as error:
-            yield Unreadable(f"not JSON: {_TOO_DEEP if isinstance(error, RecursionError) else str(error)[:80]}")
+            why = f"{error.msg}: char {error.pos}" if isinstance(error, json.JSONDecodeError) else _TOO_DEEP
+            yield Unreadable(f"not JSON: {why}")
             between = _BETWEEN.search(text, at)
             if between is None:
                 return
