@@ -8,7 +8,6 @@ from aiohttp import web
 
 from muttd.store.config import Row
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import check_names, read_json
 
 
 def answer(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -16,14 +15,6 @@ def answer(content: object, status: int = 200, headers: Mapping[str, str] | None
     return web.Response(
         status=status, body=msgspec.json.encode(content), content_type="application/json", headers=headers
     )
-
-
-async def read_object(request: web.Request, known: tuple[str, ...]) -> dict[str, Any]:
-    """The body, one JSON object with no other names than `known`. Raises ProblemError 400, 413, 415."""
-    content = await read_json(request)
-    if faults := check_names(content, known):
-        raise ProblemError(400, "The body has unknown fields.", faults)
-    return content
 
 
 def read_text(content: Mapping[str, Any], name: str, *, limit: int, required: bool = False) -> str | None:
