@@ -13,8 +13,8 @@ _WIDTH = 100
 _HEAD = """\
 # muttd.conf: the configuration of mutt, in TOML.
 #
-# Every key stands here with its default, commented out: remove the # to change it. The environment variable named with
-# a key has precedence over this file. `muttd --check-config` tells what is wrong, with the line.
+# Every key is listed with its default, commented out: remove the # to change it. The environment variable named with a
+# key takes precedence over this file. `muttd --check-config` tells what is wrong, with the line.
 # Secrets do not belong here: see [secrets].
 """
 
@@ -71,7 +71,7 @@ def _json(value: Any) -> str:
 
 
 def _comment(text: str) -> Iterator[str]:
-    for line in textwrap.wrap(" ".join(text.split()), _WIDTH):
+    for line in textwrap.wrap(" ".join(text.split()), _WIDTH, break_on_hyphens=False):
         yield f"# {line}"
 
 
