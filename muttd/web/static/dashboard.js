@@ -162,11 +162,18 @@ function receivers({ rates, today, workers }) {
   ];
 }
 
+/** One name and its address; of a sender with many names, as relays are, the address and one of them. */
+function sender(one) {
+  const name = el("a", { href: `/events${asQuery({ host: one.hostname })}` }, one.hostname);
+  if (one.hostnames > 1) return [`${one.source_ip} `, el("span", { class: "quiet" }, `${whole(one.hostnames)} names, such as `, name)];
+  return [name, el("span", { class: "quiet" }, one.hostname === one.source_ip ? "" : ` ${one.source_ip}`)];
+}
+
 /** Who sends most, among the newest events. */
 function topTalkers({ events, seconds, items }) {
   if (!events) return el("p", { class: "empty" }, "Nobody has sent anything in the last day.");
   return [table(["Sender", ["Per second", "number"], ["Share", "number"], ["Unclean", "number minor"], ["Last", "number minor"]], items.slice(0, TALKERS).map((one) => el("tr", {},
-    el("th", { scope: "row" }, el("a", { href: `/events${asQuery({ host: one.hostname })}` }, one.hostname), el("span", { class: "quiet" }, one.hostname === one.source_ip ? "" : ` ${one.source_ip}`, one.hostnames > 1 ? ` + ${whole(one.hostnames - 1)} names` : "")),
+    el("th", { scope: "row" }, ...sender(one)),
     el("td", {}, rate(one.rate)), el("td", {}, `${Math.round((one.events / events) * 100)} %`),
     el("td", { title: "Events of which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", {}, time(one.last_seen)))), { cards: false }),
   el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} ${items.length === 1 ? "sender" : "senders"}.`)];
