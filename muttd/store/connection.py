@@ -109,10 +109,6 @@ class Store:
         async with self.connection() as connection:
             return await partitions.runway(connection, now)
 
-    async def recent(self, limit: int) -> list[AuditEntry]:
-        """The newest entries of the audit log, newest first."""
-        return await self.search(Search(), limit)
-
     async def search(self, wanted: Search, limit: int) -> list[AuditEntry]:
         """The newest entries that fit, newest first, `limit` (1..1000) at most."""
         async with self.connection() as connection:

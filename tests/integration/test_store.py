@@ -49,7 +49,7 @@ async def store(database: dict[str, str]) -> AsyncIterator[Store]:
 
 
 async def messages(store: Store) -> list[str]:
-    return sorted(entry.message for entry in await store.recent(1000))
+    return sorted(entry.message for entry in await store.search(Search(), 1000))
 
 
 async def test_a_batch_is_written_once_by_however_many(store: Store) -> None:
@@ -215,7 +215,7 @@ async def test_deleting_a_rule_keeps_its_history(database: dict[str, str], store
     rule_id = await add_rule(database, match_string="a", name="short-lived")
     await store.write_audit("batch", [row(rule_id=rule_id, rule_name="short-lived", handling="Log_only")])
     await execute(database, "DELETE FROM alert_rules")
-    assert [(one.rule_id, one.rule_name) for one in await store.recent(10)] == [(rule_id, "short-lived")]
+    assert [(one.rule_id, one.rule_name) for one in await store.search(Search(), 10)] == [(rule_id, "short-lived")]
 
 
 async def test_every_change_of_the_rule_tables_is_heard(
