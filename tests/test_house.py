@@ -19,7 +19,7 @@ FLOORS = [
     {"connections"},
     {"runtime", "web", "sink", "embedded"},
     {"roles"},
-    {"setup"},
+    {"setup", "arguments"},
     {"__main__"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from muttd import __version__
-from muttd.__main__ import _parser
+from muttd.arguments import command_line
 from muttd.settings import Settings
 from muttd.settings.manual import _default, _facts, _toml
 
@@ -44,7 +44,7 @@ def configuration_page() -> Iterator[str]:
 
 def command_page() -> Iterator[str]:
     """muttd(8)."""
-    parser = _parser()
+    parser = command_line()
     yield from _head("muttd", "8", "receive syslog and SNMP traps, decide, and deliver alerts")
     yield ".SH SYNOPSIS"
     for one in _parsers(parser):

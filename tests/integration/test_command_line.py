@@ -1,5 +1,6 @@
 """`muttd` as a person calls it."""
 
+import argparse
 import base64
 import json
 import os
@@ -14,6 +15,8 @@ import pytest
 from redis import Redis
 
 from muttd import __version__
+from muttd.__main__ import _COMMANDS
+from muttd.arguments import command_line
 from muttd.embedded import Valkey
 from muttd.pipeline.queue.lanes import DeadLetter
 
@@ -92,6 +95,11 @@ def test_a_wrong_option_is_told_with_what_is_right(arguments: tuple[str, ...], e
     done = muttd(*arguments)
     assert done.returncode == 2
     assert expected in done.stderr.splitlines()[-1]
+
+
+def test_every_command_is_carried_out() -> None:
+    (commands,) = [one for one in command_line()._actions if isinstance(one, argparse._SubParsersAction)]
+    assert {None, *commands.choices} == set(_COMMANDS)
 
 
 def test_parse_syslog_lines() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from muttd.__main__ import _parser
+from muttd.arguments import command_line
 from muttd.metrics import Metrics
 from muttd.settings import load
 
@@ -47,7 +47,7 @@ def commands(document: Path) -> list[list[str]]:
 
 
 def test_every_command_is_known(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser: argparse.ArgumentParser = _parser()
+    parser: argparse.ArgumentParser = command_line()
     for words in commands(document):
         if words == ["ARGS"]:
             continue
