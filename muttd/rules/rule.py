@@ -22,8 +22,9 @@ FORWARDED = frozenset({"Page_and_ticket", "Page_only", "Ticket_only"})
 UNHANDLED = "unhandled"
 """What the audit log says of an event that no rule matched. In lower case: nobody can choose it for a rule."""
 
-MATCH_TYPES = ("contains", "regex", "oid_prefix")
-CONDITIONS = (
+MatchType = Literal["contains", "regex", "oid_prefix"]
+MATCH_TYPES: tuple[str, ...] = get_args(MatchType)
+Condition = Literal[
     "match_string",
     "trap_oid",
     "syslog_severity",
@@ -34,8 +35,9 @@ CONDITIONS = (
     "app_name",
     "varbind",
     "environment",
-)
-"""Names of conditions, as `Rule.negated` and an explanation use them."""
+]
+"""Name of a condition, as `Rule.negated` and an explanation use it."""
+CONDITIONS: tuple[str, ...] = get_args(Condition)
 
 _PATTERN_MEMORY = 1 << 20
 """Bytes one compiled pattern may take: 3,000 of the largest stay below what one set may have (patterns.py)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 import orjson
@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from muttd.event import Environment
 from muttd.pipeline.queue.hits import Hits
-from muttd.rules import Handling, Rule, faults
+from muttd.rules import Condition, Handling, MatchType, Rule, faults
 from muttd.store.config import RULES, Row
 from muttd.web.problems import Fault, ProblemError
 from muttd.web.reading import Reason, read_values
@@ -23,24 +23,12 @@ _Text255 = Annotated[str, Meta(max_length=255, pattern=_NO_NUL)]
 _Text1024 = Annotated[str, Meta(max_length=1024, pattern=_NO_NUL)]
 _Text4096 = Annotated[str, Meta(max_length=4096, pattern=_NO_NUL)]
 _Severity = Annotated[int, Meta(ge=0, le=7)]
-_Condition = Literal[
-    "match_string",
-    "trap_oid",
-    "syslog_severity",
-    "severity_range",
-    "facility",
-    "host_pattern",
-    "source_network",
-    "app_name",
-    "varbind",
-    "environment",
-]
 
 
 class RuleFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The columns of alert_rules that people write, with the bounds of sql/001_schema.sql."""
 
-    match_type: Literal["contains", "regex", "oid_prefix"]
+    match_type: MatchType
     prod_handling: Handling
     dev_handling: Handling
     name: _Text200 | None = None
@@ -56,7 +44,7 @@ class RuleFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     varbind_oid: _Text1024 | None = None
     varbind_value: _Text1024 | None = None
     environment: Environment | None = None
-    negated: Annotated[tuple[_Condition, ...], Meta(max_length=10)] = ()
+    negated: Annotated[tuple[Condition, ...], Meta(max_length=10)] = ()
     case_sensitive: bool = False
     priority: Annotated[int, Meta(ge=-(2**31) + 1, le=2**31 - 1)] = 100
     team_assignment: _Text200 | None = None
