@@ -19,7 +19,7 @@ from muttd.roles.siblings import Siblings
 from muttd.roles.sockets import Opened
 from muttd.runtime import Runtime, notify
 from muttd.settings import Settings
-from muttd.wire.snmp_security import Engine
+from muttd.wire.snmp_clocks import Engine
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from muttd.mib import index as mib
 from muttd.settings import Settings, forms
 from muttd.vault import Secrets
 from muttd.wire.snmp import TrapReader
-from muttd.wire.snmp_security import TIME_WINDOW, Engine
+from muttd.wire.snmp_clocks import TIME_WINDOW, Engine
 from muttd.wire.syslog import SyslogReader
 from muttd.wire.usm import User
 

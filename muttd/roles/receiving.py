@@ -33,7 +33,7 @@ from muttd.roles.relaying import Relaying
 from muttd.runtime import Runtime
 from muttd.wire.framing import Framer
 from muttd.wire.relay import RelayReader
-from muttd.wire.snmp_security import Engine
+from muttd.wire.snmp_clocks import Engine
 
 log = logging.getLogger(__name__)
 

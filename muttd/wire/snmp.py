@@ -21,10 +21,12 @@ from muttd.wire import ber, snmp_pdu
 from muttd.wire.ber import BerError
 from muttd.wire.memory import Memory
 from muttd.wire.snmp_bindings import Bindings, Names
+from muttd.wire.snmp_clocks import TIME_WINDOW, Engine
+from muttd.wire.snmp_event import sender_of, snmp_of, without_trap_community
 from muttd.wire.snmp_informs import RecentInforms, Standing
 from muttd.wire.snmp_pdu import INFORM, NOTIFICATIONS, PDU_NAMES, TRAP_V1, Notification
 from muttd.wire.snmp_reading import ROUTINE, Reading, Refusal, Refused
-from muttd.wire.snmp_security import TIME_WINDOW, Engine, Opened, Security
+from muttd.wire.snmp_security import Opened, Security
 from muttd.wire.snmp_shortcut import (
     TRAP_COMMUNITY,
     Peer,
@@ -37,7 +39,6 @@ from muttd.wire.snmp_shortcut import (
     peer_json,
     times_json,
 )
-from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.sources import MAX_SOURCES, Network, Sources
 from muttd.wire.usm import User
 
@@ -171,7 +172,7 @@ class TrapReader:
         if known is None:
             if not header.engine_id or any(TRAP_COMMUNITY in octets for octets in who[:4]):
                 raise Uncommon
-            known = self._senders.keep(who, members_json(_sender(opened)))
+            known = self._senders.keep(who, members_json(sender_of(opened)))
         return known
 
     def _accept(self, head: bytes) -> Accepted:
@@ -244,7 +245,7 @@ class TrapReader:
             return self._unreadable(arrival, version, masked, str(fault), defects)
         if (tag == TRAP_V1) != (version == "1"):
             defects.append(f"{PDU_NAMES[tag]} PDU in a v{version} message")
-        snmp = _snmp(notification, version, None)
+        snmp = snmp_of(notification, version, None)
         reply = None
         if tag == INFORM and (answer := snmp_pdu.response(pdu)):
             reply = data[:position] + answer
@@ -279,7 +280,7 @@ class TrapReader:
         if tag == INFORM and (answer := snmp_pdu.response(pdu)):
             reply = self._security.respond(opened, answer, arrival.received, limit)
             self._once(arrival, (arrival.source_ip, opened.header.user, opened.level, pdu), reply)
-        event = self._event(arrival, notification, _snmp(notification, "3", opened), arrival.data, defects)
+        event = self._event(arrival, notification, snmp_of(notification, "3", opened), arrival.data, defects)
         return Reading(event, reply, None)
 
     def _once(self, arrival: Arrival, identity: tuple[object, ...], reply: bytes | None) -> None:
@@ -313,7 +314,7 @@ class TrapReader:
             trap_name=trap.name if trap else None,
             varbinds=notification.varbinds,
             snmp=snmp,
-            raw=_without_trap_community(masked).hex(),
+            raw=without_trap_community(masked).hex(),
             defects=defects or None,
         )
 
@@ -334,7 +335,7 @@ class TrapReader:
             transport=f"snmpv{version}" if version else "udp",
             hostname=self._hostname(arrival.source_ip, None),
             message=f"SNMP datagram of {len(masked)} octets that cannot be read: {fault}",
-            raw=_without_trap_community(masked).hex(),
+            raw=without_trap_community(masked).hex(),
             defects=[*defects, fault],
         )
         return Reading(event, None, None)
@@ -360,53 +361,9 @@ class TrapReader:
         return self._sources(origin).name
 
 
-def _snmp(notification: Notification, version: str, opened: Opened | None) -> Snmp:
-    return Snmp(
-        version=version,
-        pdu=notification.pdu,
-        request_id=notification.request_id,
-        uptime=notification.uptime,
-        enterprise=notification.enterprise,
-        generic_trap=notification.generic_trap,
-        specific_trap=notification.specific_trap,
-        agent_address=notification.agent_address,
-        **(_sender(opened) if opened else {}),
-    )
-
-
-def _sender(opened: Opened) -> dict[str, str]:
-    """The members of Snmp that say who sent a v3 message."""
-    said = {
-        "user": text_or_hex(opened.header.user),
-        "security_level": opened.level,
-        "engine_id": opened.header.engine_id.hex(),
-        "context_engine_id": opened.scoped.context_engine_id.hex(),
-        "context_name": text_or_hex(opened.scoped.context_name),
-    }
-    return {name: value for name, value in said.items() if value or name == "user"}
-
-
 def _notification_tag(data: bytes, position: int, end: int) -> int:
     """The tag of the PDU at `position`. Raises Refused where it is not a notification."""
     tag = snmp_pdu.kind(data, position, end)
     if tag not in NOTIFICATIONS:
         raise Refused("not_a_notification", f"{PDU_NAMES[tag]} is neither a trap nor an inform")
     return tag
-
-
-def _without_trap_community(data: bytes) -> bytes:
-    """The datagram with every value of snmpTrapCommunity.0 overwritten."""
-    found = data.find(TRAP_COMMUNITY)
-    if found < 0:
-        return data
-    masked = bytearray(data)
-    while found >= 0:
-        position = found + len(TRAP_COMMUNITY)
-        try:
-            _, start, stop = ber.announced(data, position, len(data))
-        except BerError:
-            start, stop = position, len(data)
-        stop = min(stop, len(data))
-        masked[start:stop] = b"*" * (stop - start)
-        found = data.find(TRAP_COMMUNITY, position)
-    return bytes(masked)

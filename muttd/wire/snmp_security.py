@@ -1,8 +1,7 @@
 """Which SNMPv3 messages are believed, and how they are answered (RFC 3414 section 3).
 
 Users are global: the engine of a trap's sender is learned from the message, and keys are localised for it when the
-digest has to be checked. Clocks are kept only of engines that authenticated, so nobody can fill them with invented
-ones. For informs we are the authority: `Engine`.
+digest has to be checked. For informs we are the authority: `Engine`.
 
 Pure: no I/O; the time is an argument.
 """
@@ -10,7 +9,6 @@ Pure: no I/O; the time is an argument.
 import hmac
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -19,19 +17,12 @@ from muttd.wire import ber, snmp_pdu, usm
 from muttd.wire import snmp_v3 as v3
 from muttd.wire.ber import BerError
 from muttd.wire.memory import Memory
+from muttd.wire.snmp_clocks import MAX_ENGINES, TIME_WINDOW, Clocks, Engine, time_of
+from muttd.wire.snmp_credentials import MAX_KEYS, MAX_SIGNERS, Credential, Keys, Signer, credential_of, keys_of
 from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_v3 import Header, Scoped
 from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.usm import Decryptor, Digest, EngineTime, User
-
-TIME_WINDOW = 150.0
-"""Seconds (RFC 3414 section 2.2.3)."""
-MAX_ENGINES = 16_384
-"""Engines whose clock is kept; about 5 MB. One that was forgotten is learned again from its next message."""
-MAX_KEYS = 32_768
-"""Localised keys kept, two credentials for each engine; about 15 MB. They can be made again."""
-MAX_SIGNERS = 4096
-"""Digests and ciphers kept ready, some 4 kB each. They are made of keys in microseconds."""
 
 LEVELS = {
     0: usm.NO_AUTH_NO_PRIV,
@@ -46,48 +37,6 @@ UNKNOWN_USER = f"{_USM_STATS}.3.0"
 UNKNOWN_ENGINE = f"{_USM_STATS}.4.0"
 WRONG_DIGEST = f"{_USM_STATS}.5.0"
 DECRYPTION_ERROR = f"{_USM_STATS}.6.0"
-
-
-class Engine(NamedTuple):
-    """Our own engine. `id` has 5 to 32 octets and stays for ever, `boots` grows with every start, `started` is that
-    start in seconds since 1970."""
-
-    id: bytes
-    boots: int
-    started: float
-
-
-class Credential(NamedTuple):
-    """A user's protocols, with the passphrases made into keys."""
-
-    number: int
-    user: User
-    auth_key: bytes
-    priv_key: bytes
-
-
-class Keys(NamedTuple):
-    """A credential's keys on one engine. The first of `privacy` is the one that fitted last."""
-
-    auth: bytes
-    privacy: tuple[bytes, ...]
-
-
-class Signer(NamedTuple):
-    """Whose digest a message has. `decryptors` are those of `keys.privacy`."""
-
-    credential: Credential
-    keys: Keys
-    digest: Digest
-    decryptors: tuple[Decryptor, ...]
-
-
-class Clock(NamedTuple):
-    """The last news of an engine's time: what it said, when, and from where."""
-
-    at: EngineTime
-    received: float
-    source_ip: str
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
@@ -119,13 +68,11 @@ class Security:
         """
         self._engine = engine
         self._time_window = time_window
-        self._max_engines = max_engines
         self._credentials: dict[bytes, dict[str, list[Credential]]] = {}
         """By user name and level, in their order."""
         self._made = 0
         """Credentials so far: each has a number of its own, for ever."""
-        self._clocks: dict[bytes, Clock] = {}
-        self._forgotten = forgotten
+        self._clocks = Clocks(time_window, max_engines, forgotten)
         self._keys: Memory[tuple[int, bytes], Keys] = Memory("keys", max_keys, forgotten)
         self._signers: Memory[tuple[int, bytes], Signer] = Memory("signers", MAX_SIGNERS, forgotten)
         self._counters: dict[str, int] = {}
@@ -137,7 +84,7 @@ class Security:
         credentials: dict[bytes, dict[str, list[Credential]]] = {}
         for user in users:
             if user not in known:  # stretching a passphrase takes milliseconds
-                known[user] = _credential(self._made, user)
+                known[user] = credential_of(self._made, user)
                 self._made += 1
             credentials.setdefault(user.name.encode(), {}).setdefault(user.level, []).append(known[user])
         self._credentials = credentials
@@ -191,7 +138,7 @@ class Security:
         """
         if self._engine is None:
             return None
-        header = replace(opened.header, flags=opened.header.flags & ~v3.REPORTABLE, at=_time_of(self._engine, received))
+        header = replace(opened.header, flags=opened.header.flags & ~v3.REPORTABLE, at=time_of(self._engine, received))
         scoped = replace(opened.scoped, pdu=pdu)
         reply = _seal(header, scoped, opened.credential, opened.keys)
         if len(reply) > limit:  # our time has more octets than the sender's idea of it, which is in the window too
@@ -228,7 +175,7 @@ class Security:
             keys = self._keys.get((credential.number, engine_id))
             key = keys.auth if keys else usm.localized_key(auth, credential.auth_key, engine_id)
             if hmac.compare_digest(usm.mac(auth, key, blank), mac):
-                signers.append(self._keep_signer(credential, engine_id, keys or _keys(credential, engine_id, key)))
+                signers.append(self._keep_signer(credential, engine_id, keys or keys_of(credential, engine_id, key)))
         return signers
 
     def _keep_signer(self, credential: Credential, engine_id: bytes, keys: Keys) -> Signer:
@@ -267,30 +214,13 @@ class Security:
             return
         header = request.header
         if self._engine and header.engine_id == self._engine.id:
-            fault = self._lag_behind_ours(header.at, _time_of(self._engine, request.received))
+            fault = self._lag_behind_ours(header.at, time_of(self._engine, request.received))
             if fault:
                 # An authenticated first message with no time asks for it (RFC 3414 section 4).
                 reason = "discovery" if header.at == EngineTime(0, 0) else "not_in_time_window"
                 raise self._refused(request, reason, fault, NOT_IN_TIME_WINDOW, signer)
             return
-        if header.at.boots == v3.MAX_TIME:
-            detail = "boots are at their end: the engine must be given new keys (RFC 3414 section 2.2.1)"
-            raise Refused("not_in_time_window", f"engine {header.engine_id.hex()}: {detail}")
-        clocks, engine_id = self._clocks, header.engine_id
-        known = clocks.get(engine_id)
-        if known is None or header.at > known.at:
-            if known is not None:
-                del clocks[engine_id]  # so that the first to be forgotten is the one that stood longest
-            elif len(clocks) >= self._max_engines:
-                del clocks[next(iter(clocks))]
-                self._forgotten["engines"] += 1
-            clocks[engine_id] = Clock(header.at, request.received, request.source_ip)
-            return
-        fault = _lag(header.at, known, request.received, self._time_window)
-        if fault:
-            if known.source_ip != request.source_ip:
-                fault += f"; its last time came from {known.source_ip}: do two devices have the same engine ID?"
-            raise Refused("not_in_time_window", f"engine {header.engine_id.hex()}: {fault}")
+        self._clocks.check(header.engine_id, header.at, request.source_ip, request.received)
 
     def _lag_behind_ours(self, said: EngineTime, ours: EngineTime) -> str | None:
         assert self._time_window is not None
@@ -324,7 +254,7 @@ class Security:
             header,
             flags=v3.AUTHENTICATED if signer else 0,
             engine_id=self._engine.id,
-            at=_time_of(self._engine, request.received),
+            at=time_of(self._engine, request.received),
             salt=b"",
         )
         scoped = Scoped(self._engine.id, b"", pdu)
@@ -338,19 +268,6 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     header: Header
     source_ip: str
     received: float
-
-
-def _credential(number: int, user: User) -> Credential:
-    auth_key = usm.stretched_key(user.auth, user.auth_password.encode()) if user.auth else b""
-    priv_key = usm.stretched_key(user.auth, user.priv_password.encode()) if user.auth and user.priv else b""
-    return Credential(number, user, auth_key, priv_key)
-
-
-def _keys(credential: Credential, engine_id: bytes, auth_key: bytes) -> Keys:
-    """The rest of the keys, to be made only when the sender has shown that it knows the password."""
-    auth, priv = credential.user.auth, credential.user.priv
-    privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
-    return Keys(auth_key, privacy)
 
 
 def _seal(header: Header, scoped: Scoped, credential: Credential | None, keys: Keys | None) -> bytes:
@@ -368,20 +285,6 @@ def _seal(header: Header, scoped: Scoped, credential: Credential | None, keys: K
     blank = bytes(usm.AUTHENTICATION[user.auth].mac_octets)
     message, mac_at = v3.write_message(replace(header, mac=blank), octets)
     return message[:mac_at] + usm.mac(user.auth, keys.auth, message) + message[mac_at + len(blank) :]
-
-
-def _time_of(engine: Engine, received: float) -> EngineTime:
-    return EngineTime(engine.boots, min(max(0, int(received - engine.started)), v3.MAX_TIME))
-
-
-def _lag(said: EngineTime, known: Clock, received: float, window: float) -> str | None:
-    """What is wrong with an engine's time; None where it lies in the window."""
-    if said.boots < known.at.boots:
-        return f"boots went backwards from {known.at.boots} to {said.boots}"
-    due = known.at.seconds + max(0.0, received - known.received)
-    if said.seconds < due - window:
-        return f"time {said.seconds} s where about {int(due)} s is due: its clock stands, or this was sent before"
-    return None
 
 
 def _user(header: Header) -> str:
