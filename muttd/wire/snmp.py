@@ -39,8 +39,9 @@ from muttd.wire.snmp_shortcut import (
     peer_json,
     times_json,
 )
+from muttd.wire.snmp_v3_shortcut import read_context, split_context
 from muttd.wire.sources import MAX_SOURCES, Network, Sources
-from muttd.wire.usm import User
+from muttd.wire.usm import AUTH_PRIV, User
 
 __all__ = ["ROUTINE", "Engine", "Names", "Reading", "Refusal", "TrapReader", "User"]
 
@@ -108,6 +109,7 @@ class TrapReader:
         self._senders: Memory[tuple[bytes, bytes, bytes, bytes, str], str] = Memory(
             "senders", MAX_SOURCES, self.forgotten
         )
+        self._contexts: Memory[tuple[bytes, bytes, bytes], str] = Memory("contexts", MAX_SOURCES, self.forgotten)
         self._peers: Memory[tuple[str, str | None, str | None, str], Peer] = Memory(
             "peers", MAX_SOURCES, self.forgotten
         )
@@ -134,7 +136,10 @@ class TrapReader:
         try:
             position = enter(data, 0, ber.SEQUENCE)
             if data[position : position + 3] == _VERSION_3:
-                return self._encoded_v3(Arrival(data, source_ip, received, event_id), position + 3, known_as)
+                peer = self._peers.get((source_ip, None, known_as, "3")) or self._peer(source_ip, None, known_as, "3")
+                return self._everyday_v3(data, position + 3, peer, received, event_id) or self._encoded_v3(
+                    Arrival(data, peer.address, received, event_id), peer, position + 3
+                )
             stop = position + 5 + data[position + 4]
             head = data[position:stop]
             accepted = self._accepted.get(head) or self._accept(head)
@@ -146,33 +151,51 @@ class TrapReader:
         peer = self._peers.get(who) or self._peer(*who)
         return event_json(event_id, self._times(received), peer, said, raw=raw)
 
-    def _encoded_v3(self, arrival: Arrival, position: int, known_as: str | None) -> bytes | Reading:
+    def _everyday_v3(
+        self, data: bytes, position: int, peer: Peer, received: float, event_id: str
+    ) -> bytes | Reading | None:
+        """The event of a trap whose sender was believed before, None for what is not everyday."""
+        try:
+            habit, scoped = self._security.everyday.open(data, position, peer.address, received)
+            pdu_at, context = split_context(scoped)
+            who = habit.user, habit.engine_id, context
+            sender = self._contexts.get(who) or self._context(who)
+            said = self._shortcut.trap_v2(scoped, pdu_at)
+        except (Uncommon, BerError, IndexError):
+            return None
+        except Refused as refused:
+            return Reading(None, refused.reply, refused.refusal)
+        return event_json(event_id, self._times(received), peer, said, raw=data.hex(), sender=sender)
+
+    def _context(self, who: tuple[bytes, bytes, bytes]) -> str:
+        """User, engine ID and context of an authPriv message, as members of `snmp`."""
+        user, engine_id, context = who
+        return self._contexts.keep(who, self._sender(user, engine_id, *read_context(context), AUTH_PRIV))
+
+    def _encoded_v3(self, arrival: Arrival, peer: Peer, position: int) -> bytes | Reading:
         """What stands behind the version of a v3 message that fills its datagram."""
         data, received = arrival.data, arrival.received
-        who = arrival.source_ip, None, known_as, "3"
-        peer = self._peers.get(who) or self._peer(*who)
         try:
             opened = self._security.open(data, position, peer.address, received)
             try:
                 said = self._shortcut.trap_v2(opened.scoped.pdu, 0)
-                sender = self._sender(opened)
-            except (Uncommon, BerError, IndexError):
-                return self._v3_notification(
-                    Arrival(data, peer.address, received, arrival.event_id), opened, len(data), []
+                header, scoped = opened.header, opened.scoped
+                sender = self._sender(
+                    header.user, header.engine_id, scoped.context_engine_id, scoped.context_name, opened.level
                 )
+            except (Uncommon, BerError, IndexError):
+                return self._v3_notification(arrival, opened, len(data), [])
         except Refused as refused:
             return Reading(None, refused.reply, refused.refusal)
         return event_json(arrival.event_id, self._times(received), peer, said, raw=data.hex(), sender=sender)
 
-    def _sender(self, opened: Opened) -> str:
-        """Who sent a v3 message, as members of `snmp`."""
-        header, scoped = opened.header, opened.scoped
-        who = header.user, header.engine_id, scoped.context_engine_id, scoped.context_name, opened.level
+    def _sender(self, *who: *tuple[bytes, bytes, bytes, bytes, str]) -> str:
+        """Who sent a v3 message (user, engine ID, contextEngineID, contextName, level), as members of `snmp`."""
         known = self._senders.get(who)
         if known is None:
-            if not header.engine_id or any(TRAP_COMMUNITY in octets for octets in who[:4]):
+            if not who[1] or any(TRAP_COMMUNITY in octets for octets in who[:4]):
                 raise Uncommon
-            known = self._senders.keep(who, members_json(sender_of(opened)))
+            known = self._senders.keep(who, members_json(sender_of(*who)))
         return known
 
     def _accept(self, head: bytes) -> Accepted:

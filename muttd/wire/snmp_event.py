@@ -14,6 +14,10 @@ from muttd.wire.snmp_values import text_or_hex
 
 def snmp_of(notification: Notification, version: str, opened: Opened | None) -> Snmp:
     """`snmp`; `opened` is the message of a v3 notification."""
+    sender: dict[str, str] = {}
+    if opened:
+        header, scoped = opened.header, opened.scoped
+        sender = sender_of(header.user, header.engine_id, scoped.context_engine_id, scoped.context_name, opened.level)
     return Snmp(
         version=version,
         pdu=notification.pdu,
@@ -23,18 +27,20 @@ def snmp_of(notification: Notification, version: str, opened: Opened | None) -> 
         generic_trap=notification.generic_trap,
         specific_trap=notification.specific_trap,
         agent_address=notification.agent_address,
-        **(sender_of(opened) if opened else {}),
+        **sender,
     )
 
 
-def sender_of(opened: Opened) -> dict[str, str]:
+def sender_of(
+    user: bytes, engine_id: bytes, context_engine_id: bytes, context_name: bytes, level: str
+) -> dict[str, str]:
     """The members of Snmp that say who sent a v3 message."""
     said = {
-        "user": text_or_hex(opened.header.user),
-        "security_level": opened.level,
-        "engine_id": opened.header.engine_id.hex(),
-        "context_engine_id": opened.scoped.context_engine_id.hex(),
-        "context_name": text_or_hex(opened.scoped.context_name),
+        "user": text_or_hex(user),
+        "security_level": level,
+        "engine_id": engine_id.hex(),
+        "context_engine_id": context_engine_id.hex(),
+        "context_name": text_or_hex(context_name),
     }
     return {name: value for name, value in said.items() if value or name == "user"}
 

@@ -21,6 +21,7 @@ from muttd.wire.snmp_clocks import MAX_ENGINES, TIME_WINDOW, Clocks, Engine, tim
 from muttd.wire.snmp_credentials import MAX_KEYS, MAX_SIGNERS, Credential, Keys, Signer, credential_of, keys_of
 from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_v3 import Header, Scoped
+from muttd.wire.snmp_v3_shortcut import Habits
 from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.usm import Decryptor, Digest, EngineTime, User
 
@@ -76,6 +77,8 @@ class Security:
         self._keys: Memory[tuple[int, bytes], Keys] = Memory("keys", max_keys, forgotten)
         self._signers: Memory[tuple[int, bytes], Signer] = Memory("signers", MAX_SIGNERS, forgotten)
         self._counters: dict[str, int] = {}
+        self.everyday = Habits(self._only_signer, self._clocks, forgotten)
+        """The shortcut for traps."""
         self.replace_users(users)
 
     def replace_users(self, users: Sequence[User]) -> None:
@@ -92,6 +95,7 @@ class Security:
         for which in [which for which in self._keys if which[0] not in kept]:
             del self._keys[which]
         self._signers.clear()
+        self.everyday.clear()
 
     def _all(self) -> Iterator[Credential]:
         for levels in self._credentials.values():
@@ -178,6 +182,13 @@ class Security:
                 signers.append(self._keep_signer(credential, engine_id, keys or keys_of(credential, engine_id, key)))
         return signers
 
+    def _only_signer(self, header: Header) -> Signer | None:
+        """Who made an authPriv message, where that can be only one who was believed before, and no engine is ours."""
+        credentials = self._credentials.get(header.user, {}).get(usm.AUTH_PRIV, [])
+        if len(credentials) != 1 or not header.engine_id or (self._engine and header.engine_id == self._engine.id):
+            return None
+        return self._signers.get((credentials[0].number, header.engine_id))
+
     def _keep_signer(self, credential: Credential, engine_id: bytes, keys: Keys) -> Signer:
         """What one credential has on one engine, made ready for the next message."""
         auth, priv = credential.user.auth, credential.user.priv
@@ -202,6 +213,7 @@ class Security:
                 except BerError:
                     continue
                 if decrypt is not decryptors[0]:
+                    self.everyday.clear()
                     keys = Keys(keys.auth, keys.privacy[::-1])  # noqa: PLW2901 # the one that fitted comes first now
                     self._keep_signer(credential, header.engine_id, keys)
                 return Opened(header, scoped, usm.AUTH_PRIV, credential, keys)

@@ -55,10 +55,10 @@ class Scoped(msgspec.Struct, frozen=True, gc=False):
 
 def read_header(data: bytes, position: int, end: int) -> Header:
     """What stands behind the version. Raises BerError."""
-    return _everyday_header(data, position, end) or _any_header(data, position, end)
+    return everyday_header(data, position, end) or _any_header(data, position, end)
 
 
-def _everyday_header(data: bytes, position: int, end: int) -> Header | None:
+def everyday_header(data: bytes, position: int, end: int) -> Header | None:
     """The header of a USM message in which nothing is amiss and every length has one octet."""
     start = position + 2
     try:

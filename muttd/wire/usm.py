@@ -138,13 +138,22 @@ class Digest:
     """`mac` with one key, whose own part of the work is done once: two of its four hash blocks or more."""
 
     def __init__(self, auth: str, key: bytes) -> None:
+        """`key` is a digest itself, and so fits into a block."""
         digest, self._octets = AUTHENTICATION[auth]
-        self._begun = hmac.new(key, digestmod=digest)
+        blank = hashlib.new(digest, usedforsecurity=False)
+        padded = key.ljust(blank.block_size, b"\0")
+        assert len(padded) == blank.block_size
+        self._inner, self._outer = blank.copy(), blank.copy()
+        self._inner.update(bytes(octet ^ 0x36 for octet in padded))
+        self._outer.update(bytes(octet ^ 0x5C for octet in padded))
 
     def __call__(self, message: bytes) -> bytes:
-        whole = self._begun.copy()
-        whole.update(message)
-        return whole.digest()[: self._octets]
+        # RFC 2104 section 4. An hmac object copied does the same, in twice the time.
+        inner = self._inner.copy()
+        inner.update(message)
+        outer = self._outer.copy()
+        outer.update(inner.digest())
+        return outer.digest()[: self._octets]
 
 
 class Decryptor:

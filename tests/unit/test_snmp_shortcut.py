@@ -191,6 +191,33 @@ def test_both_ways_say_the_same_of_what_is_damaged(data: bytes, changes: list[tu
     everywhere(data + bytes(more))
 
 
+@given(
+    V2_PDUS,
+    st.sampled_from([b"", b"vrf-a", b"\xff", b"c" * 130]),
+    st.lists(st.tuples(st.integers(0, 120), st.integers(0, 255)), max_size=2),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=100)
+def test_both_ways_say_the_same_of_one_believed_before(
+    pdu: bytes, context: bytes, changes: list[tuple[int, int]], signed: bool
+) -> None:
+    """Who has the key may write any header, and sign it."""
+    reader = TrapReader(**{**ARGUMENTS, "engine": None})
+    for _ in range(2):
+        assert both(reader, v3_message(V2_TRAP, 3))
+    message = bytearray(v3_message(pdu, 3, context))
+    for place, octet in changes:
+        message[place % len(message)] = octet
+    try:
+        header = v3.read_header(bytes(message), message.index(bytes((2, 1, 3))) + 3, len(message))
+    except (ber.BerError, ValueError):
+        signed = False
+    if signed and len(header.mac) == 12:
+        message[header.mac_at : header.mac_at + 12] = bytes(12)
+        message[header.mac_at : header.mac_at + 12] = usm.mac("SHA", AUTH_KEY, bytes(message))
+    both(reader, bytes(message))
+
+
 CASES = [
     pytest.param(case, id=f"{path.stem}-{case['name']}")
     for path in sorted((Path(__file__).parent.parent / "datagrams" / "trap").glob("*.toml"))
@@ -228,6 +255,7 @@ V2_TRAP = ber.write(0xA7, ber.write_integer(70000) + ber.write_integer(0) * 2 + 
     [
         community_message(1, b"public", V2_TRAP),
         v3_message(V2_TRAP, 7),
+        v3_message(V2_TRAP, 3),
         v3_message(V2_TRAP, 0, b"vrf-a"),
         community_message(
             0,
@@ -239,7 +267,7 @@ V2_TRAP = ber.write(0xA7, ber.write_integer(70000) + ber.write_integer(0) * 2 + 
             ),
         ),
     ],
-    ids=["v2c", "v3 authPriv", "v3 with context", "v1"],
+    ids=["v2c", "v3 authPriv, reportable", "v3 authPriv", "v3 with context", "v1"],
 )
 def test_the_everyday_takes_the_shortcut(data: bytes) -> None:
     assert everywhere(data)

@@ -114,7 +114,7 @@ def test_a_header_is_read_alike_by_both_ways(
     for index, octet in changes:
         data[position + index % (len(data) - position)] = octet
     data = data[: len(data) - cut if cut < 9 else len(data)]
-    everyday = v3._everyday_header(bytes(data), position, len(data))
+    everyday = v3.everyday_header(bytes(data), position, len(data))
     if everyday is not None:
         assert everyday == v3._any_header(bytes(data), position, len(data))
     elif not changes and cut >= 9 and len(engine_id) <= v3.MAX_ENGINE_ID:
@@ -240,6 +240,83 @@ def test_a_reader_of_captures_believes_every_clock() -> None:
     event, reply, _ = read(reader, informs)
     assert event is not None
     assert reply is None
+
+
+# Those who were believed before: their traps take a shortcut, which has to be as strict
+
+
+def believed_before() -> TrapReader:
+    reader = TrapReader(users=[USER])
+    for number in range(3):
+        assert isinstance(encoded(reader, Sender().message(message_id=number)), bytes)
+    assert reader._security.everyday._known
+    return reader
+
+
+def encoded(reader: TrapReader, data: bytes, at: float = NOW, source: str = "192.0.2.7") -> bytes | Reading:
+    return reader.encoded(data, source, at, "id")
+
+
+def denied(reader: TrapReader, data: bytes, at: float = NOW, source: str = "192.0.2.7") -> tuple[str, str]:
+    answer = encoded(reader, data, at, source)
+    assert isinstance(answer, Reading)
+    return refusal(answer)
+
+
+def test_an_old_message_of_one_believed_before_is_refused() -> None:
+    reader, recorded = believed_before(), Sender().message()
+    assert isinstance(encoded(reader, recorded, NOW + 150), bytes)
+    reason, detail = denied(reader, recorded, NOW + 152)
+    assert reason == "not_in_time_window"
+    assert "time 100 s where about 252 s is due" in detail
+    assert isinstance(encoded(reader, Sender(at=EngineTime(3, 252)).message(), NOW + 152), bytes)
+    assert denied(reader, recorded, NOW + 152)[0] == "not_in_time_window"
+
+
+def test_the_clock_of_one_believed_before_does_not_go_backwards() -> None:
+    reader = believed_before()
+    assert isinstance(encoded(reader, Sender(at=EngineTime(9, 0)).message()), bytes)
+    reason, detail = denied(reader, Sender().message(), source="192.0.2.8")
+    assert reason == "not_in_time_window"
+    assert "boots went backwards from 9 to 3; its last time came from 192.0.2.7" in detail
+    assert "boots are at their end" in denied(reader, Sender(at=EngineTime(v3.MAX_TIME, 5)).message())[1]
+
+
+def test_another_key_than_that_of_one_believed_before() -> None:
+    reader = believed_before()
+    assert denied(reader, Sender(replace(USER, auth_password="guess-guess")).message())[0] == "wrong_digest"
+    assert denied(reader, Sender(replace(USER, auth="MD5")).message())[0] == "wrong_digest"
+    assert denied(reader, Sender(replace(USER, priv_password="guess-guess")).message())[0] == "decryption"
+    forger = Sender(replace(USER, auth_password="guess-guess"), at=EngineTime(1000, 0))
+    assert denied(reader, forger.message())[0] == "wrong_digest"
+    assert isinstance(encoded(reader, Sender().message()), bytes), "a forger moved the clock"
+
+
+@pytest.mark.parametrize("octets", [0, 1, 11, 13, 20])
+def test_a_digest_of_another_length_of_one_believed_before(octets: int) -> None:
+    data = Sender().message()
+    header = header_of(data)
+    longer = v3.write_message(msgspec.structs.replace(header, mac=(header.mac * 2)[:octets]), data[header.data_at :])[0]
+    assert denied(believed_before(), longer)[0] == "wrong_digest"
+
+
+def test_one_changed_octet_of_one_believed_before() -> None:
+    reader, data = believed_before(), Sender().message()
+    for position in range(len(data)):
+        changed = bytearray(data)
+        changed[position] ^= 0x10
+        answer = encoded(reader, bytes(changed))
+        assert isinstance(answer, Reading)
+        assert answer.event is None or answer.event.trap_oid is None
+    assert isinstance(encoded(reader, data), bytes)
+
+
+def test_who_was_believed_before_is_not_when_the_secrets_are_others() -> None:
+    reader = believed_before()
+    reader.replace_secrets((), [replace(USER, auth_password="another-one")])
+    assert denied(reader, Sender().message())[0] == "wrong_digest"
+    reader.replace_secrets((), [])
+    assert denied(reader, Sender().message())[0] == "unknown_user"
 
 
 # Informs
