@@ -3,6 +3,7 @@
 from collections import Counter
 
 from muttd.event import Event, rfc3339
+from muttd.wire.snmp import Refusal
 
 _NAMED = 20
 """Sources that the text names."""
@@ -14,21 +15,31 @@ def surplus_event(surplus: Counter[str], *, listener: str, rate: float, host: st
     named = ", ".join(f"{source} ({count})" for source, count in surplus.most_common(_NAMED))
     more = f" and {len(surplus) - _NAMED} more" if len(surplus) > _NAMED else ""
     text = f"{listener}: {surplus.total()} messages above {rate:g}/s of one source left out: {named}{more}"
+    said = {"listener": listener, "left_out": str(surplus.total()), "sources": str(len(surplus))}
+    return _own("RATE", text, said, address="127.0.0.1", host=host, now=now, event_id=event_id)
+
+
+def refusal_event(address: str, refusal: Refusal, now: float, event_id: str) -> Event:
+    """A refused SNMP message of `address`, as an event about that device."""
+    text = f"SNMP from {address} refused: {refusal.detail}"
+    said = {"reason": refusal.reason}
+    return _own("SNMP_REFUSED", text, said, address=address, host=address, now=now, event_id=event_id)
+
+
+def _own(msg_id: str, text: str, said: dict[str, str], *, address: str, host: str, now: float, event_id: str) -> Event:
     moment = rfc3339(now)
     return Event(
         id=event_id,
         kind="syslog",
         received_at=moment,
         timestamp=moment,
-        source_ip="127.0.0.1",
+        source_ip=address,
         transport="internal",
         hostname=host,
         message=text,
         facility=_SYSLOG_FACILITY,
         syslog_severity=_WARNING,
         app_name="muttd",
-        msg_id="RATE",
-        structured_data={
-            "mutt": {"listener": listener, "left_out": str(surplus.total()), "sources": str(len(surplus))}
-        },
+        msg_id=msg_id,
+        structured_data={"mutt": said},
     )

@@ -2,14 +2,12 @@
 
 import logging
 
-from muttd.event import Event, rfc3339
 from muttd.wire.snmp import ROUTINE, Refusal
 
 log = logging.getLogger(__name__)
 
 _AGAIN = 3600.0
 """Seconds until the same is said again of the same source."""
-_SYSLOG_FACILITY, _WARNING = 5, 4
 _REMEMBERED = 10_000
 """Pairs of source and reason, about 2 MB; forged addresses make it forget, and at worst it says something twice."""
 
@@ -38,23 +36,3 @@ class Refusals:
         self._said[about] = now
         log.warning("SNMP from %s refused: %s (said once an hour)", address, refusal.detail)
         return True
-
-
-def refusal_event(address: str, refusal: Refusal, now: float, event_id: str) -> Event:
-    """The same as an event of mutt's own about the device, so that a rule can make an alert of it."""
-    moment = rfc3339(now)
-    return Event(
-        id=event_id,
-        kind="syslog",
-        received_at=moment,
-        timestamp=moment,
-        source_ip=address,
-        transport="internal",
-        hostname=address,
-        message=f"SNMP from {address} refused: {refusal.detail}",
-        facility=_SYSLOG_FACILITY,
-        syslog_severity=_WARNING,
-        app_name="muttd",
-        msg_id="SNMP_REFUSED",
-        structured_data={"mutt": {"reason": refusal.reason}},
-    )

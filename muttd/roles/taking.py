@@ -13,7 +13,8 @@ from muttd.listeners import tcp, udp
 from muttd.listeners.recvmmsg import Peer
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.intake import Lane
-from muttd.roles.refusals import Refusals, refusal_event
+from muttd.roles.own_events import refusal_event
+from muttd.roles.refusals import Refusals
 from muttd.wire.snmp import Reading, Refusal, TrapReader
 from muttd.wire.syslog import SyslogReader
 
