@@ -5,6 +5,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from redis.asyncio import Redis
 
 from muttd.embedded import Postgres, Valkey
 from muttd.pipeline.queue.connection import connect
+from muttd.sink import Sink
 
 _database_numbers = itertools.count()
 
@@ -51,6 +53,15 @@ def postgres(short_directory: Path) -> Iterator[Postgres]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    """A running stand-in for Moog."""
+    one = Sink(clock=time.time)
+    await one.start("127.0.0.1", 0)
+    yield one
+    await one.stop()
 
 
 @pytest.fixture

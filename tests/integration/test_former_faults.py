@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,6 @@ from tests.alerting import push as push_events
 from tests.delivering import alert, dead_reasons, delivered, forwarder, push, running
 
 Eventually = Callable[..., Coroutine[Any, Any, object]]
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    one = Sink(clock=time.time)
-    await one.start("127.0.0.1", 0)
-    yield one
-    await one.stop()
 
 
 @pytest.fixture

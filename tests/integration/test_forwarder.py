@@ -28,14 +28,6 @@ Eventually = Callable[..., Coroutine[Any, Any, object]]
 
 
 @pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    one = Sink(clock=time.time)
-    await one.start("127.0.0.1", 0)
-    yield one
-    await one.stop()
-
-
-@pytest.fixture
 async def redis(valkey: Valkey) -> AsyncIterator[Any]:
     """A client for several forwarders at once, of an empty Valkey."""
     client = connect(str(valkey.socket), 0, connections=50)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,6 @@ from muttd.sink import Behaviour, Sink
 from tests.delivering import SOURCE, alert, dead_reasons, delivered, forwarder, push, running, waiting
 
 Eventually = Callable[..., Coroutine[Any, Any, object]]
-
-
-@pytest.fixture
-async def sink() -> AsyncIterator[Sink]:
-    one = Sink(clock=time.time)
-    await one.start("127.0.0.1", 0)
-    yield one
-    await one.stop()
 
 
 @pytest.fixture
