@@ -85,6 +85,36 @@ def test_a_fault_with_one_trap_takes_no_other_with_it(lane: Callable[[int], Lane
     assert len(kept.items) == 1
 
 
+def test_what_is_refused_is_an_event_about_its_device_once_an_hour(lane: Callable[[int], Lane]) -> None:
+    kept, own = lane(10), lane(10)
+    take = trap_datagrams(
+        TrapReader(communities=[b"another"]),
+        event_ids(),
+        kept,
+        refused=None,
+        name_of=None,
+        refusals=Refusals(),
+        own_lane=own,
+        fault=lambda: None,
+    )
+    burst = [(notification(number, 0xA7), ("192.0.2.1", 162)) for number in range(3)]
+    for moment in (1796083200.0, 1796083200.0 + 3599, 1796083200.0 + 3600):
+        take(burst, moment, lambda *_: None)
+    assert not kept.items
+    assert kept.tally.rejected == {"community": 9}
+    first, second = map(json.loads, own.items)
+    assert own.tally.received == 2
+    assert (first["received_at"], second["received_at"]) == (
+        "2026-12-01T00:00:00.000000Z",
+        "2026-12-01T01:00:00.000000Z",
+    )
+    assert (first["source_ip"], first["hostname"], first["transport"]) == ("192.0.2.1", "192.0.2.1", "internal")
+    assert (first["app_name"], first["msg_id"], first["syslog_severity"]) == ("muttd", "SNMP_REFUSED", 4)
+    assert first["structured_data"] == {"mutt": {"reason": "community"}}
+    assert first["message"].startswith("SNMP from 192.0.2.1 refused: v2c community is not in the list")
+    assert "public" not in own.items[0].decode()
+
+
 async def test_events_of_a_burst_of_traps_keep_its_order(lane: Callable[[int], Lane]) -> None:
     kept = lane(10)
     take = trap_datagrams(
