@@ -73,7 +73,7 @@ class Habits:
         boots = int.from_bytes(data[boots_at + 2 : seconds_at], "big")
         seconds = int.from_bytes(data[seconds_at + 2 : user_at], "big")
         if (
-            not data[position] == ber.SEQUENCE == data[engine_at - 4]
+            data[position] != ber.SEQUENCE
             or data[position + 1] != engine_at - 6 - start
             or not data[start] == data[boots_at] == data[seconds_at] == ber.INTEGER
             or not 2 < size_at - start < 7 > seconds_at - boots_at > 2
@@ -81,8 +81,7 @@ class Habits:
             or boots >= v3.MAX_TIME  # where an engine's time ends, and its trust
             or data[boots_at + 2] > 0x7F
             or data[seconds_at + 2] > 0x7F
-            or data[engine_at - 5] != data_at - engine_at + 4
-            or data[engine_at - 3] != data_at - engine_at + 2
+            or data[engine_at - 3] != data_at - engine_at + 2  # and the length around it is two more, which lasts
             or data[salt_at - 2] != ber.OCTET_STRING
             or data[salt_at - 1] != SALT_OCTETS
         ):

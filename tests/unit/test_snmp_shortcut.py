@@ -1,5 +1,6 @@
 """Wherever the shortcut answers, it answers octet for octet what the long way answers; and it answers the everyday."""
 
+import itertools
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
@@ -216,6 +217,56 @@ def test_both_ways_say_the_same_of_one_believed_before(
         message[header.mac_at : header.mac_at + 12] = bytes(12)
         message[header.mac_at : header.mac_at + 12] = usm.mac("SHA", AUTH_KEY, bytes(message))
     both(reader, bytes(message))
+
+
+def test_every_octet_of_a_header_counts_for_both_ways() -> None:
+    """Each as it may be, changed by one who was believed before and has the key."""
+    reader = TrapReader(**{**ARGUMENTS, "engine": None, "time_window": None})
+    message = v3_message(V2_TRAP, 3)
+    header = v3.read_header(message, message.index(bytes((2, 1, 3))) + 3, len(message))
+    for _ in range(2):
+        assert both(reader, message)
+    for place in range(header.data_at + 4):
+        for octet in {0, 2, 4, 5, 0x30, 0x7F, 0x80, 0x81, 0xFF, *(message[place] + by for by in (-2, -1, 1, 2))}:
+            changed = bytearray(message)
+            changed[place] = octet & 0xFF
+            mac = slice(header.mac_at, header.mac_at + len(header.mac))
+            if place not in range(header.mac_at, header.mac_at + len(header.mac)):
+                changed[mac] = bytes(len(header.mac))
+                changed[mac] = usm.mac("SHA", AUTH_KEY, bytes(changed))
+            both(reader, bytes(changed))
+    assert both(reader, message)
+
+
+NUMBERS_OCTETS = [b"\x03", b"\x00\x03", b"\x7f\xff\xff\xff", b"\x80", b"\xff\xff\xff\xff", b"\0\0\0\0\x03", b""]
+
+
+def test_numbers_and_lengths_of_any_form_are_alike_for_both_ways() -> None:
+    reader = TrapReader(**{**ARGUMENTS, "engine": None, "time_window": None})
+    for _ in range(2):
+        assert both(reader, v3_message(V2_TRAP, 3))
+    message_ids = [b"\x01", b"\xff\xff\xff\xff", b"\0\0\0\0\x01", b""]
+    forms = itertools.product(NUMBERS_OCTETS, NUMBERS_OCTETS, message_ids, [8, 7, 9, 0], [0, 1, -1])
+    short = [both(reader, formed(*form)) for form in forms]
+    assert sum(short) == 4 * 4 * 3, "those whose numbers are there and in their range"
+
+
+def formed(boots: bytes, seconds: bytes, message_id: bytes, salt: int, lie: int) -> bytes:
+    """All but the lengths are right for who would take these octets; `lie` is by how much the parameters' are wrong."""
+    at = EngineTime(int.from_bytes(boots, "big"), int.from_bytes(seconds, "big"))
+    scoped = v3.write_scoped(v3.Scoped(ENGINE.id, b"", V2_TRAP))
+    vector = (at.boots << 32 | at.seconds).to_bytes(12, "big")[-8:]
+    encrypted = usm.encrypt("AES", PRIV_KEY, EngineTime(0, int.from_bytes(vector, "big")), bytes(8), scoped)
+    ahead = ber.write(0x04, ENGINE.id) + ber.write(0x02, boots) + ber.write(0x02, seconds) + ber.write(0x04, b"netops")
+    fields = bytearray(ber.write(0x30, ahead + ber.write(0x04, bytes(12)) + ber.write(0x04, bytes(salt))))
+    fields[1] += lie
+    head = ber.write(0x02, message_id) + ber.write_integer(65507) + ber.write(0x04, b"\x03") + ber.write_integer(v3.USM)
+    parameters = bytearray(ber.write(0x04, bytes(fields)))
+    parameters[1] += lie
+    before = ber.write_integer(3) + ber.write(0x30, head) + bytes(parameters)
+    message = ber.write(0x30, before + ber.write(0x04, encrypted))
+    mac_at = len(message) - len(ber.write(0x04, encrypted)) - 2 - salt - 12
+    return message[:mac_at] + usm.mac("SHA", AUTH_KEY, message) + message[mac_at + 12 :]
 
 
 CASES = [
