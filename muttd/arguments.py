@@ -31,13 +31,13 @@ def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="muttd",
         parents=[common],
-        description="mutt takes syslog and SNMP traps straight from network devices, decides what they mean by rules, "
-        "and delivers alerts to Moog AIOps. Without a command: the daemon that receives.",
+        description="mutt takes syslog and SNMP traps straight from network devices, decides by rules what they mean, "
+        "and delivers alerts to Moog AIOps. Without a command, muttd is the daemon that receives.",
         epilog="Every setting is explained in muttd.conf. Exit status 78: the configuration is wrong.",
     )
     parser.add_argument("--version", action="version", version=f"muttd {__version__}")
     parser.add_argument(
-        "--check-config", action="store_true", help="say whether the configuration is right, line by line, and exit"
+        "--check-config", action="store_true", help="check the configuration, print one line for every fault, and exit"
     )
     parser.add_argument(
         "--connect", action="store_true", help="with --check-config: also reach Vault, Redis, PostgreSQL and Moog"
@@ -57,25 +57,25 @@ def command_line() -> argparse.ArgumentParser:
     )
     text = "a stand-in for Moog: accepts the webhook and prints a line for each alert"
     _sink_options(command("sink", text, configured=False))
-    _parse_options(command("parse", "show what mutt makes of datagrams, one JSON event a line"))
-    _dlq_options(command("dlq", "look at the dead letters, send them again, or drop them"))
+    _parse_options(command("parse", "show how mutt reads datagrams, one JSON event a line"))
+    _dlq_options(command("dlq", "show the dead letters, send them again, or drop them"))
     _ledger_options(
-        command("ledger", "show that what came to each station left it, or what is missing (exit status 1)")
+        command("ledger", "show whether all that reached each station left it; exit status 1 if anything is missing")
     )
     _mib_options(command("mib", "names for SNMP object identifiers, from vendors' MIB files"))
     command(
-        "doctor", "look at this machine and all that mutt needs, a line each with the remedy (exit status 1)"
+        "doctor", "check this machine and all that mutt needs, one line each with the remedy; exit status 1 on a fault"
     ).add_argument("--json", action="store_true", help="one JSON object a line")
-    _setup_options(command("setup", "from an installed package to a service at work: check, configure, start, try"))
+    _setup_options(command("setup", "from an installed package to a working service: check, configure, start, try"))
     _certs_options(command("certs", "certificates for a trial of TLS"))
     return parser
 
 
 def _standalone_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-dir", metavar="DIR", type=Path, default=Path("data"), help="everything it keeps (default: data)"
+        "--data-dir", metavar="DIR", type=Path, default=Path("data"), help="where it keeps everything (default: data)"
     )
-    parser.add_argument("--webhook", metavar="URL", help="deliver there instead of to the built-in sink")
+    parser.add_argument("--webhook", metavar="URL", help="deliver to URL instead of the built-in sink")
     _address_option(parser)
     for name, port, text in (
         ("syslog", 5514, "syslog, UDP and TCP"),
@@ -97,7 +97,7 @@ def _sink_options(parser: argparse.ArgumentParser) -> None:
     _address_option(parser)
     parser.add_argument("--port", metavar="PORT", type=int, default=8099, help="(default: 8099)")
     parser.add_argument(
-        "--keep", metavar="N", type=int, default=100_000, help="alerts that GET /events shows (default: 100000)"
+        "--keep", metavar="N", type=int, default=100_000, help="how many alerts GET /events shows (default: 100000)"
     )
 
 
@@ -107,8 +107,8 @@ def _parse_options(parser: argparse.ArgumentParser) -> None:
         "file", nargs="?", metavar="FILE", type=Path, help="one datagram a line (default: standard input)"
     )
     parser.add_argument("--base64", action="store_true", help="each line is base64; else syslog is text and a trap hex")
-    parser.add_argument("--source-ip", metavar="ADDRESS", default="127.0.0.1", help="who sent it (default: 127.0.0.1)")
-    parser.add_argument("--received-at", metavar="TIME", help="when it came, RFC 3339 (default: now)")
+    parser.add_argument("--source-ip", metavar="ADDRESS", default="127.0.0.1", help="the sender (default: 127.0.0.1)")
+    parser.add_argument("--received-at", metavar="TIME", help="when it arrived, RFC 3339 (default: now)")
 
 
 def _dlq_options(parser: argparse.ArgumentParser) -> None:
@@ -117,11 +117,13 @@ def _dlq_options(parser: argparse.ArgumentParser) -> None:
         choices=("list", "show", "replay", "drop"),
         help="list: a line each; show: everything, as JSON; replay: below live traffic, until done or Ctrl-C",
     )
-    parser.add_argument("--all", action="store_true", help="replay or drop without any of the following")
-    parser.add_argument("--id", metavar="ID", help="the one of this event id")
+    parser.add_argument(
+        "--all", action="store_true", help="replay or drop all of them, without any of the filters below"
+    )
+    parser.add_argument("--id", metavar="ID", help="the one with this event id")
     parser.add_argument("--reason", metavar="TEXT", help="those with TEXT in their reason")
     for name in ("host", "team", "handling"):
-        parser.add_argument(f"--{name}", metavar=name.upper(), help=f"those of this {name}")
+        parser.add_argument(f"--{name}", metavar=name.upper(), help=f"those with this {name}")
     for name, text in (("since", "given up at this time or later"), ("before", "given up before this time")):
         parser.add_argument(f"--{name}", metavar="TIME", type=_moment, help=f"those {text}, RFC 3339")
     parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (default: 100)")
@@ -148,13 +150,13 @@ def _mib_options(parser: argparse.ArgumentParser) -> None:
     compiling.add_argument(
         "-o", "--output", metavar="FILE", type=Path, default=Path("mib.json"), help="the index (default: mib.json)"
     )
-    text = "say what is known of an OID or a name"
+    text = "show what is known of an OID or a name"
     lookup = actions.add_parser("lookup", help=text, description=text[0].upper() + text[1:] + ".")
-    lookup.add_argument("text", metavar="OID|NAME", help="as 1.3.6.1.6.3.1.1.5.3 or IF-MIB::linkDown")
+    lookup.add_argument("text", metavar="OID|NAME", help="for example 1.3.6.1.6.3.1.1.5.3 or IF-MIB::linkDown")
 
 
 def _setup_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not said stays as it is")
+    parser.add_argument("--yes", action="store_true", help="ask nothing: what is not answered stays as it is")
     parser.add_argument(
         "--answers",
         metavar="FILE",

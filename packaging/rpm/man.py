@@ -28,8 +28,9 @@ def configuration_page() -> Iterator[str]:
     yield from _head("muttd.conf", "5", "configuration of mutt, the Multi-Use Telemetry Tool")
     yield ".SH DESCRIPTION"
     yield escaped(
-        "A TOML file of tables. A key that is not set has its default; the environment variable named with a key has "
-        "precedence over the file. muttd --check-config tells what is wrong, with the line. Secrets do not belong here."
+        "A TOML file of tables. A key that is not set has its default; the environment variable named with a key "
+        "takes precedence over the file. muttd --check-config tells what is wrong, with the line. "
+        "Secrets do not belong here."
     )
     for table in dataclasses.fields(Settings):
         kind: Any = table.type
@@ -59,7 +60,7 @@ def command_page() -> Iterator[str]:
             yield escaped(one.description or "")
         yield from _arguments(one)
     yield ".SH EXIT STATUS"
-    yield escaped("0: done. 1: a fault, told in one line. 2: wrong arguments. 78: the configuration is wrong.")
+    yield escaped("0: done. 1: a fault, named in one line. 2: wrong arguments. 78: the configuration is wrong.")
     yield from _see("muttd.conf", "5")
 
 
