@@ -125,7 +125,7 @@ async def test_what_devices_send_never_runs(site: Site, tab: Tab) -> None:
         assert await page.locator(made).count() == 0
     for number in range(len(EVIL)):
         await page.goto(f"{site.address}/events?event={event(number).id}")
-        await page.get_by_role("button", name="Why? Ask the rules of now").click()
+        await page.get_by_role("button", name="Why? Ask the current rules").click()
         await expect(page.get_by_role("dialog")).to_contain_text("Decision")
         assert "owned" not in await page.title()
     assert tab.complaints == []
@@ -141,7 +141,7 @@ async def test_a_rule_is_made_tried_on_a_message_and_on_the_past_and_seen_to_wor
     await page.get_by_role("button", name="New rule").click()
     dialog = page.get_by_role("dialog")
     await dialog.get_by_label("Name").fill("Fans")
-    await dialog.get_by_label("How the text is looked for").select_option("regex")
+    await dialog.get_by_label("How the text is matched").select_option("regex")
     await dialog.get_by_label("Text in the message").fill("fan (")
     await dialog.get_by_label("A message").fill("<11>Oct 11 22:14:15 core-1 env: Fan 3 failed")
     await expect(dialog.locator(".tester").first).to_contain_text("missing")
@@ -157,8 +157,8 @@ async def test_a_rule_is_made_tried_on_a_message_and_on_the_past_and_seen_to_wor
     (made,) = (await site.get("/api/v1/rules"))["items"]
     assert made["match_string"] == "fan [0-9] failed"
     await visit(site, page, "/changes")
-    await page.get_by_role("button", name="Take back").click()
-    await page.get_by_role("button", name="Take it back").click()
+    await page.get_by_role("button", name="Revert").click()
+    await page.get_by_role("button", name="Revert it").click()
     await expect(page.locator("main tbody tr")).to_have_count(2)
     assert (await site.get("/api/v1/rules"))["items"] == []
     assert tab.complaints == []
@@ -195,9 +195,9 @@ async def test_live_shows_what_is_decided_now_and_stops_when_told(
         await page.locator("h1").click()
         await page.keyboard.press("Space")
         await alerting.push(redis, [alerting.event("meanwhile", "edge-9")])
-        await expect(page.locator("main .heading")).to_contain_text("1 came meanwhile")
+        await expect(page.locator("main .heading")).to_contain_text("1 arrived meanwhile")
         await expect(page.locator(".events tbody tr")).to_have_count(1)
-        await page.get_by_role("button", name="Go on").click()
+        await page.get_by_role("button", name="Resume").click()
         await expect(page.locator(".events tbody tr")).to_have_count(2)
 
 
@@ -254,7 +254,7 @@ async def test_a_search_of_the_last_minutes_stands_in_the_address(site: Site, pa
     await page.get_by_label("When").select_option("between …")
     await page.get_by_label("From").fill("2020-01-01T00:00")
     await page.get_by_label("Until").fill("2020-01-02T00:00")
-    await expect(page.locator("main")).to_contain_text("No event fits these filters")
+    await expect(page.locator("main")).to_contain_text("No event matches these filters")
     await expect(page).to_have_url(re.compile("from=20(19|20).*&to=2020"))
     await page.get_by_role("button", name="Clear").click()
     await expect(rows).to_have_count(2)
@@ -342,15 +342,15 @@ async def test_a_dead_letter_is_put_right_and_sent_again(site: Site, page: Page)
     await log_in(site, page, "/delivery")
     await expect(page.get_by_role("region", name="Now")).to_contain_text("of 50 alerts used")
     await page.get_by_role("button", name="Edit").click()
-    box = page.get_by_label("The alert, as it is sent again")
+    box = page.get_by_label("The alert, as it will be sent again")
     text = await box.input_value()
     await box.fill("{" + text)
     await page.get_by_role("button", name="Save and send again").click()
     await expect(page.get_by_role("dialog")).to_contain_text("This is not JSON")
     await box.fill(text.replace("far too long", "short"))
-    await page.get_by_label("Why it is changed").fill("Moog takes no long ones")
+    await page.get_by_label("Reason for the change").fill("Moog takes no long ones")
     await page.get_by_role("button", name="Save and send again").click()
-    await expect(page.locator("main")).to_contain_text("No alert was given up")
+    await expect(page.locator("main")).to_contain_text("No alert has been given up")
     (sent,) = await site.redis.lrange("mutt:alert_queue", 0, -1)
     assert decode_alert(msgspec.json.encode(json.loads(sent))).event.message == "short"
     reasons = {(one["action"], one["reason"]) for one in (await site.get("/api/v1/changes"))["items"]}

@@ -52,7 +52,7 @@ export function backTest(read, failed) {
 }
 
 function outcome(found) {
-  if (!found.matched) return [el("p", {}, "No event of this time fits.")];
+  if (!found.matched) return [el("p", {}, "No event in this range matches.")];
   const rows = (title, heads, lines) => (lines.length ? table(heads.map((head, index) => [head, index ? "number" : ""]),
     lines.map((cells) => el("tr", {}, cells.map((cell, index) => (index ? el("td", {}, cell) : el("th", { scope: "row" }, cell))))), { cards: false, label: title, caption: title }) : null);
   const chart = el("div", { class: "chart-frame" });

@@ -20,20 +20,20 @@ export function draw(main) {
       next = found.next;
       further.hidden = next === null;
       show(place, rows.length ? table(["When", "Who", "What", "Difference", "Why", ""], rows)
-        : empty("Nothing was changed yet.", el("p", {}, "Every change of rules, hosts, teams and dead letters is kept here, and can be taken back.")));
+        : empty("Nothing has been changed yet.", el("p", {}, "Every change of rules, hosts, teams and dead letters is kept here, and can be reverted.")));
     } catch (error) { note(error.message, true); }
   }
 
   const row = (change) => el("tr", {}, el("td", { class: "nowrap" }, time(change.changed_at)), el("td", {}, change.actor, el("div", { class: "quiet" }, change.address)),
     el("td", {}, `${SUBJECTS[change.subject] ?? change.subject} ${change.subject_id} `, el("span", { class: "tag kept" }, change.action)),
     el("td", {}, difference(change)), el("td", { class: "message" }, change.reason ?? ""),
-    el("td", {}, may("editor") && change.subject !== "dead_letters" ? el("button", { type: "button", on: { click: () => revert(change) } }, "Take back") : null));
+    el("td", {}, may("editor") && change.subject !== "dead_letters" ? el("button", { type: "button", on: { click: () => revert(change) } }, "Revert") : null));
 
   async function revert(change) {
-    if (!await confirmed(`Make ${change.subject} ${change.subject_id} what it was before this change?`, "Take it back")) return;
+    if (!await confirmed(`Make ${change.subject} ${change.subject_id} what it was before this change?`, "Revert it")) return;
     try {
       await post(`/api/v1/changes/${change.id}/revert`, {});
-      note("Taken back.");
+      note("Reverted.");
       page(true);
     } catch (error) { note(error.message, true); }
   }

@@ -33,7 +33,7 @@ export function draw(main, live) {
 
   const pause = el("button", { type: "button", "aria-pressed": "false", on: { click: () => {
     paused = !paused;
-    pause.textContent = paused ? "Go on" : "Pause";
+    pause.textContent = paused ? "Resume" : "Pause";
     pause.setAttribute("aria-pressed", String(paused));
   } } }, "Pause");
   const more = el("a", { href: "/events" }, "Search all events");
@@ -64,7 +64,7 @@ export function draw(main, live) {
       if (turn++ % TALKERS_EVERY === 0) show(talkers, topTalkers(await get("/api/v1/sources")));
       away.textContent = "";
     } catch (error) {
-      away.textContent = `✕ ${error.message} What stands here is old.`;
+      away.textContent = `✕ ${error.message} What is shown here is old.`;
     }
     asking = false;
   }
@@ -171,11 +171,11 @@ function sender(one) {
 
 /** Who sends most, among the newest events. */
 function topTalkers({ events, seconds, items }) {
-  if (!events) return el("p", { class: "empty" }, "Nobody has sent anything in the last day.");
+  if (!events) return el("p", { class: "empty" }, "Nothing has been received in the last day.");
   return [table(["Sender", ["Per second", "number"], ["Share", "number"], ["Unclean", "number minor"], ["Last", "number minor"]], items.slice(0, TALKERS).map((one) => el("tr", {},
     el("th", { scope: "row" }, ...sender(one)),
     el("td", {}, rate(one.rate)), el("td", {}, `${Math.round((one.events / events) * 100)} %`),
-    el("td", { title: "Events of which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", {}, time(one.last_seen)))), { cards: false }),
+    el("td", { title: "Events in which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", {}, time(one.last_seen)))), { cards: false }),
   el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} ${items.length === 1 ? "sender" : "senders"}.`)];
 }
 

@@ -17,7 +17,7 @@ export function draw(main, live) {
 
   const wanted = () => Object.fromEntries([["host", host.value.trim()], ["reason", reason.value.trim()]].filter(([, value]) => value));
   const filtered = () => Object.keys(wanted()).length > 0;
-  /** Those that fit the filter. What was given up after one looked is not meant. */
+  /** Those that match the filter. What was given up after the last look is not included. */
   const body = () => (seen ? { ...wanted(), before: seen } : filtered() ? wanted() : { all: true });
 
   async function load() {
@@ -29,7 +29,7 @@ export function draw(main, live) {
       state.textContent = total ? `${whole(found.items.length)} shown of ${whole(total)}` : "";
       for (const button of buttons) button.disabled = !found.items.length;
       show(place, found.items.length ? list(found.items) : total
-        ? empty("No dead letter fits these filters.") : empty("No alert was given up.", el("p", {}, "What Moog refuses, and what could not be delivered after all retries, would be here.")));
+        ? empty("No dead letter matches these filters.") : empty("No alert has been given up.", el("p", {}, "Alerts that Moog refuses, or that could not be delivered after all retries, appear here.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
@@ -50,7 +50,7 @@ export function draw(main, live) {
     text.value = JSON.stringify(item.alert, null, 2);
     const comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
     const form = el("form", { class: "stack", novalidate: true, id: "letter-form" }, el("p", {}, `Given up: ${item.reason}`),
-      field("The alert, as it is sent again", text), field("Why it is changed (for the record)", comment), general);
+      field("The alert, as it will be sent again", text), field("Reason for the change (for the record)", comment), general);
     const save = async (again) => {
       let alert;
       try { alert = JSON.parse(text.value); } catch (error) { general.textContent = `This is not JSON: ${error.message}`; return; }
@@ -71,10 +71,10 @@ export function draw(main, live) {
   function mendAll() {
     const general = el("p", { class: "refusal", role: "alert" });
     const team = el("input", { id: "team", name: "team" }), comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
-    const form = el("form", { class: "form", novalidate: true }, field("Team", team, { hint: "empty: stays" }),
+    const form = el("form", { class: "form", novalidate: true }, field("Team", team, { hint: "empty: unchanged" }),
       field("Handling", choice("handling", [["", "stays"], ...Object.entries(HANDLINGS).filter(([name]) => name !== "unhandled")])),
       field("Severity in Moog", choice("severity", [["", "stays"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]])),
-      field("Why (for the record)", comment, { long: true }), general, el("div", { class: "long" }, el("button", { class: "primary" }, "Change all that are chosen")));
+      field("Why (for the record)", comment, { long: true }), general, el("div", { class: "long" }, el("button", { class: "primary" }, "Change all that match")));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const given = Object.fromEntries([...new FormData(form)].filter(([name, value]) => value && name !== "comment"));
@@ -104,7 +104,7 @@ export function draw(main, live) {
 
   async function drop() {
     const which = body();
-    if (!await confirmed(filtered() ? "Drop all dead letters that fit the filter? They are gone then." : `Drop all ${whole(total)} dead letters? They are gone then.`, "Drop them")) return;
+    if (!await confirmed(filtered() ? "Drop all dead letters that match the filter? This cannot be undone." : `Drop all ${whole(total)} dead letters? This cannot be undone.`, "Drop them")) return;
     try {
       note(`${whole((await post("/api/v1/dlq/drop", which)).dropped)} dropped.`);
       load();

@@ -117,7 +117,7 @@ export async function openEvent(id) {
   try {
     const found = await get(`/api/v1/events/${encodeURIComponent(id)}`);
     show(place, ...inFull(found));
-    const why = el("button", { type: "button", on: { click: () => explain(id, explanation, why) } }, "Why? Ask the rules of now");
+    const why = el("button", { type: "button", on: { click: () => explain(id, explanation, why) } }, "Why? Ask the current rules");
     show(explanation, why);
   } catch (error) {
     show(place, el("p", { class: "refusal" }, error.message));
@@ -169,18 +169,18 @@ async function explain(id, place, button) {
 }
 
 /** What rules make of an event. */
-export function explanation(found, title = "The rules of now") {
+export function explanation(found, title = "The current rules") {
   const { decision, matched, missed, host } = found;
   return el("section", { class: "explained" }, el("h3", {}, title),
     el("p", {}, "Decision: ", handling(decision.handling), ` for team ${decision.team}, as a ${decision.environment} host. `,
       decision.forwarded ? "It becomes an alert." : "It is only kept."),
-    found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "When it came it was decided otherwise: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,
+    found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "When it arrived it was decided differently: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,
       found.stored.rule ? `by ${named(found.stored.rule)}.` : "no rule matched.") : null,
-    el("p", { class: "quiet" }, host.development_host ? `In development because of ${host.development_host}. ` : "No development host fits. ",
-      host.team ? `The host's team is that of ${host.team}.` : "No row of the teams fits the host."),
+    el("p", { class: "quiet" }, host.development_host ? `In development because of ${host.development_host}. ` : "No development host matches. ",
+      host.team ? `The host's team comes from ${host.team}.` : "No team entry matches the host."),
     found.delivery ? el("div", {}, "Moog: ", tried(found.delivery)) : null,
     matched.length ? null : el("p", { class: "quiet" }, "No rule matches."),
-    matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "matches too, behind the one that decides")),
+    matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "matches too, after the one that decides")),
     missed.length ? el("details", {}, el("summary", {}, `${missed.length} ${missed.length === 1 ? "rule" : "rules"} nearly matched`), missed.map((one) => considered(one, "does not match"))) : null);
 }
 
@@ -206,6 +206,6 @@ function considered(one, words) {
 /** What to show instead of rows. */
 export function nothing(filtered) {
   return filtered
-    ? empty("No event fits these filters.", el("p", {}, "Take one away, or look further back in time."))
+    ? empty("No event matches these filters.", el("p", {}, "Remove one, or look further back in time."))
     : empty("No event has come in yet.", el("p", {}, "Point a device's syslog or traps here, or send one yourself:"), el("code", {}, TRY_IT));
 }

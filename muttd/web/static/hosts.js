@@ -8,10 +8,10 @@ export const title = "Hosts";
 
 export function draw(main) {
   const teams = hostList("Teams", "/api/v1/teams", ["hostname", "team_assignment", "note"],
-    empty("No host has a team yet.", el("p", {}, "Alerts go to the team of the rule, else to the host's, else to the default team. Add a host, a pattern or a network.")));
+    empty("No host has a team yet.", el("p", {}, "Alerts go to the rule's team, else the host's, else the default team. Add a host, a pattern or a network.")));
   const hosts = hostList("Development hosts", "/api/v1/dev-hosts", ["hostname", "note"],
-    empty("No host is in development.", el("p", {}, "Events of development hosts are handled by the second handling of a rule. Add a host, a pattern or a network.")));
-  show(main, el("h1", { class: "sr" }, "Hosts and teams"), el("p", { class: "quiet" }, "A name, a pattern with * and ?, an address or a network. The most exact one counts."),
+    empty("No host is in development.", el("p", {}, "Events of development hosts are handled by a rule's handling for development. Add a host, a pattern or a network.")));
+  show(main, el("h1", { class: "sr" }, "Hosts and teams"), el("p", { class: "quiet" }, "A name, a pattern with * and ?, an address or a network. The most specific one counts."),
     el("div", { class: "columns" }, teams, hosts));
 }
 
@@ -40,7 +40,7 @@ function hostList(heading, path, columns, nothing) {
     const gone = async () => {
       try {
         await remove(`${path}/${encodeURIComponent(item.hostname)}`, seen(item));
-        note(`${item.hostname} deleted. It can be taken back under Changes.`);
+        note(`${item.hostname} deleted. It can be reverted under Changes.`);
         load();
       } catch (error) { note(error.message, true); }
     };

@@ -7,15 +7,15 @@ import { time } from "/static/words.js";
 export const title = "Keys";
 
 const ROLES = [["viewer", "Viewer"], ["operator", "Operator"], ["editor", "Editor"], ["admin", "Administrator"]];
-const ROLES_HINT = "Viewers see; operators also mend dead letters; editors also change rules, hosts and teams; administrators also make keys.";
+const ROLES_HINT = "Viewers can look; operators also edit dead letters; editors also change rules, hosts and teams; administrators also make keys.";
 
 export function draw(main) {
   const place = el("div");
   async function load() {
     try {
       const { items } = await get("/api/v1/keys");
-      show(place, items.length ? table(["Name", "Role", "Made", "Last used", "Ends", ["", "number"]], items.map(row)) : empty("There are no keys but those in the secrets.",
-        el("p", {}, "Make one for every person and every script: changes are recorded under its name, and it can be taken away without touching the others.")));
+      show(place, items.length ? table(["Name", "Role", "Made", "Last used", "Expires", ["", "number"]], items.map(row)) : empty("There are no keys besides those in the secrets.",
+        el("p", {}, "Make one for every person and every script: changes are recorded under its name, and it can be deleted without touching the others.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
@@ -27,10 +27,10 @@ export function draw(main) {
       el("button", { type: "button", class: "danger", "aria-label": `Delete ${key.name}`, on: { click: () => gone(key) } }, "Delete"))));
 
   async function gone(key) {
-    if (!await confirmed(`Delete the key ${key.name}? Who uses it is shut out at once. It cannot come back.`, "Delete it")) return;
+    if (!await confirmed(`Delete the key ${key.name}? Whoever uses it is shut out at once. It cannot be restored.`, "Delete it")) return;
     try {
       await remove(`/api/v1/keys/${key.id}`, { "If-Match": `"${key.version}"` });
-      note(`${key.name} is worth nothing from now on.`);
+      note(`${key.name} is no longer accepted.`);
     } catch (error) { note(error.message, true); }
     load();
   }
@@ -40,7 +40,7 @@ export function draw(main) {
     const form = el("form", { class: "form", novalidate: true },
       field("Name", el("input", { id: "name", name: "name", value: key?.name ?? "", maxlength: "100", autocomplete: "off" }), { hint: "A person or a script. Changes are recorded under it." }),
       field("Role", choice("role", ROLES, key?.role ?? "viewer"), { hint: ROLES_HINT }),
-      field("Ends", el("input", { id: "expires_at", name: "expires_at", type: "datetime-local", value: local(key?.expires_at) }), { hint: "In your time zone; empty: never." }),
+      field("Expires", el("input", { id: "expires_at", name: "expires_at", type: "datetime-local", value: local(key?.expires_at) }), { hint: "In your time zone; empty: never." }),
       field("Why", el("input", { id: "reason", name: "reason", maxlength: "500" })),
       general, el("div", { class: "long" }, el("button", { class: "primary" }, key ? "Save" : "Make the key")));
     form.addEventListener("submit", async (event) => {
@@ -59,7 +59,7 @@ export function draw(main) {
 
   const make = el("button", { class: "primary", type: "button", on: { click: () => edit() } }, "New key");
   show(main, el("section", { class: "panel" }, el("div", { class: "heading" }, el("h1", {}, "Keys"), el("div", { class: "actions" }, may("admin") ? make : null)),
-    el("p", { class: "quiet legend" }, "A session in a browser may what its key may, and ends with it. The keys in the secrets are not listed: they are administrators."), place));
+    el("p", { class: "quiet legend" }, "A browser session has the rights of its key, and ends with it. The keys in the secrets are not listed: they are administrators."), place));
   if (may("admin")) load();
   else show(place, empty("Keys are for administrators.", el("p", {}, "Log in with a key that has the role admin.")));
 }
@@ -80,6 +80,6 @@ function once(made) {
     value.select();
     try { await navigator.clipboard.writeText(made.key); note("Copied."); } catch { note("Copy it by hand: it is selected."); }
   } } }, "Copy");
-  dialog(`The key of ${made.name}`, [el("p", {}, "Put it away now. mutt keeps only a digest of it, so nobody can show it again."),
+  dialog(`The key of ${made.name}`, [el("p", {}, "Copy it now. mutt keeps only a digest of it, so it cannot be shown again."),
     el("div", { class: "field long" }, value), el("div", { class: "actions" }, copy)], { small: true });
 }

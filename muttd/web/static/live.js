@@ -18,19 +18,19 @@ export function draw(main) {
   let source = null, paused = false, waiting = [], passed = 0;
 
   const pause = el("button", { type: "button", class: "primary", "aria-pressed": "false", title: "Space", on: { click: () => setPaused(!paused) } }, "Pause");
-  const clear = el("button", { type: "button", on: { click: () => { waiting = []; passed = 0; table.body.replaceChildren(); nothing(); tell(); } } }, "Empty the list");
+  const clear = el("button", { type: "button", on: { click: () => { waiting = []; passed = 0; table.body.replaceChildren(); nothing(); tell(); } } }, "Clear the list");
   const form = filterForm(NAMES, filters, (changed) => { filters = changed; keepInAddress(filters); table.body.replaceChildren(); listen(); });
 
   function setPaused(wanted) {
     paused = wanted;
-    pause.textContent = paused ? "Go on" : "Pause";
+    pause.textContent = paused ? "Resume" : "Pause";
     pause.setAttribute("aria-pressed", String(paused));
     if (!paused) { add(waiting); waiting = []; passed = 0; }
     tell();
   }
 
   function tell() {
-    state.textContent = paused ? `Paused${passed ? `: ${whole(passed)} came meanwhile` : ""}` : "";
+    state.textContent = paused ? `Paused${passed ? `: ${whole(passed)} arrived meanwhile` : ""}` : "";
   }
 
   function add(events) {
@@ -42,8 +42,8 @@ export function draw(main) {
 
   function nothing() {
     const filtered = Object.keys(filters).length > 0;
-    show(list, empty(filtered ? "Waiting for an event that fits." : "Waiting for the next event.",
-      el("p", {}, filtered ? "Take a filter away to see more, or search what has been under Events." : "Point a device's syslog or traps here, or send one yourself:"),
+    show(list, empty(filtered ? "Waiting for an event that matches." : "Waiting for the next event.",
+      el("p", {}, filtered ? "Remove a filter to see more, or search past events under Events." : "Point a device's syslog or traps here, or send one yourself:"),
       filtered ? null : el("code", {}, TRY_IT)));
   }
 
@@ -63,7 +63,7 @@ export function draw(main) {
     source.addEventListener("away", ({ data }) => { state.textContent = JSON.parse(data).detail; });
     source.addEventListener("open", tell);
     source.addEventListener("error", () => {
-      state.textContent = source.readyState === EventSource.CLOSED ? "The server refuses: too many watch, or the filter cannot be." : "The connection is lost; trying again.";
+      state.textContent = source.readyState === EventSource.CLOSED ? "The server refuses: too many viewers, or a filter it cannot use." : "The connection is lost; trying again.";
     });
   }
 

@@ -14,7 +14,7 @@ function importFile(changed) {
   const file = el("input", { id: "rule-file", type: "file", accept: ".yaml,.yml,application/yaml" });
   const merge = el("input", { id: "rule-merge", type: "checkbox" });
   const plan = el("div"), state = el("p", { role: "status" });
-  const take = el("button", { type: "button", class: "primary", disabled: true, on: { click: go } }, "Take it");
+  const take = el("button", { type: "button", class: "primary", disabled: true, on: { click: go } }, "Apply");
   let text = null, version = null;
 
   const send = (dryRun) => postFile("/api/v1/rules/import", { dry_run: dryRun, mode: merge.checked ? "merge" : "replace" }, text,
@@ -29,10 +29,10 @@ function importFile(changed) {
       text = await file.files[0].text();
       const found = await send(true);
       version = found.version;
-      state.textContent = `${whole(found.created.length)} new, ${whole(found.changed.length)} changed, ${whole(found.deleted.length)} deleted, ${whole(found.unchanged)} as they are.`;
+      state.textContent = `${whole(found.created.length)} new, ${whole(found.changed.length)} changed, ${whole(found.deleted.length)} deleted, ${whole(found.unchanged)} unchanged.`;
       const rows = [...found.created.map((one) => row("new", one)), ...found.changed.map((one) => row("changed", one)), ...found.deleted.map((one) => row("deleted", one))];
       show(plan, rows.length ? table(["What", "Rule", "Difference"], rows, { label: "What it would change" })
-        : empty("The file says what is there.", el("p", {}, "There is nothing to change.")));
+        : empty("The file matches the rules in force.", el("p", {}, "There is nothing to change.")));
       take.disabled = rows.length === 0;
     } catch (error) { refused(error); }
   }
@@ -42,7 +42,7 @@ function importFile(changed) {
     try {
       await send(false);
       shown.close();
-      note("The rules are what the file says. Each change can be taken back under Changes.");
+      note("The rules now match the file. Each change can be reverted under Changes.");
       changed();
     } catch (error) { refused(error); }
   }
@@ -55,7 +55,7 @@ function importFile(changed) {
   file.addEventListener("click", () => { file.value = ""; }); // a mended file may be chosen again
   file.addEventListener("change", look);
   merge.addEventListener("change", look);
-  const shown = dialog("Import rules", [field("A YAML file, as Export writes it", file, { hint: "Nothing is changed before you have seen what would be." }),
+  const shown = dialog("Import rules", [field("A YAML file, as Export writes it", file, { hint: "Nothing changes until you have seen what would." }),
     el("div", { class: "field" }, el("label", { for: "rule-merge" }, merge, " Keep rules that are not in the file")), state, plan, el("div", { class: "actions" }, take)]);
 }
 

@@ -35,7 +35,7 @@ export function draw(main) {
     const found = rules.filter((rule) => !wanted || String(rule.id) === wanted || [...TEXTS, "match_type", "prod_handling"].some((name) => (rule[name] ?? "").toLowerCase().includes(wanted)));
     state.textContent = rules.length ? `${whole(found.length)} of ${whole(rules.length)}` : "";
     if (!found.length) {
-      show(place, rules.length ? empty("No rule has this in it.", el("p", {}, "Look for something shorter."))
+      show(place, rules.length ? empty("No rule contains this.", el("p", {}, "Try something shorter."))
         : empty("There are no rules yet.", el("p", {}, "Without rules every event is unhandled and nothing is sent to Moog. Make the first one, or look at Unhandled for drafts.")));
       return;
     }
@@ -53,7 +53,7 @@ export function draw(main) {
   const make = el("button", { class: "primary", type: "button", on: { click: () => edit({}, load) } }, "New rule");
   show(main, el("section", { class: "panel" },
     el("div", { class: "heading" }, el("h1", {}, "Rules"), el("div", { class: "actions" }, state, find, fileActions(load), may("editor") ? make : null)),
-    el("p", { class: "quiet legend" }, "Asked from the lowest priority number to the highest; the first that matches decides. Among equals the older rule."), place));
+    el("p", { class: "quiet legend" }, "Tried from the lowest priority number to the highest; the first that matches decides. Among equals, the older rule."), place));
   load();
 }
 
@@ -92,15 +92,15 @@ export function edit(rule, saved) {
     text("name", "Name", { long: true }), number("priority", "Priority", { usual: 100, hint: "lowest wins" }),
     el("div", { class: "field" }, el("span", { class: "quiet" }, "State"), tick("is_active", "In use", rule.is_active ?? true)),
     el("h3", {}, "Which events"),
-    el("div", { class: "field long" }, text("match_string", "Text in the message", { mono: true }), tick("case_sensitive", "Upper and lower case differ", rule.case_sensitive)),
-    pick("match_type", "How the text is looked for", [["contains", "contains"], ["regex", "regular expression (RE2)"], ["oid_prefix", "trap OID"]], "contains"),
+    el("div", { class: "field long" }, text("match_string", "Text in the message", { mono: true }), tick("case_sensitive", "Case-sensitive", rule.case_sensitive)),
+    pick("match_type", "How the text is matched", [["contains", "contains"], ["regex", "regular expression (RE2)"], ["oid_prefix", "trap OID"]], "contains"),
     text("app_name", "Application"), number("facility", "Facility", { hint: "0 to 23" }),
     pick("severity_from", "Severity from", severities), pick("severity_to", "to", severities), pick("syslog_severity", "or exactly", severities),
     text("host_pattern", "Host", { hint: "name, or pattern with * and ?" }), text("source_network", "Source network", { hint: "10.1.0.0/16" }),
     pick("environment", "Only hosts in", [["", "both"], ["prod", "production"], ["dev", "development"]]),
     text("trap_oid", "Trap OID begins with", { mono: true }), text("varbind_oid", "Variable OID", { mono: true }), text("varbind_value", "Variable value"),
     el("details", { class: "long", open: (rule.negated ?? []).length > 0 }, el("summary", {}, "Conditions that must not hold"), negated),
-    el("h3", {}, "What is done with them"),
+    el("h3", {}, "What to do with them"),
     pick("prod_handling", "In production", MADE, "Ticket_only"), pick("dev_handling", "In development", MADE, "Log_only"),
     text("team_assignment", "Team", { hint: "empty: the host's team" }),
     pick("moog_severity", "Severity in Moog", [["", "from the event"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]]),
@@ -128,7 +128,7 @@ export function edit(rule, saved) {
       const from = rule.sample && line.value === rule.sample.message ? { event: rule.sample } : TRAP.test(line.value) ? { trap: line.value } : { line: line.value };
       const found = await post("/api/v1/rules/test", { ...from, rule: { ...read(), id: rule.id } });
       showFaults(form, general, null);
-      show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Now it is decided so: `, handling(found.now.decision.handling)), explanation(found.draft, "With the rule as it stands here"));
+      show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Decided now as: `, handling(found.now.decision.handling)), explanation(found.draft, "With the rule as in this form"));
     } catch (error) { show(outcome, el("p", { class: "refusal" }, [error.message, ...(error.problem?.errors ?? []).map((fault) => `${fault.field}: ${fault.reason}`)].join(" "))); }
   }
   form.addEventListener("input", tryIt);
@@ -141,7 +141,7 @@ export function edit(rule, saved) {
       if (rule.id) await put(`/api/v1/rules/${rule.id}`, body, { "If-Match": `"${rule.version}"` });
       else await post("/api/v1/rules", body);
       shown.close();
-      note(`Saved. It is in force within two seconds.`);
+      note(`Saved. It takes effect within two seconds.`);
       saved();
     } catch (error) { showFaults(form, general, error.problem ?? { detail: error.message }); }
   });
@@ -151,7 +151,7 @@ export function edit(rule, saved) {
     try {
       await remove(`/api/v1/rules/${rule.id}`, { "If-Match": `"${rule.version}"` });
       shown.close();
-      note("Deleted. It can be taken back under Changes.");
+      note("Deleted. It can be reverted under Changes.");
       saved();
     } catch (error) { note(error.message, true); }
   };

@@ -50,7 +50,7 @@ function services(found) {
 
 function processes(list) {
   if (!list.length) return empty("No process reports.", el("p", {}, "Start `muttd`, `muttd alerter` and `muttd forwarder`."));
-  return table(["Role", "Name", "Says", ["Version", "minor"], ["Began", "minor nowrap"], ["Last heard", "number"]], list.map((one) => el("tr", {},
+  return table(["Role", "Name", "Status", ["Version", "minor"], ["Started", "minor nowrap"], ["Last heard", "number"]], list.map((one) => el("tr", {},
     el("th", { scope: "row" }, one.role), el("td", {}, one.name), el("td", { class: "message" }, one.status || "works"), el("td", {}, one.version ?? "–"), el("td", {}, time(one.started)),
     el("td", { title: `Counts as gone in ${ago(one.ttl)}.` }, one.age === null ? "–" : `${ago(one.age)} ago`))), { cards: false, label: "Processes" });
 }

@@ -16,9 +16,9 @@ export function draw(main) {
         items.map((item) => el("tr", {}, el("th", { scope: "row" }, item.host), el("td", {}, severity(item.sample.syslog_severity)),
           el("td", { class: "message" }, el("div", {}, item.template), el("div", { class: "quiet" }, "as in: ", item.sample.message)), el("td", {}, whole(item.count)), el("td", {}, whole(item.total)),
           el("td", {}, may("editor") ? el("button", { type: "button", on: { click: () => edit({ ...item.draft, sample: item.sample }, load) } }, "Draft a rule") : null))))
-        : empty("Every event of late was matched by a rule.", el("p", {}, "Kinds of events that no rule matches would be here, with a drafted rule each.")));
+        : empty("Every recent event was matched by a rule.", el("p", {}, "Kinds of events that no rule matches appear here, each with a draft of a rule.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
-  show(main, el("section", { class: "panel" }, el("div", { class: "heading" }, el("h1", {}, "Unhandled"), el("p", { class: "quiet" }, "Events of one host and one kind of message; # stands for what differs.")), place));
+  show(main, el("section", { class: "panel" }, el("div", { class: "heading" }, el("h1", {}, "Unhandled"), el("p", { class: "quiet" }, "Events of one host and one kind of message; # stands for the parts that differ.")), place));
   load();
 }
