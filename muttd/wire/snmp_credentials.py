@@ -11,7 +11,8 @@ from muttd.wire.usm import Decryptor, Digest, User
 MAX_KEYS = 32_768
 """Localised keys kept, two credentials for each engine; about 15 MB. They can be made again."""
 MAX_SIGNERS = 4096
-"""Digests and ciphers kept ready, some 4 kB each. They are made of keys in microseconds."""
+"""Digests and ciphers kept ready, some 4 kB each. They are made of keys in microseconds. The habits of as many senders
+(muttd.wire.snmp_v3_shortcut) may hold others."""
 
 
 class Credential(NamedTuple):
