@@ -6,6 +6,7 @@ Pure: no I/O, no clock.
 from typing import NamedTuple
 
 from muttd.wire import usm
+from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.usm import Decryptor, Digest, User
 
 MAX_KEYS = 32_768
@@ -52,3 +53,9 @@ def keys_of(credential: Credential, engine_id: bytes, auth_key: bytes) -> Keys:
     auth, priv = credential.user.auth, credential.user.priv
     privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
     return Keys(auth_key, privacy)
+
+
+def wrong_digest(user: bytes) -> tuple[str, str]:
+    """Reason and detail of the refusal of a message whose digest no credential of this user made."""
+    detail = f"user {text_or_hex(user)!r} is known, but its auth protocol or password is another one here"
+    return "wrong_digest", detail

@@ -18,7 +18,16 @@ from muttd.wire import snmp_v3 as v3
 from muttd.wire.ber import BerError
 from muttd.wire.memory import Memory
 from muttd.wire.snmp_clocks import MAX_ENGINES, TIME_WINDOW, Clocks, Engine, time_of
-from muttd.wire.snmp_credentials import MAX_KEYS, MAX_SIGNERS, Credential, Keys, Signer, credential_of, keys_of
+from muttd.wire.snmp_credentials import (
+    MAX_KEYS,
+    MAX_SIGNERS,
+    Credential,
+    Keys,
+    Signer,
+    credential_of,
+    keys_of,
+    wrong_digest,
+)
 from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_v3 import Header, Scoped
 from muttd.wire.snmp_v3_shortcut import Habits
@@ -122,8 +131,7 @@ class Security:
         else:
             signers = self._signed(request, credentials)
             if not signers:
-                detail = f"user {_user(header)} is known, but its auth protocol or password is another one here"
-                raise self._refused(request, "wrong_digest", detail, WRONG_DIGEST)
+                raise self._refused(request, *wrong_digest(header.user), WRONG_DIGEST)
             self._check_time(request, signers[0])
             if level == usm.AUTH_NO_PRIV:
                 scoped = v3.read_scoped(data, header.data_at, len(data))

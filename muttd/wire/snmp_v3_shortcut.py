@@ -2,8 +2,8 @@
 
 All that such a message says of its sender stands in octets that do not change, so it is looked up whole and only what
 changes is read: time, digest, salt. Its digest and its time are checked as strictly as on the long way
-(muttd.wire.snmp_security), which decides on everything else: whatever is unusual, or not to be believed, raises
-Uncommon and is for it, refusals too. Wherever both answer, they answer the same (tests/unit/test_snmp_shortcut.py).
+(muttd.wire.snmp_security), which decides on everything else: whatever is unusual raises Uncommon and is for it.
+Wherever both answer, they answer the same, refusals too (tests/unit/test_snmp_shortcut.py).
 
 Pure: no I/O; the time is an argument.
 """
@@ -17,7 +17,8 @@ from muttd.wire import ber
 from muttd.wire import snmp_v3 as v3
 from muttd.wire.memory import Memory
 from muttd.wire.snmp_clocks import Clocks
-from muttd.wire.snmp_credentials import MAX_SIGNERS, Signer
+from muttd.wire.snmp_credentials import MAX_SIGNERS, Signer, wrong_digest
+from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_shortcut import Uncommon, enter
 from muttd.wire.snmp_v3 import Header
 from muttd.wire.usm import SALT_OCTETS, Decryptor, Digest, EngineTime
@@ -53,7 +54,7 @@ class Habits:
     def open(self, data: bytes, position: int, source_ip: str, received: float) -> tuple[Habit, bytes]:
         """Whose message it is, and the content of its ScopedPDU. Its version ends before `position`.
 
-        Raises Refused where its time does not lie in the window.
+        Raises Refused where its digest is wrong or its time does not lie in the window.
         """
         start = position + 2
         size_at = start + 2 + data[start + 1]  # msgMaxSize; what has no number of its own below has a fixed length
@@ -66,7 +67,7 @@ class Habits:
         habit = self._known.get(lasting)
         if habit is None:
             habit = self._habit(data, position, lasting)
-        engine_id, _, digest, decrypt, blank = habit
+        engine_id, user, digest, decrypt, blank = habit
 
         salt_at = mac_at + len(blank) + 2
         data_at = salt_at + SALT_OCTETS
@@ -90,7 +91,7 @@ class Habits:
 
         mac_stop = salt_at - 2
         if not compare_digest(digest(data[:mac_at] + blank + data[mac_stop:]), data[mac_at:mac_stop]):
-            raise Uncommon
+            raise Refused(*wrong_digest(user))  # no Report: who sends a trap does not ask for one
         at = EngineTime(boots, seconds)
         self._clocks.check(engine_id, at, source_ip, received)
         plain = decrypt(at, data[salt_at:data_at], octets)
