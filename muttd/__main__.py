@@ -92,7 +92,7 @@ def _daemon(options: argparse.Namespace) -> None:
         if options.connect and not asyncio.run(_all_reached(settings, secrets)):
             sys.exit(1)
     elif options.connect:
-        raise MuttError("--connect goes with --check-config")
+        raise MuttError("--connect needs --check-config")
     else:
         _role("muttd")(options)
 
@@ -161,7 +161,7 @@ def _dlq(options: argparse.Namespace) -> None:
     fields = ("id", "reason", "host", "team", "handling", "since", "before")
     choice = Choice(**{name: getattr(options, name) for name in fields})
     if options.action in {"replay", "drop"} and choice == Choice() and not options.all:
-        raise MuttError(f"muttd dlq {options.action}: say which, as --reason TEXT or --id ID, or --all")
+        raise MuttError(f"muttd dlq {options.action}: say which: --reason TEXT, --id ID or --all")
     settings, secrets = _settings_and_vault(options)
     match options.action:
         case "list":

@@ -203,5 +203,5 @@ def _moment(text: str) -> datetime:
         moment = None
     if moment is None or moment.tzinfo is None:
         fault = "is no time" if moment is None else "has no offset"
-        raise argparse.ArgumentTypeError(f"{text!r} {fault}; expected RFC 3339, as 2026-03-05T04:07:09Z")
+        raise argparse.ArgumentTypeError(f"{text!r} {fault}; expected RFC 3339, such as 2026-03-05T04:07:09Z")
     return moment

@@ -148,7 +148,7 @@ def read_once(settings: Settings, environment: Mapping[str, str]) -> Secrets:
     if settings.vault.addr:
         if settings.vault.secret_id_wrapped and "VAULT_SECRET_ID_FILE" not in environment:
             raise MuttError(
-                "vault.secret_id_wrapped: it opens once, and that is for a process of mutt; right would be: a file of "
+                "vault.secret_id_wrapped: it opens once, and that is for a process of mutt; remedy: a file of "
                 "this command's own in VAULT_SECRET_ID_FILE"
             )
         vault = Vault(vault_access(settings, environment))

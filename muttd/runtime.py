@@ -317,7 +317,7 @@ async def _for_ever(task: Callable[[], Awaitable[None]]) -> None:
         try:
             await task()
         except Exception:  # a top loop: what the process is for goes on
-            log.exception("a fault of mutt beside its work")
+            log.exception("a bug in mutt beside its work")
         await asyncio.sleep(_RESTART_PAUSE)
 
 

@@ -92,7 +92,7 @@ class HttpListener:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (fault := task.exception()):
-            task.get_loop().call_exception_handler({"message": "an HTTP port met a fault of mutt", "exception": fault})
+            task.get_loop().call_exception_handler({"message": "an HTTP port hit a bug in mutt", "exception": fault})
 
     async def _accept(self, opened: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -68,7 +68,7 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise MuttError(f"MIB index {path}: {error.strerror or error}") from error
     except msgspec.DecodeError as error:
-        raise MuttError(f"MIB index {path}: {error}; make it anew with muttd mib compile") from error
+        raise MuttError(f"MIB index {path}: {error}; make it again with muttd mib compile") from error
 
 
 def write_table(table: Table, path: Path) -> None:

@@ -214,7 +214,7 @@ class Alerter:
                 await self._commit(batch, outcome, decided)
             self._suspects.discard(batch.id)
         except Exception:  # a fault of ours must not end the others' work
-            log.exception("batch %s is left to be tried again", batch.id)
+            log.exception("batch %s is left to be retried", batch.id)
             self._suspects.add(batch.id)
             self._worker.let_go(batch)  # so that the janitor finds it
             await asyncio.sleep(_FAULT_PAUSE)
@@ -271,7 +271,7 @@ class Alerter:
                 Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched).decide([item])
             except Exception as error:  # whatever it is, it would come again with every try
                 log.exception("an event of batch %s goes to the dead letters", batch.id)
-                reason = f"a fault of mutt: {type(error).__name__}: {error}"
+                reason = f"a bug in mutt: {type(error).__name__}: {error}"
                 deciding.decided.dead.append(dead_letter(item, reason, now))
             else:
                 found.append(item)

@@ -14,7 +14,7 @@ def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[s
     try:
         files = trial.write(folder.resolve(), names or own_names(), days, datetime.now(UTC))
     except FileExistsError as error:
-        raise MuttError(f"{error}: there already; remove them, or name another folder") from None
+        raise MuttError(f"{error}: already there; remove them, or name another folder") from None
     except OSError as error:
         raise MuttError(f"{error.filename}: {error.strerror}") from None
     except ValueError as error:

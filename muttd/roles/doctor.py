@@ -89,7 +89,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
     """What the facts mean."""
     version = ".".join(map(str, facts.python))
     if facts.python < _OLDEST_PYTHON:
-        yield Finding("Python", "FAULT", f"{version}; right would be: 3.11 or newer")
+        yield Finding("Python", "FAULT", f"{version}; remedy: 3.11 or newer")
     else:
         yield Finding("Python", "OK", version)
     yield from _judge_ports(facts)

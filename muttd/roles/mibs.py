@@ -33,6 +33,6 @@ def looked_up(settings: Settings, text: str, show: Print) -> None:
     """What is known of an OID or a name. Raises MuttError where nothing is."""
     lines = mib_index(settings).lookup(text)
     if not lines:
-        raise MuttError(f"{text}: not known; muttd mib compile adds the names of a vendor")
+        raise MuttError(f"{text}: unknown; muttd mib compile adds a vendor's names")
     for line in lines:
         show(line)

@@ -99,5 +99,5 @@ def _epoch(received_at: str | None) -> float | None:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise MuttError(f"--received-at {received_at}: expected RFC 3339, as 2026-03-05T04:07:09.612+02:00")
+        raise MuttError(f"--received-at {received_at}: expected RFC 3339, such as 2026-03-05T04:07:09.612+02:00")
     return moment.timestamp()

@@ -118,7 +118,7 @@ async def _redis(settings: Settings, secrets: Secrets, contexts: Contexts) -> st
         await client.aclose()
     tls = "TLS" if given.tls_enabled and not given.host.startswith("/") else "no TLS"
     if role != "master":
-        raise _FaultError(f"{where}: a replica, which takes no events; right would be: the primary, or redis.sentinels")
+        raise _FaultError(f"{where}: a replica, which takes no events; remedy: the primary, or redis.sentinels")
     return f"{where}: {about.get('redis_version', '?')}, {tls}"
 
 
@@ -126,7 +126,7 @@ def _redis_fault(error: BaseException) -> str:
     text = str(error) or type(error).__name__
     upper = text.upper()
     if "WRONGPASS" in upper or "INVALID PASSWORD" in upper or "INVALID USERNAME" in upper or "NOAUTH" in upper:
-        return f"{text}; right would be: the secret REDIS_PASS as Redis has it"
+        return f"{text}; remedy: the secret REDIS_PASS as Redis has it"
     if "AUTHENTICATION REQUIRED" in upper or "WITHOUT ANY PASSWORD" in upper or "AUTH <PASSWORD> CALLED" in upper:
         return f"{text}; the secret REDIS_PASS does not fit"
     if "SSL" in upper or "CERTIFICATE" in upper:
@@ -144,14 +144,14 @@ async def _database(settings: Settings, secrets: Secrets, contexts: Contexts, *,
         hint = "is it running, and are database.host and database.port right?"
         if "password" in text or "no PostgreSQL user name" in text:
             hint = (
-                "right would be: the secret DB_PASS as PostgreSQL has it "
+                "remedy: the secret DB_PASS as PostgreSQL has it "
                 f"(where the role is missing it says the same; to make it: createuser -P {given.user})"
             )
         elif "SSL" in text or "certificate" in text.lower():
             hint = "see database.ssl_mode, database.ssl_root_cert and database.ssl_cert"
         elif "does not exist" in text:
             hint = (
-                "right would be: database.name and database.user as PostgreSQL has them; "
+                "remedy: database.name and database.user as PostgreSQL has them; "
                 f"to make them: createuser -P {given.user} && createdb -O {given.user} {given.name}"
             )
         raise _FaultError(f"{where}: {text}; {hint}") from None
@@ -174,7 +174,7 @@ async def _moog(settings: Settings, contexts: Contexts) -> str:
     try:
         _, writer = await asyncio.open_connection(host, port, ssl=contexts.of_client("moog") if secure else None)
     except ssl.SSLCertVerificationError as error:
-        raise _FaultError(f"{where}: {error.verify_message}; right would be: its CA in moog.ca_cert") from None
+        raise _FaultError(f"{where}: {error.verify_message}; remedy: its CA in moog.ca_cert") from None
     except ssl.SSLError as error:
         raise _FaultError(f"{where}: TLS fails: {error.reason}; see moog.ca_cert and moog.client_cert") from None
     except OSError as error:

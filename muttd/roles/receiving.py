@@ -187,7 +187,7 @@ class Receiving:
 
     def _strange_relay(self, peer: str) -> None:
         if self._may_log("ingest key"):
-            log.warning("ingest: %s sends no right X-API-KEY; it is told 401, and what it sends is lost", peer)
+            log.warning("ingest: %s sends no valid X-API-KEY; it is answered 401, and what it sends is lost", peer)
 
     # What it tells of itself.
 
@@ -340,7 +340,7 @@ class Receiving:
         def fault() -> None:
             lane.tally.dropped["fault"] += 1
             if self._may_log("fault"):
-                log.exception("%s: a message met a fault of mutt and is lost", lane.name)  # noqa: LOG004 (called inside except)
+                log.exception("%s: a message hit a bug in mutt and is lost", lane.name)  # noqa: LOG004 (called inside except)
 
         return fault
 

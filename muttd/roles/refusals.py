@@ -34,5 +34,5 @@ class Refusals:
             self._said.clear()
             self.overflows += 1
         self._said[about] = now
-        log.warning("SNMP from %s refused: %s (said once an hour)", address, refusal.detail)
+        log.warning("SNMP from %s refused: %s (logged once an hour)", address, refusal.detail)
         return True

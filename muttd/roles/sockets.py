@@ -106,7 +106,7 @@ def _possible(addresses: Sequence[str]) -> list[str]:
     possible = [address for address in addresses if not address.startswith("[") or tcp.has_ipv6()]
     for address in addresses:
         if address not in possible:
-            log.info("%s left out: this host has no IPv6", address)
+            log.info("%s skipped: this host has no IPv6", address)
     return possible
 
 

@@ -158,10 +158,10 @@ def faults(rule: Rule) -> list[str]:
 
 def _faults(rule: Rule) -> Iterator[str]:
     if rule.match_type not in MATCH_TYPES:
-        yield f"match_type: {rule.match_type!r} is none of {', '.join(MATCH_TYPES)}"
+        yield f"match_type: {rule.match_type!r} is not one of {', '.join(MATCH_TYPES)}"
     for column in ("prod_handling", "dev_handling"):
         if getattr(rule, column) not in HANDLINGS:
-            yield f"{column}: {getattr(rule, column)!r} is none of {', '.join(HANDLINGS)}"
+            yield f"{column}: {getattr(rule, column)!r} is not one of {', '.join(HANDLINGS)}"
     if rule.match_type == "regex" and rule.text is not None:
         try:
             compile_pattern(rule.text)
@@ -177,7 +177,7 @@ def _faults(rule: Rule) -> Iterator[str]:
         if number is not None and not 0 <= number <= top:
             yield f"{column}: {number} is not within 0..{top}"
     if rule.severities is not None and not rule.severities:
-        yield "severity_from: above severity_to, so that no event can match (0 is the gravest)"
+        yield "severity_from: above severity_to, so that no event can match (0 is the most severe)"
     if rule.moog_severity is not None and not 0 <= rule.moog_severity <= 5:
         yield f"moog_severity: {rule.moog_severity} is not within 0..5"
     if rule.source_network:
@@ -190,7 +190,7 @@ def _faults(rule: Rule) -> Iterator[str]:
     given = conditions(rule)
     for name in rule.negated:
         if name not in CONDITIONS:
-            yield f"negated: {name!r} is none of {', '.join(CONDITIONS)}"
+            yield f"negated: {name!r} is not one of {', '.join(CONDITIONS)}"
         elif name not in given:
             yield f"negated: the rule has no condition {name}"
     if not given:

@@ -29,12 +29,12 @@ def address(text: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError("an IPv6 address needs brackets, as [::]:514")
+        raise ValueError("an IPv6 address needs brackets: [::]:514")
     try:
         ip_address(host)
         number = int(port)
     except ValueError:
-        raise ValueError("expected ADDRESS:PORT, as 0.0.0.0:514 or [::]:514") from None
+        raise ValueError("expected ADDRESS:PORT, such as 0.0.0.0:514 or [::]:514") from None
     if not colon or not 0 < number < 65536:
         raise ValueError("the port must be 1 to 65535")
     return host, number
@@ -46,7 +46,7 @@ def server(text: str) -> tuple[str, int]:
     if not _HOST_NAME.fullmatch(host):
         return address(text)
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise ValueError("expected HOST:PORT, as redis-1.example.org:26379")
+        raise ValueError("expected HOST:PORT, such as redis-1.example.org:26379")
     return host, int(port)
 
 
@@ -64,7 +64,7 @@ def bind_address(text: str) -> str | None:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise ValueError("expected * or an address, as 0.0.0.0 or 127.0.0.1") from None
+        raise ValueError("expected * or an address, such as 0.0.0.0 or 127.0.0.1") from None
 
 
 def network(text: str) -> Network:
@@ -75,7 +75,7 @@ def network(text: str) -> Network:
         try:
             right = ip_network(text, strict=False)
         except ValueError:
-            raise ValueError("expected an address or a network, as 192.0.2.0/24 or 2001:db8::/32") from None
+            raise ValueError("expected an address or a network, such as 192.0.2.0/24 or 2001:db8::/32") from None
         raise ValueError(f"host bits are set; the network would be {right}") from None
 
 
@@ -91,7 +91,7 @@ def zone(text: str) -> tzinfo:
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, KeyError):  # by text and system, and ZoneInfoNotFoundError is a KeyError
-        raise ValueError("expected an IANA time zone or an offset, as Europe/Berlin or +02:00") from None
+        raise ValueError("expected an IANA time zone or an offset, such as Europe/Berlin or +02:00") from None
 
 
 def charset(text: str) -> str:
@@ -99,9 +99,9 @@ def charset(text: str) -> str:
     try:
         known = codecs.lookup(text)
     except LookupError:
-        raise ValueError("no such charset; latin-1, utf-8, cp1252, gb18030 are some") from None
+        raise ValueError("no such charset; latin-1, utf-8, cp1252, gb18030 are some of them") from None
     if not known._is_text_encoding:
-        raise ValueError("not a charset of text; latin-1, utf-8, cp1252, gb18030 are some")
+        raise ValueError("not a charset of text; latin-1, utf-8, cp1252, gb18030 are some of them")
     return known.name
 
 
@@ -119,7 +119,7 @@ def name_pattern(text: str) -> str:
     except ValueError:
         pass
     if text != "*" and not _HOST_NAME.fullmatch(text.removeprefix("*.")):
-        raise ValueError("expected a host name, as log-1.example.org or *.example.org, or an address")
+        raise ValueError("expected a host name, such as log-1.example.org or *.example.org, or an address")
     return text
 
 
@@ -130,7 +130,7 @@ def url(text: str) -> str:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("expected https://HOST/PATH")
         if parts.password is not None:
-            raise ValueError("no secret belongs into an address; use the key's own secret")
+            raise ValueError("a secret does not belong in an address; use the key's own secret")
     return text
 
 

@@ -212,7 +212,7 @@ def _checked(value: Any, field: "dataclasses.Field[Any]") -> Any:
             raise ValueError(f"{_shown(value)} is not text in quotes")
         if limits["choices"] and value not in limits["choices"]:
             raise ValueError(
-                f"{_shown(value)} is none of {', '.join(limits['choices'])}" + _suggest(value, limits["choices"])
+                f"{_shown(value)} is not one of {', '.join(limits['choices'])}" + _suggest(value, limits["choices"])
             )
         if _CONTROL.search(value):
             raise ValueError(f"{_shown(value)} has a control character")
@@ -220,12 +220,12 @@ def _checked(value: Any, field: "dataclasses.Field[Any]") -> Any:
         return value
     if kind == tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ValueError(f'{_shown(value)} is not a list of texts, as ["…", "…"]')
+            raise ValueError(f'{_shown(value)} is not a list of texts, such as ["…", "…"]')
         for item in value:
             _check_form(item, limits["form"])
         return tuple(value)
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
-        raise ValueError(f'{_shown(value)} is not a table of texts, as {{ "…" = "…" }}')
+        raise ValueError(f'{_shown(value)} is not a table of texts, such as {{ "…" = "…" }}')
     for key, item in value.items():
         _check_form(key, limits["keyed_by"])
         _check_form(item, limits["form"])
@@ -257,7 +257,7 @@ def _shown(value: Any) -> str:
 
 def _suggest(word: str, known: "list[str] | tuple[str, ...]") -> str:
     near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+    return f"; did you mean {near[0]}?" if near else f"; known ones are {', '.join(known)}"
 
 
 def _check_together(
@@ -302,7 +302,7 @@ def _check_together(
 def _vault_faults(given: Vault, has_credentials: bool) -> Iterator[tuple[str, str]]:
     """Key and text of what is missing to log in."""
     if not given.secrets_path.strip("/"):
-        yield "secrets_path", "not set; expected MOUNT/PATH, as secret/mutt"
+        yield "secrets_path", "not set; expected MOUNT/PATH, such as secret/mutt"
     if given.auth == "kubernetes":
         if not given.kubernetes_role:
             yield "kubernetes_role", "not set; the role that Vault knows us by"
@@ -314,6 +314,6 @@ def _vault_faults(given: Vault, has_credentials: bool) -> Iterator[tuple[str, st
         if not file.is_file():
             yield "secret_id_file", f"{file}: no such file"
         elif file.stat().st_mode & stat.S_IRWXO:
-            yield "secret_id_file", f"{file}: open to others; right would be: chmod o= {file}"
+            yield "secret_id_file", f"{file}: open to others; remedy: chmod o= {file}"
     elif not has_credentials:
         yield "secret_id_file", "not set; the file with the AppRole's secret id"

@@ -43,7 +43,7 @@ async def send_and_find(settings: Settings, secrets_now: Secrets) -> list[str]:
     if not ways:
         return ["no message was sent: syslog.udp and syslog.tcp are empty, or syslog.allow does not let this host send"]
     if not ports.held([port for port in ports.wanted(settings) if port.setting in {"syslog.udp", "syslog.tcp"}]):
-        raise MuttError("no message was sent: nobody has the syslog port; is muttd running?")
+        raise MuttError("no message was sent: nothing listens on the syslog port; is muttd running?")
     way, mark = ways[0], f"mutt setup {secrets.token_hex(8)}"
     arguments = database_arguments(settings, secrets_now, Contexts(settings))
     store = Store(arguments, max_size=1)
@@ -62,7 +62,7 @@ async def send_and_find(settings: Settings, secrets_now: Secrets) -> list[str]:
             raise MuttError(f"{shown}, and not in the audit log after {_LIMIT:g} s: {_REMEDY}")
         took = time.monotonic() - begin
         rule = "no rule matched" if entry.rule_id is None else f"rule {entry.rule_id} ({entry.rule_name}) matched"
-        came = f"came out in the audit log after {took:.1f} s: event {entry.event_id}, {entry.handling}, {rule}"
+        came = f"arrived in the audit log after {took:.1f} s: event {entry.event_id}, {entry.handling}, {rule}"
         return [shown, came, *await _delivery(settings, secrets_now, entry)]
     finally:
         await store.close()

@@ -66,7 +66,7 @@ def read_notes(places: Places) -> Notes:
     except OSError as error:
         raise MuttError(f"{places.notes}: {error.strerror}") from None
     except msgspec.DecodeError as error:
-        raise MuttError(f"{places.notes}: {error}; move it away: setup then takes what is there for yours") from None
+        raise MuttError(f"{places.notes}: {error}; move it away: setup then treats what is there as yours") from None
 
 
 def write_notes(places: Places, notes: Notes, owner: Owner | None) -> None:

@@ -92,7 +92,7 @@ def _credentials(table: object, file: Path | None, faults: list[str]) -> dict[st
         return {}
     assert file is not None
     if stat.S_IMODE(file.stat().st_mode) & 0o077:
-        faults.append(f"{file}: holds secrets and is open to group or others; right would be: chmod 600 {file}")
+        faults.append(f"{file}: holds secrets and is open to group or others; remedy: chmod 600 {file}")
     others = {name: value for name, value in table.items() if name != SECRET_ID}
     if not isinstance(table.get(SECRET_ID, ""), str):
         faults.append(f"{file}: credentials: {SECRET_ID}: expected text")

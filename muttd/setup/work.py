@@ -91,7 +91,7 @@ def _check_who(found: Host, wish: Wish) -> None:
     if not found.root:
         raise MuttError("setup starts services and writes for them: run it as root")
     if found.mutt is None:
-        raise MuttError("there is no user mutt, which the units run as; to make it: systemd-sysusers")
+        raise MuttError("there is no user mutt, which the units run as; to create it: systemd-sysusers")
 
 
 def _standing(found: Host, places: Places) -> Standing:
@@ -188,7 +188,7 @@ def _make_certificates(wish: Wish, places: Places, owner: "host.Owner | None") -
     try:
         made = trial.write(places.certificates, names, _TRIAL_DAYS, datetime.now(UTC))
     except FileExistsError as error:
-        raise MuttError(f"{error}: there already, and not all that belongs to it; remove it, and run again") from None
+        raise MuttError(f"{error}: already there, but not complete; remove it and run again") from None
     except OSError as error:
         raise MuttError(f"{error.filename}: {error.strerror}") from None
     except ValueError as error:

@@ -127,4 +127,4 @@ def _load(role: Role, what: str, load: Callable[[], None]) -> None:
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted; mutt has no password for it: keep it in clear, readable by mutt alone")
+    raise ValueError("the key is encrypted; mutt has no password for it: keep it unencrypted, readable by mutt alone")

@@ -79,7 +79,7 @@ def _alternative(name: str) -> x509.GeneralName:
     try:
         return x509.DNSName(name)
     except ValueError:
-        raise ValueError(f"{name}: no host name; write one of another alphabet as xn--…") from None
+        raise ValueError(f"{name}: not a host name; write one in another alphabet as xn--…") from None
 
 
 def _certificate(

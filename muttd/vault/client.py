@@ -108,7 +108,7 @@ class Vault:
             if error.kind in {"away", "failed"}:
                 raise
             said = str(error).removeprefix("Vault: ")
-            raise VaultError("refused", f"refuses the log-in: {said}; right would be: {right}") from None
+            raise VaultError("refused", f"refuses the log-in: {said}; remedy: {right}") from None
 
     def wrapping_left(self) -> float:
         """Seconds in which the wrapped secret id can be opened; it stays closed. Raises VaultError."""
@@ -122,7 +122,7 @@ class Vault:
                 raise
             raise self._used_up() from None
         except (KeyError, TypeError, ValueError):
-            raise VaultError("away", f"{self._access.addr} does not answer as Vault does") from None
+            raise VaultError("away", f"{self._access.addr} does not answer like Vault") from None
 
     def renew(self) -> Grant:
         """A further lease for the token. Raises VaultError: denied or failed where it is at its greatest age."""
@@ -145,7 +145,7 @@ class Vault:
             if error.kind == "missing":
                 raise VaultError(
                     "missing",
-                    f"nothing at {shown} (KV version {version}); right would be: bao kv put {shown} DB_PASS=…",
+                    f"nothing at {shown} (KV version {version}); remedy: bao kv put {shown} DB_PASS=…",
                 ) from None
             if error.kind == "denied":
                 needed = f"{mount}/data/{path}" if version == "2" else shown
@@ -154,7 +154,7 @@ class Vault:
                 ) from None
             raise
         except (KeyError, TypeError):
-            raise VaultError("away", f"{self._access.addr} does not answer as Vault does") from None
+            raise VaultError("away", f"{self._access.addr} does not answer like Vault") from None
         if not isinstance(found, dict):
             raise VaultError("missing", f"nothing at {shown}")
         return found
@@ -211,7 +211,7 @@ class Vault:
                 raise
             raise self._used_up() from None
         except (KeyError, TypeError):
-            raise VaultError("refused", f"{self._access.credential}: wraps something else than a secret id") from None
+            raise VaultError("refused", f"{self._access.credential}: wraps something other than a secret ID") from None
         finally:
             self._client.token = before
 
@@ -227,7 +227,7 @@ def _grant(answer: Any) -> Grant:
     try:
         return Grant(float(answer["auth"]["lease_duration"]), bool(answer["auth"]["renewable"]))
     except (KeyError, TypeError, ValueError):
-        raise VaultError("away", "does not answer as Vault does") from None
+        raise VaultError("away", "does not answer like Vault") from None
 
 
 def _asked(call: Callable[[], Any]) -> Any:

@@ -81,7 +81,7 @@ def combined(documents: Sequence[Document]) -> tuple[Content, list[str]]:
         for name, value in values.items():
             if name not in NAMES:
                 if closed:
-                    faults.append(f"{place}: {name}: no such secret; known are {', '.join(NAMES)}")
+                    faults.append(f"{place}: {name}: no such secret; known ones are {', '.join(NAMES)}")
             elif value not in ("", None, []) and name not in found:
                 found[name], wrong = _read(name, value)
                 faults += [f"{place}: {name}{fault}" for fault in wrong]
@@ -148,7 +148,7 @@ def _user_faults(user: object) -> Iterator[str]:
         return
     for key, value in user.items():
         if key not in _USER_KEYS:
-            yield f"{key}: no such key; known are {', '.join(_USER_KEYS)}"
+            yield f"{key}: no such key; known ones are {', '.join(_USER_KEYS)}"
         elif not isinstance(value, str):
             yield f"{key}: expected text"
     if "name" not in user:

@@ -143,7 +143,7 @@ class Keeper:
         # Past the greatest age by a fraction of a second, Vault calls it an error of its own.
         ended = step == "renew" and error.kind in {"denied", "failed"}
         if ended or (step == "read" and error.kind == "denied" and self._proven):
-            log.info("Vault takes our token no longer (its greatest age, or revoked); logging in again")
+            log.info("Vault no longer accepts our token (too old, or revoked); logging in again")
             self._lease, self._proven = None, False
             if self._failures == 1:
                 return
@@ -163,7 +163,7 @@ class Keeper:
             return
         self._metrics.vault_up.set(1)
         if self._trouble:
-            log.info("Vault serves again")
+            log.info("Vault is back")
         self._failures, self._trouble, self._failing = 0, "", None
 
     def _take(self, values: Mapping[str, Any], *, raise_faults: bool) -> None:

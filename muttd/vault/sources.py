@@ -75,9 +75,9 @@ def _document(file: Path) -> Document:
         with file.open("rb") as opened:
             status = os.fstat(opened.fileno())
             if stat.S_IMODE(status.st_mode) & 0o077:
-                raise ConfigurationError([f"{file}: open to group or others; right would be: chmod 600 {file}"])
+                raise ConfigurationError([f"{file}: open to group or others; remedy: chmod 600 {file}"])
             if os.geteuid() and status.st_uid not in {0, os.geteuid()}:  # root's tools read what mutt's user has
-                raise ConfigurationError([f"{file}: belongs to another user; right would be: chown root {file}"])
+                raise ConfigurationError([f"{file}: belongs to another user; remedy: chown root {file}"])
             return Document(str(file), tomllib.load(opened), closed=True)
     except FileNotFoundError:
         raise ConfigurationError([f"{file}: no such file (secrets.file)"]) from None

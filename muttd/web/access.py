@@ -212,7 +212,7 @@ def check_same_origin(request: web.Request) -> None:
     else:
         foreign = origin is not None and origin.partition("://")[2] != request.host  # RFC 6454: scheme://host[:port]
     if foreign:
-        raise ProblemError(403, "Another site asked for this.")
+        raise ProblemError(403, "This request came from another site.")
 
 
 def actor(request: web.Request, given: Mapping[str, Any] | str | None = None) -> Actor:

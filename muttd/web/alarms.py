@@ -27,7 +27,7 @@ _REASONS: Mapping[str, str] = {
     "queue_full": "the ingest list was full",
     "spool_damaged": "the disk spool was damaged",
     "shutdown": "mutt was stopped while Redis was away",
-    "fault": "of a fault of mutt; its log has it",
+    "fault": "of a bug in mutt; its log has it",
 }
 
 
@@ -57,7 +57,7 @@ class Standing(NamedTuple):
 
 
 def alarms(standing: Standing) -> list[Alarm]:
-    """All there is to say, the gravest first."""
+    """All there is to say, the most severe first."""
     found = [*_losses(standing), *_circuit(standing.circuit), *_silences(standing), *_queues(standing)]
     return sorted(found, key=lambda alarm: alarm.level != "critical")
 

@@ -24,7 +24,7 @@ def read_text(content: Mapping[str, Any], name: str, *, limit: int, required: bo
         value = ""
     if not isinstance(value, str) or len(value) > limit or any(not one.isprintable() for one in value):
         raise ProblemError(
-            400, "A field cannot be taken.", [Fault(name, f"must be printable text of at most {limit} characters")]
+            400, "A field cannot be accepted.", [Fault(name, f"must be printable text of at most {limit} characters")]
         )
     value = value.strip()
     if required and not value:

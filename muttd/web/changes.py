@@ -59,7 +59,7 @@ class ChangesApi:
         found = await change(self._store, int(number_in_path(request, "change")))
         given = await read_body(request, Reasoned)
         if found.subject not in TABLES:
-            raise ProblemError(409, "This cannot be taken back.")
+            raise ProblemError(409, "This cannot be reverted.")
         if found.subject == KEYS.subject:
             _check_key(request, found)
         reason = given.reason or f"takes back change {found.id}"
@@ -82,4 +82,4 @@ def _check_key(request: web.Request, found: Change) -> None:
     if not request[PRINCIPAL].may("admin"):
         raise ProblemError(403, "Keys need the role admin.")
     if found.after is None:
-        raise ProblemError(409, "A deleted key cannot come back: nobody knows it any more. Make a new one.")
+        raise ProblemError(409, "A deleted key cannot be restored: nobody knows it any more. Make a new one.")

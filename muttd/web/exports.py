@@ -55,7 +55,9 @@ class ExportsApi:
         """The audit log as a file, newest first. CSV has what lists show; JSON lines have the whole events too."""
         wanted = read_query(request.query, ExportQuery)
         if self._running >= EXPORTS_LIMIT:
-            raise ProblemError(503, "Others export already. Try again soon.", headers={"Retry-After": _RETRY_AFTER})
+            raise ProblemError(
+                503, "Too many exports are running. Try again soon.", headers={"Retry-After": _RETRY_AFTER}
+            )
         self._running += 1
         try:
             return await self._stream(request, wanted)

@@ -141,14 +141,14 @@ def _host_name(given: str) -> str:
     name = given.strip().lower()
     if not name.isprintable() or len(name) > _NAME_LIMIT:
         reason = f"must be a name, a pattern, an address or a network of at most {_NAME_LIMIT} printable characters"
-        raise ProblemError(400, "The host cannot be taken.", [Fault("hostname", reason)])
+        raise ProblemError(400, "The host cannot be accepted.", [Fault("hostname", reason)])
     return name
 
 
 def _of_a_team(given: NewTeam | TeamChange) -> dict[str, Any]:
     team = given.team_assignment.strip()
     if not team:
-        raise ProblemError(400, "The team cannot be taken.", [Fault("team_assignment", "must not be empty")])
+        raise ProblemError(400, "The team cannot be accepted.", [Fault("team_assignment", "must not be empty")])
     return {"team_assignment": team, "note": _stripped(given.note)}
 
 

@@ -123,10 +123,10 @@ class KeysApi:
 def _own_name(name: str) -> str:
     name = name.strip()
     if not name:
-        raise ProblemError(400, "The body cannot be taken.", [Fault("name", "must not be empty")])
+        raise ProblemError(400, "The body cannot be accepted.", [Fault("name", "must not be empty")])
     if name == FIRST_NAME:
         fault = Fault("name", "is the name under which the key in the secrets is recorded")
-        raise ProblemError(400, "The body cannot be taken.", [fault])
+        raise ProblemError(400, "The body cannot be accepted.", [fault])
     return name
 
 

@@ -135,9 +135,9 @@ class LettersApi:
         try:
             alert = msgspec.convert(form.alert, Alert)
         except msgspec.ValidationError as error:
-            raise ProblemError(400, "The alert cannot be taken.", [Fault("alert", str(error))]) from None
+            raise ProblemError(400, "The alert cannot be accepted.", [Fault("alert", str(error))]) from None
         if alert.id != before.id:
-            raise ProblemError(400, "The alert cannot be taken.", [Fault("alert.id", f"must stay {before.id}")])
+            raise ProblemError(400, "The alert cannot be accepted.", [Fault("alert.id", f"must stay {before.id}")])
         if wanted not in {None, _version(before)}:
             raise _changed_meanwhile()
         after = msgspec.structs.replace(before, alert=alert, item=None)
@@ -160,7 +160,7 @@ class LettersApi:
         choice = self._some(form)
         given = msgspec.to_builtins(form.set)
         if not given:
-            raise ProblemError(400, "Say what is to be different.", [Fault("set", "is empty")])
+            raise ProblemError(400, "Say what to change.", [Fault("set", "is empty")])
 
         def mended(letter: DeadLetter) -> DeadLetter | None:
             if letter.alert is None:

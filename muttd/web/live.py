@@ -95,7 +95,7 @@ class Tail:
         name = watch.name.decode()
         viewers = sum(len(same) for same in self._viewers.values())
         if viewers >= VIEWERS_LIMIT or (name not in self._viewers and len(self._viewers) >= WATCHES_LIMIT):
-            raise ProblemError(503, "Too many people watch; try again later.", headers={"Retry-After": "30"})
+            raise ProblemError(503, "Too many people are watching; try again later.", headers={"Retry-After": "30"})
         viewer = Viewer(watch)
         self._viewers[name].add(viewer)
         self._somebody.set()

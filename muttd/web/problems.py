@@ -128,5 +128,5 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except GoneError:  # nobody reads this
         return ProblemError(400, "The connection broke off.").response()
     except Exception:  # a process's top loop: the next request must not suffer
-        log.exception("%s %s met a fault of mutt", request.method, request.path)
-        return ProblemError(500, "A fault of mutt. Its log has the details.").response()
+        log.exception("%s %s hit a bug in mutt", request.method, request.path)
+        return ProblemError(500, "A bug in mutt. Its log has the details.").response()

@@ -84,7 +84,7 @@ async def read_body(request: web.Request, form: type[Form]) -> Form:
     """The body of a request, one JSON object. Raises ProblemError 400, 408, 413, 415."""
     found, faults = read_values(await read_json(request), form)
     if found is None:
-        raise ProblemError(400, "The body cannot be taken.", faults)
+        raise ProblemError(400, "The body cannot be accepted.", faults)
     return found
 
 
@@ -136,7 +136,7 @@ def in_utc(moment: datetime | None, field: str) -> datetime | None:
         return None if moment is None else moment.astimezone(UTC)
     except OverflowError:
         raise ProblemError(
-            400, "A time cannot be taken.", [Fault(field, "is outside of the years 1 to 9999")]
+            400, "A time cannot be accepted.", [Fault(field, "is outside of the years 1 to 9999")]
         ) from None
 
 

@@ -106,7 +106,7 @@ class RuleFileApi:
 def _planned(present: list[dict[str, object]], wanted: list[WantedRule], mode: Literal["replace", "merge"]) -> Plan:
     found, faults = plan(present, wanted, mode)
     if faults:
-        raise ProblemError(400, "The file cannot be taken; nothing was changed.", faults[:100])
+        raise ProblemError(400, "The file cannot be accepted; nothing was changed.", faults[:100])
     return found
 
 

@@ -76,7 +76,7 @@ def read(text: bytes) -> list[WantedRule]:
     faults += _twins(entries)
     if faults:
         more = f" The first {_FAULTS_LIMIT} of {len(faults)} faults:" if len(faults) > _FAULTS_LIMIT else ""
-        raise ProblemError(400, f"The file cannot be taken; nothing was changed.{more}", faults[:_FAULTS_LIMIT])
+        raise ProblemError(400, f"The file cannot be accepted; nothing was changed.{more}", faults[:_FAULTS_LIMIT])
     return wanted
 
 

@@ -115,5 +115,5 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of a rule that can be taken. Raises ProblemError 400 with a fault for each field that cannot."""
     columns, found = rule_faults(values)
     if found:
-        raise ProblemError(400, "The rule cannot be taken.", found)
+        raise ProblemError(400, "The rule cannot be accepted.", found)
     return columns

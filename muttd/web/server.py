@@ -251,5 +251,5 @@ async def _for_ever(task: Callable[[], Awaitable[None]]) -> None:
         try:
             await task()
         except Exception:  # a top loop: the page goes on
-            log.exception("a task of the page met a fault of mutt")
+            log.exception("a task of the page hit a bug in mutt")
         await asyncio.sleep(_RESTART_PAUSE)

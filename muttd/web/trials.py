@@ -91,7 +91,7 @@ class TrialsApi:
                 form.message
             )
         except ValueError as error:
-            raise ProblemError(400, "The pattern cannot be taken.", [Fault("pattern", str(error))]) from None
+            raise ProblemError(400, "The pattern cannot be accepted.", [Fault("pattern", str(error))]) from None
         if found is None:
             return answer(RegexFound(False, [], None))
         return answer(RegexFound(True, list(found.groups()), list(found.span())))
@@ -153,4 +153,4 @@ def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise ProblemError(400, "A field cannot be taken.", [Fault("source_ip", "must be an IP address")]) from None
+        raise ProblemError(400, "A field cannot be accepted.", [Fault("source_ip", "must be an IP address")]) from None

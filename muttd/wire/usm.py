@@ -86,7 +86,7 @@ class User:
                 continue
             spelled = _SPELLINGS.get(given.upper().replace("-", "").replace("_", ""))
             if spelled is None or spelled not in known:
-                faults.append(f"SNMP user {self.name!r}: {key} = {given!r} is none of {', '.join(known)}")
+                faults.append(f"SNMP user {self.name!r}: {key} = {given!r} is not one of {', '.join(known)}")
             if not getattr(self, f"{key}_password"):
                 faults.append(f"SNMP user {self.name!r}: {key} = {given!r} needs {key}_password")
             object.__setattr__(self, key, spelled)  # frozen for everybody else

@@ -120,7 +120,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             [Alert(
                 "MuttRelayRefused",
                 'sum by (instance) (increase(mutt_ingest_requests_total{status="fail_auth"}[10m])) > 0',
-                "0m", "critical", "A relay sends without a right key: what it sends is lost.",
+                "0m", "critical", "A relay sends without a valid key: what it sends is lost.",
             )],
         ),
         Panel(
@@ -142,7 +142,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             {"oldest": "max(mutt_ingest_oldest_seconds)"},
             [Alert(
                 "MuttDecisionsLate", "max(mutt_ingest_oldest_seconds) > 60", "2m", "critical",
-                "Events wait {{ $value | humanizeDuration }} for their decision.",
+                "Events wait {{ $value | humanizeDuration }} for a decision.",
             )],
         ),
         Panel(

@@ -143,7 +143,7 @@ async def test_an_event_that_breaks_us_is_set_aside_and_its_batch_goes_on(
         await eventually(lambda: not process.alerter._suspects)
     assert messages([one.event for one in await alerts(redis)]) == messages(sent)
     assert sorted(await audited(tables)) == sorted(messages(sent))
-    assert [letter["reason"] for letter in await dead(redis)] == ["a fault of mutt: TypeError: nobody thought of this"]
+    assert [letter["reason"] for letter in await dead(redis)] == ["a bug in mutt: TypeError: nobody thought of this"]
 
 
 async def test_a_device_clock_that_is_off_by_a_month_costs_neither_row_nor_alert(

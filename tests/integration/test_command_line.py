@@ -85,7 +85,10 @@ def test_a_missing_configuration_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("dlq", "list", "--since", "yesterday"), "'yesterday' is no time; expected RFC 3339, as 2026-03-05T04:07:09Z"),
+        (
+            ("dlq", "list", "--since", "yesterday"),
+            "'yesterday' is no time; expected RFC 3339, such as 2026-03-05T04:07:09Z",
+        ),
         (("ledger", "--from", "2026-03-05T04:07:09"), "'2026-03-05T04:07:09' has no offset; expected RFC 3339"),
         (("standalone", "--address", "here"), "'here': expected an address, as 127.0.0.1, or 0.0.0.0 for all"),
         (("standalone", "-c", "muttd.conf"), "unrecognized arguments: -c"),  # it writes its own
@@ -138,7 +141,7 @@ def test_parse_a_file_of_traps(tmp_path: Path) -> None:
         (
             ("syslog", "--received-at", "today"),
             "",
-            "muttd: --received-at today: expected RFC 3339, as 2026-03-05T04:07:09.612+02:00\n",
+            "muttd: --received-at today: expected RFC 3339, such as 2026-03-05T04:07:09.612+02:00\n",
         ),
     ],
 )
@@ -184,7 +187,7 @@ def test_dead_letters_by_hand(valkey: Valkey, tmp_path: Path) -> None:
             f"2026-03-05T04:07:09Z  id-{number}  1  -  -  HTTP 40{number} \\x1b[2J" for number in range(2)
         ]
         assert json.loads(dlq("show", "--id", "id-1")[1])["reason"].startswith("HTTP 401")
-        assert dlq("drop") == (1, "", "muttd: muttd dlq drop: say which, as --reason TEXT or --id ID, or --all\n")
+        assert dlq("drop") == (1, "", "muttd: muttd dlq drop: say which: --reason TEXT, --id ID or --all\n")
         assert dlq("drop", "--reason", "http 402") == (0, "1 dropped\n", "")
         assert dlq("drop", "--since", "2027-01-01T00:00:00Z") == (0, "0 dropped\n", "")
         assert dlq("drop", "--all") == (0, "2 dropped\n", "")
@@ -199,7 +202,7 @@ def test_names_of_oids() -> None:
     assert muttd("mib", "lookup", "linkDown").stdout.splitlines() == lines
     unknown = muttd("mib", "lookup", "no-such-name")
     assert (unknown.returncode, unknown.stdout) == (1, "")
-    assert unknown.stderr.startswith("muttd: no-such-name: not known")
+    assert unknown.stderr.startswith("muttd: no-such-name: unknown")
 
 
 def test_a_vendors_mib_gives_its_traps_names(tmp_path: Path) -> None:

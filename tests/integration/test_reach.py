@@ -91,7 +91,7 @@ webhook_url = "{moog}"
     well, lines = await told(configured(tmp_path, text))
     assert not well
     assert lines["Moog"].startswith("FAULT 127.0.0.1:")
-    assert "right would be: its CA in moog.ca_cert" in lines["Moog"]
+    assert "remedy: its CA in moog.ca_cert" in lines["Moog"]
     await runner.cleanup()
 
 
@@ -120,7 +120,7 @@ webhook_url = "http://127.0.0.1:{nobody}/events"
     )
     well, lines = await told(settings)
     assert not well
-    assert lines["Vault"].startswith("FAULT Vault: refuses the log-in: invalid role or secret ID; right would be: ")
+    assert lines["Vault"].startswith("FAULT Vault: refuses the log-in: invalid role or secret ID; remedy: ")
     assert lines["Redis"].endswith("is it running, and are redis.host and redis.port right?")
     assert lines["PostgreSQL"].endswith("run `muttd migrate`")
     assert "Connection refused; is moog.webhook_url right" in lines["Moog"]

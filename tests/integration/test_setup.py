@@ -121,7 +121,7 @@ def test_from_nothing_to_a_message_that_came_out(site: Site) -> None:
     first = site.setup()
     assert first.returncode == 1
     assert "only the test message is missing" in first.stdout
-    assert "nobody has the syslog port; is muttd running?" in first.stderr
+    assert "nothing listens on the syslog port; is muttd running?" in first.stderr
     written = modes(site.folder)
     assert {one for name, one in written.items() if name != "credentials"} == {0o600} | {written["muttd.conf"]}
     assert written["muttd.conf"] in {0o600, 0o640}
@@ -137,7 +137,7 @@ def test_from_nothing_to_a_message_that_came_out(site: Site) -> None:
             site.muttd("doctor", "--json"), capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, env=CLEAN
         )
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "came out in the audit log after" in again.stdout
+    assert "arrived in the audit log after" in again.stdout
     assert "no rule matched" in again.stdout
     assert "ports        OK     mutt has" in again.stdout
     assert "leave    " in again.stdout
@@ -212,8 +212,13 @@ def test_a_port_that_somebody_has_stops_it(site: Site) -> None:
         ("[setup]\nsample = 3\n", 0o600, 78, "[setup]: Expected `bool`, got `int` - at `$.sample`"),
         ('[setup]\nnames = ["::1", "a b"]\n', 0o600, 78, "[setup]: names: 'a b': no host name and no address"),
         ('[setup]\nfirewall = ["x"]\n', 0o600, 78, "[setup]: Invalid enum value 'x'"),
-        ('[credentials]\nDB_PAS = "hunter2"\n', 0o600, 78, "credentials: DB_PAS: no such secret; known are REDIS_PASS"),
-        ('[credentials]\nDB_PASS = "hunter2"\n', 0o640, 78, "right would be: chmod 600"),
+        (
+            '[credentials]\nDB_PAS = "hunter2"\n',
+            0o600,
+            78,
+            "credentials: DB_PAS: no such secret; known ones are REDIS_PASS",
+        ),
+        ('[credentials]\nDB_PASS = "hunter2"\n', 0o640, 78, "remedy: chmod 600"),
         ("[credentials]\nDB_PASS = 5\n", 0o600, 78, "DB_PASS: expected text"),
         ('[credentials]\nDB_PASS = "hunter2\n', 0o600, 78, "answers.toml:2: not TOML"),
     ],
@@ -343,7 +348,7 @@ def test_vault_is_logged_in_to_by_the_secret_id_that_setup_writes(site: Site, tm
         assert not (site.folder / "credentials/WEBUI_API_KEY").exists(), "that is Vault's"
         assert (
             site.setup(answers=False).stderr
-            == "muttd: no message was sent: nobody has the syslog port; is muttd running?\n"
+            == "muttd: no message was sent: nothing listens on the syslog port; is muttd running?\n"
         )
     finally:
         bao.stop()

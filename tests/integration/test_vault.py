@@ -217,7 +217,7 @@ async def test_a_wrong_secret_id_is_told_without_it_and_a_right_one_is_taken_up(
     kept = Kept(access)
     first = asyncio.create_task(kept.keeper.first(kept.stop, kept.told.append))
     await eventually(lambda: kept.told)
-    assert "refuses the log-in: invalid role or secret ID; right would be: " in kept.told[0]
+    assert "refuses the log-in: invalid role or secret ID; remedy: " in kept.told[0]
     assert str(access.credential) in kept.told[0]
     access.credential.write_text(right)
     async with asyncio.timeout(20):

@@ -158,7 +158,7 @@ async def test_a_key_changes_and_ends_with_its_record(site: Site) -> None:
     assert [one["action"] for one in recorded] == ["delete", "update", "create"]
     assert (recorded[1]["before"]["role"], recorded[1]["after"]["role"]) == ("viewer", "operator")
     gone = await site.send("POST", f"/api/v1/changes/{recorded[0]['id']}/revert", {}, 409)
-    assert "cannot come back" in gone["detail"]
+    assert "cannot be restored" in gone["detail"]
 
 
 async def test_only_an_administrator_takes_back_a_change_of_a_key(site: Site) -> None:

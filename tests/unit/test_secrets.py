@@ -63,8 +63,8 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "mode", "expected"),
     [
-        ('REDIS_PASS = "x"', 0o640, "open to group or others; right would be: chmod 600"),
-        ('REDIS_PAS = "x"', 0o600, "no such secret; known are REDIS_PASS"),
+        ('REDIS_PASS = "x"', 0o640, "open to group or others; remedy: chmod 600"),
+        ('REDIS_PAS = "x"', 0o600, "no such secret; known ones are REDIS_PASS"),
         ("REDIS_PASS = hunter2", 0o600, "not TOML"),
         ("REDIS_PASS = 5", 0o600, "REDIS_PASS: expected text"),
         ('SNMP_USERS = "hunter2"', 0o600, "SNMP_USERS: expected JSON here"),

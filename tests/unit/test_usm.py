@@ -152,8 +152,8 @@ def test_ciphers_may_be_spelled_as_devices_do(spelled: str, protocol: str) -> No
     [
         ({"name": ""}, "1 to 32"),
         ({"name": "u" * 33}, "1 to 32"),
-        ({"name": "u", "auth": "SHA-3", "auth_password": "p"}, "none of MD5"),
-        ({"name": "u", "auth": "AES", "auth_password": "p"}, "none of MD5"),
+        ({"name": "u", "auth": "SHA-3", "auth_password": "p"}, "not one of MD5"),
+        ({"name": "u", "auth": "AES", "auth_password": "p"}, "not one of MD5"),
         ({"name": "u", "auth": "SHA"}, "needs auth_password"),
         ({"name": "u", "priv": "AES", "priv_password": "p"}, "priv needs auth"),
     ],
