@@ -308,7 +308,7 @@ def _vault_faults(given: Vault, has_credentials: bool) -> Iterator[tuple[str, st
             yield "kubernetes_role", "not set; the role that Vault knows us by"
         return
     if not given.role_id:
-        yield "role_id", 'not set; the role id of the AppRole, or auth = "kubernetes"'
+        yield "role_id", 'not set; the role ID of the AppRole, or auth = "kubernetes"'
     if given.secret_id_file:
         file = Path(given.secret_id_file)
         if not file.is_file():
@@ -316,4 +316,4 @@ def _vault_faults(given: Vault, has_credentials: bool) -> Iterator[tuple[str, st
         elif file.stat().st_mode & stat.S_IRWXO:
             yield "secret_id_file", f"{file}: open to others; remedy: chmod o= {file}"
     elif not has_credentials:
-        yield "secret_id_file", "not set; the file with the AppRole's secret id"
+        yield "secret_id_file", "not set; the file with the AppRole's secret ID"

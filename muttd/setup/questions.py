@@ -23,16 +23,16 @@ _SETTINGS: Final[tuple[tuple[Key, str], ...]] = (
     (("vault", "addr"), "Vault (https://HOST:8200; empty: none)"),
 )
 _VAULT: Final[tuple[tuple[Key, str], ...]] = (
-    (("vault", "role_id"), "  role id of its AppRole"),
+    (("vault", "role_id"), "  role ID of its AppRole"),
     (("vault", "secrets_path"), "  where the secrets are (MOUNT/PATH)"),
 )
 _SECRETS: Final = (
     ("REDIS_PASS", "Redis's password"),
     ("DB_PASS", "PostgreSQL's password"),
     ("MOOG_API_KEY", "Moog's key"),
-    ("SNMP_COMMUNITIES", "SNMP communities, with commas between (none: every community is taken)"),
+    ("SNMP_COMMUNITIES", "SNMP communities, separated by commas (none: every community is accepted)"),
 )
-_VAULT_SECRETS: Final = ((SECRET_ID, "secret id of Vault's AppRole"),)
+_VAULT_SECRETS: Final = ((SECRET_ID, "secret ID of Vault's AppRole"),)
 
 
 class Talk(NamedTuple):
@@ -95,9 +95,9 @@ def _choices(given: Choices, edited: bool, talk: Talk) -> Choices:
     """What was not said in an answers file is as its default: that is asked."""
     certificates = given.certificates
     if not edited and not certificates:
-        certificates = agreed("Certificates for a trial of TLS?", talk)
+        certificates = agreed("Make certificates for a trial of TLS?", talk)
     firewall = tuple(_firewall(talk)) if given.firewall == Choices().firewall else given.firewall
-    sample = given.sample or agreed("Sample rules, hosts and teams?", talk)
+    sample = given.sample or agreed("Add sample rules, hosts and teams?", talk)
     return msgspec.structs.replace(given, certificates=certificates, firewall=firewall, sample=sample)
 
 
