@@ -14,7 +14,7 @@ _HEAD = """\
 # muttd.conf: the configuration of mutt, in TOML.
 #
 # Every key is listed with its default, commented out: remove the # to change it. The environment variable named with a
-# key takes precedence over this file. `muttd --check-config` tells what is wrong, with the line.
+# key takes precedence over this file. `muttd --check-config` says what is wrong, with the line.
 # Secrets do not belong here: see [secrets].
 """
 

@@ -29,7 +29,7 @@ def configuration_page() -> Iterator[str]:
     yield ".SH DESCRIPTION"
     yield escaped(
         "A TOML file of tables. A key that is not set has its default; the environment variable named with a key "
-        "takes precedence over the file. muttd --check-config tells what is wrong, with the line. "
+        "takes precedence over the file. muttd --check-config says what is wrong, with the line. "
         "Secrets do not belong here."
     )
     for table in dataclasses.fields(Settings):
