@@ -162,7 +162,7 @@ class Proof:
         begin = time.monotonic()
         said = self.setup(answers=ANSWERS)
         took = time.monotonic() - begin
-        [came] = [line.split(maxsplit=1)[1] for line in said.splitlines() if "came out" in line]
+        [came] = [line.split(maxsplit=1)[1] for line in said.splitlines() if "arrived in the audit log" in line]
         self.all_active()
         expect(not self.failed_units(), f"muttd setup --yes: {took:.1f} s; all active; its test message {came}")
         modes = {name: self.mode(name) for name in (_CONFIGURATION, _CREDENTIALS, f"{_CREDENTIALS}/DB_PASS")}
