@@ -240,10 +240,12 @@ level = "warning"
         await self.started("ingest", "am", "fm")
         rate = self.options.rate
         await asyncio.to_thread(self.send, 500, 4.0)
+        await until(self.is_settled)
         await until(self.all_delivered)
         before = buckets(self.metrics("fm"))
         self.mark()
         sent = await asyncio.to_thread(self.send, rate, self.options.seconds)
+        await until(self.is_settled)
         await until(self.all_delivered)
         found = {bound: count - before[bound] for bound, count in buckets(self.metrics("fm")).items()}
         alerts = found[float("inf")]
