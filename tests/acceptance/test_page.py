@@ -188,7 +188,7 @@ async def test_live_shows_what_is_decided_now_and_stops_when_told(
         await expect(page.locator(".events tbody tr")).to_contain_text("power supply failed")
         await page.get_by_label("Host").fill("edge-*")
         await eventually(lambda: any(b"edge" in name for name in watches._looks))
-        assert page.url.endswith("?host=edge-*")
+        await expect(page).to_have_url(re.compile(r"\?host=edge-\*$"))
         await alerting.push(redis, [alerting.event("not this", "core-1"), alerting.event("but this", "edge-9")])
         await expect(page.locator(".events tbody tr")).to_have_count(1)
         await expect(page.locator(".events tbody tr")).to_contain_text("but this")
@@ -209,7 +209,7 @@ async def test_the_dashboard_refreshes_itself_and_keeps_its_filter(site: Site, p
     await expect(page.locator(".events")).to_contain_text("second")
     await page.get_by_label("Host").fill("core-2")
     await expect(page.locator(".events tbody tr")).to_have_count(1)
-    assert page.url.endswith("/?host=core-2")
+    await expect(page).to_have_url(re.compile(r"/\?host=core-2$"))
     await page.reload()
     await expect(page.locator(".events tbody tr")).to_have_count(1)
     await expect(page.get_by_role("region", name="Top talkers")).to_contain_text("core-")
@@ -234,10 +234,10 @@ async def test_events_are_found_and_read_by_keyboard_alone(site: Site, page: Pag
     await page.locator(".events tbody button").first.focus()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("dialog")).to_contain_text("message 149")
-    assert "event=" in page.url
+    await expect(page).to_have_url(re.compile("event="))
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
-    assert "event=" not in page.url
+    await expect(page).not_to_have_url(re.compile("event="))
 
 
 async def test_a_search_of_the_last_minutes_stands_in_the_address(site: Site, page: Page) -> None:
