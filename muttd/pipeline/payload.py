@@ -105,7 +105,7 @@ def signature(event: Event) -> str:
         parts += [event.trap_oid, _trap_object(event)]
     else:
         parts += [event.app_name or event.kind, event.msg_id or ""]
-    whole = "::".join(part for part in parts if part)
+    whole = "::".join(part for part in parts if part) or event.kind
     encoded = whole.encode()
     if len(encoded) <= SIGNATURE_LIMIT:
         return whole

@@ -127,6 +127,10 @@ def test_severity_follows_the_event_unless_the_rule_says(syslog: int | None, moo
     assert payload.severity(with_event(event, severity=99)) == 5
 
 
+def test_an_event_that_names_nothing_has_a_signature_all_the_same() -> None:
+    assert payload.signature(trap(3, hostname="", source_ip="", trap_oid="", varbinds=None)) == "trap"
+
+
 def test_description_is_bounded_and_never_empty() -> None:
     assert len(payload.description(alert(1, message="x" * 65536).event)) == payload.DESCRIPTION_LIMIT
     assert payload.description(trap(3, message="")) == LINK_DOWN
