@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from muttd.event import Event, Varbind, encode, rfc3339
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 
 HOSTS = 2000
 _WORDS = re.findall(
@@ -39,7 +39,7 @@ def lines(count: int) -> Iterator[str]:
 def events(count: int, seed: int = 1) -> Iterator[bytes]:
     """One in ten a trap."""
     chance = random.Random(seed)
-    new_id = event_ids()
+    new_id = EventIds()
     for number in range(count):
         now = rfc3339(time.time())
         address = f"10.0.{number % HOSTS // 250}.{number % 250 + 1}"

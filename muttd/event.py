@@ -125,6 +125,9 @@ _TOO_DEEP = "JSON is nested too deeply"
 encode = _event_encoder.encode
 """An Event or Alert as one JSON object, UTF-8."""
 
+encode_into = _event_encoder.encode_into
+"""The same as the whole content of a bytearray."""
+
 
 def decode(item: bytes) -> Event:
     """The event in a list element. Raises msgspec.DecodeError (ValueError) where it is none."""

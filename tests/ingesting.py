@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from muttd.listeners import http_answers, http_server
 from muttd.listeners.https import HttpsListener
 from muttd.metrics import Tally
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.intake import Intake, Lane
 from muttd.pipeline.queue.lists import Producer, Replay
 from muttd.pipeline.spool import Spool
@@ -103,7 +103,7 @@ async def ingesting(
 
     relaying = Relaying(
         RelayReader(SyslogReader()),
-        event_ids(),
+        EventIds(),
         lane,
         intake,
         has_spool=spool is not None,

@@ -24,6 +24,7 @@ _MAX_PEERS = 4096
 
 _STRIDE = LARGEST + 577
 """Octets from slot to slot: no power of two, so that their beginnings do not all fall on one line of the cache."""
+_STARTS = range(0, AT_ONCE * _STRIDE, _STRIDE)
 _ADDRESS = {socket.AF_INET: 8, socket.AF_INET6: 28}
 """Octets that tell an address: sockaddr_in ends in padding (ip(7), ipv6(7))."""
 _NAME = 28
@@ -66,13 +67,14 @@ class Slots:
     def __init__(self, opened: socket.socket) -> None:
         """Raises OSError where the system call is not to be had, as under a filter that does not know it."""
         self._socket = opened
-        self._address = _ADDRESS[opened.family]
-        self._peers: dict[bytes, Peer] = {}
+        self._addresses = struct.Struct(
+            f"{_ADDRESS[opened.family]}s{_NAME - _ADDRESS[opened.family]}x" * AT_ONCE
+        ).unpack
+        self._peers = _Peers(opened.family)
         # A bytearray would be 4 MiB of zeros; of a mapping, what no datagram reached costs no memory.
-        data = mmap.mmap(-1, AT_ONCE * _STRIDE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._data = mmap.mmap(-1, AT_ONCE * _STRIDE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._names = bytearray(AT_ONCE * _NAME)
-        self._data = memoryview(data)
-        data_at, names_at = (ctypes.addressof(ctypes.c_char.from_buffer(part)) for part in (data, self._names))
+        data_at, names_at = (ctypes.addressof(ctypes.c_char.from_buffer(part)) for part in (self._data, self._names))
         self._vectors = (_Iovec * AT_ONCE)()
         self._headers = (_Header * AT_ONCE)()
         for n, (vector, header) in enumerate(zip(self._vectors, self._headers, strict=True)):
@@ -88,14 +90,11 @@ class Slots:
         Raises OSError for an error that the kernel holds for the socket; what is behind it is still there.
         """
         count = self._call(AT_ONCE)
-        data, names, peers, address = self._data, bytes(self._names), self._peers, self._address
-        taken, at, name_at = [], 0, 0
-        for length in _lengths(self._headers)[:count]:
-            name = names[name_at : name_at + address]
-            taken.append((data[at : at + length].tobytes(), peers.get(name) or self._peer(name)))
-            at += _STRIDE
-            name_at += _NAME
-        return taken
+        data, peers = self._data, self._peers
+        lengths, names = _lengths(self._headers)[:count], self._addresses(self._names)
+        return [
+            (data[at : at + length], peers[name]) for at, length, name in zip(_STARTS, lengths, names, strict=False)
+        ]
 
     def _call(self, most: int) -> int:
         count: int = _recvmmsg(self._socket.fileno(), self._headers_at, most, socket.MSG_DONTWAIT, None)
@@ -106,15 +105,25 @@ class Slots:
             return 0
         raise OSError(number, os.strerror(number))
 
-    def _peer(self, name: bytes) -> Peer:
-        """As the socket module gives it: of a link-local sender, the interface is the last item and not in the text."""
-        if len(self._peers) >= _MAX_PEERS:
-            self._peers.clear()
+
+class _Peers(dict[bytes, Peer]):
+    """Socket addresses as the socket module gives them, by what the kernel writes.
+
+    Of a link-local sender, the interface is the last item and not in the text.
+    """
+
+    def __init__(self, family: int) -> None:
+        super().__init__()
+        self._family = family
+
+    def __missing__(self, name: bytes) -> Peer:
+        if len(self) >= _MAX_PEERS:
+            self.clear()
         (port,) = struct.unpack_from("!H", name, 2)
-        if self._socket.family == socket.AF_INET:
+        if self._family == socket.AF_INET:
             peer: Peer = (socket.inet_ntop(socket.AF_INET, name[4:8]), port)
         else:
             (flow,), (scope,) = struct.unpack_from("!I", name, 4), struct.unpack_from("=I", name, 24)
             peer = (socket.inet_ntop(socket.AF_INET6, name[8:24]), port, flow, scope)
-        self._peers[name] = peer
+        self[name] = peer
         return peer

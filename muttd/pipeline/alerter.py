@@ -19,7 +19,7 @@ from muttd.metrics import Metrics
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
 from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding, dead_letter
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.live import Live
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.lists import Batch, Worker
@@ -89,7 +89,7 @@ class Alerter:
         self._alerts_limit = alerts_limit
         self._unhandled_handling = unhandled_handling
         self._kinds = Kinds()
-        self._new_id = event_ids()
+        self._new_id = EventIds()
         self._redis_outage = Outage("no event is decided")
         self._full = Outage("events wait on the ingest list")
         self._backlog_rows = 0

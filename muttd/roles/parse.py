@@ -13,7 +13,7 @@ import msgspec
 
 from muttd.errors import MuttError
 from muttd.event import encode
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 from muttd.roles.readers import syslog_reader, trap_reader
 from muttd.settings import Settings
 from muttd.vault import Secrets
@@ -39,7 +39,7 @@ def parse(
     in the form asked for.
     """
     received = _epoch(received_at)
-    new_id = event_ids()
+    new_id = EventIds()
     read = _syslog(settings, source_ip) if kind == "syslog" else _trap(settings, secrets, source_ip)
     unpack = _base64 if in_base64 else bytes.fromhex if kind == "trap" else None
     for number, line in enumerate(_lines(file), 1):

@@ -20,7 +20,7 @@ from muttd.listeners.names import HostNames
 from muttd.listeners.rates import RateLimit
 from muttd.listeners.sources import Allowed
 from muttd.listeners.tls import TlsStream
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.intake import Intake, Lane
 from muttd.pipeline.queue.board import Board, TallyReport
 from muttd.pipeline.spool import Spool
@@ -69,7 +69,7 @@ class Receiving:
         self._spools = spools
         self._intake = intake
         self._opened = opened
-        self._new_id = event_ids()
+        self._new_id = EventIds()
         self._read_syslog = syslog_reader(runtime.settings)
         self._read_trap = trap_reader(runtime.settings, runtime.secrets, engine)
         self._name_of = HostNames() if runtime.settings.sources.reverse_lookup else None

@@ -8,8 +8,9 @@ from hashlib import blake2b
 
 from muttd.event import Event
 from muttd.listeners.https import Later, Post, Taken, TooMany
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.intake import Intake, Lane
-from muttd.roles.taking import NameOf, NewId, keep
+from muttd.roles.taking import NameOf, keep
 from muttd.wire.relay import Fault, RelayReader
 
 _SETTLE_LIMIT = 10.0
@@ -59,7 +60,7 @@ class Relaying:
     def __init__(
         self,
         reader: RelayReader,
-        new_id: NewId,
+        new_id: EventIds,
         lane: Lane,
         intake: Intake,
         *,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.budget import Rate
@@ -103,7 +103,7 @@ def web_application(
     keys, rule_file = KeysApi(store, ring), RuleFileApi(store)
     letters = LettersApi(store, board)
     specification = Specification()
-    trials = TrialsApi(store, rules, event_ids(), syslog, traps)
+    trials = TrialsApi(store, rules, EventIds(), syslog, traps)
     back_tests = BackTestApi(store, default_team=default_team, domains=domains)
     tail, sources = Tail(live), SourcesApi(store, board)
 

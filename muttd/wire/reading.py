@@ -1,5 +1,7 @@
 """What a reader of one header format answers: the fields of the message, before they become an Event."""
 
+from typing import cast
+
 import msgspec
 
 OWN_ID = "mutt"
@@ -23,7 +25,10 @@ class Reading(msgspec.Struct, gc=False):
 
     def found(self, **findings: str | None) -> None:
         """Note findings of our own; those that are None or empty are left out."""
-        kept = {key: value for key, value in findings.items() if value}
+        complete = all(findings.values())  # most are, and theirs need not be copied
+        kept = (
+            cast("dict[str, str]", findings) if complete else {key: value for key, value in findings.items() if value}
+        )
         if kept:
             if self.structured_data is None:
                 self.structured_data = {OWN_ID: kept}

@@ -212,7 +212,7 @@ class TrapReader:
 
     def _peer(self, source_ip: str, agent_address: str | None, known_as: str | None, version: str) -> Peer:
         """The sender as pieces of JSON."""
-        address = self._sources(source_ip).address
+        address = self._sources[source_ip].address
         host = self._hostname(address, agent_address)
         if known_as and host == address:
             host = known_as
@@ -220,7 +220,7 @@ class TrapReader:
 
     def read(self, data: bytes, source_ip: str, received: float, event_id: str) -> Reading:
         """One datagram. `received` is seconds since 1970."""
-        arrival = Arrival(data, self._sources(source_ip).address, received, event_id)
+        arrival = Arrival(data, self._sources[source_ip].address, received, event_id)
         defects: list[str] = []
         try:
             start, end = ber.enter(data, 0, len(data), ber.SEQUENCE, what="message", defects=defects)
@@ -381,7 +381,7 @@ class TrapReader:
     def _hostname(self, source_ip: str, agent_address: str | None) -> str:
         """The configured name of the device that speaks, else its address."""
         origin = source_ip if agent_address is None or agent_address == NO_ADDRESS else agent_address
-        return self._sources(origin).name
+        return self._sources[origin].name
 
 
 def _notification_tag(data: bytes, position: int, end: int) -> int:

@@ -23,8 +23,8 @@ class Source(NamedTuple):
     charset: str
 
 
-class Sources:
-    """The senders, remembered by address text."""
+class Sources(dict[str, Source]):
+    """The senders, remembered by address text: any text is taken; what is no address matches no network."""
 
     def __init__(
         self,
@@ -38,6 +38,7 @@ class Sources:
 
         LookupError for a charset that cannot decode octets.
         """
+        super().__init__()
         for name in (charset, *(own for _, own in charsets)):
             _check(name)
         clocks: dict[tzinfo, Clock] = {}
@@ -46,18 +47,15 @@ class Sources:
         self._charset = charset
         self._charsets = list(charsets)
         self._names = list(names)
-        self._known: dict[str, Source] = {}
         self.overflows = 0
         """Times the memory was full and began afresh."""
 
-    def __call__(self, peer: str) -> Source:
-        """The sender with address text `peer`; any text is taken, what is no address matches no network."""
-        source = self._known.get(peer)
-        if source is None:
-            if len(self._known) >= MAX_SOURCES:
-                self._known.clear()
-                self.overflows += 1
-            source = self._known[peer] = self._look_up(peer)
+    def __missing__(self, peer: str) -> Source:
+        """The sender with address text `peer`, met for the first time."""
+        if len(self) >= MAX_SOURCES:
+            self.clear()
+            self.overflows += 1
+        source = self[peer] = self._look_up(peer)
         return source
 
     def _look_up(self, peer: str) -> Source:

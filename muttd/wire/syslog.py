@@ -71,6 +71,7 @@ class SyslogReader:
         self._dialects = Dialects()
         self._rfc3164 = rfc3164.Reader(self._dialects)
         self._body = self._dialects.body
+        self._mnemonics = self._dialects.mnemonics
         self._second = self._second_text = ""
         self._received, self._received_text = -1.0, ""
 
@@ -93,17 +94,26 @@ class SyslogReader:
         This is the fast path: what is just what its RFC says and no dialect adds to goes straight into the Event.
         Everything else is read patiently, and so is what this reads when a defect came with it: with the same result.
         """
-        source = self._source(source_ip)
-        received_at = self._received_at(received)
+        source = self._source[source_ip]
+        if received != self._received:
+            self._note_time(received)
+        received_at = self._received_text
         if defects or len(data) > self._max_length:
             return self._patiently(data, source, transport, received, received_at, event_id, defects)
         try:
             text = data.decode()
         except UnicodeDecodeError:
             return self._patiently(data, source, transport, received, received_at, event_id, defects)
+        if not text.isprintable():
+            return self._patiently(data, source, transport, received, received_at, event_id, defects)
+        if percent := "%" in text:
+            for match, read in self._mnemonics:
+                if (found := match(text)) and (priority := _PRIORITIES.get(found[1])):
+                    reading = read(found, source.clock, received)
+                    if reading:
+                        return _event(reading, priority, text, source, transport, received_at, event_id, None)
         structured_data = None
-        fields = _PLAIN_3164(text)
-        if fields:
+        if fields := _PLAIN_3164(text):
             pri, stamp, timestamp, hour, offset, host, level, app, process = fields.groups()
             kind, plain = "-", (host or app) not in _NO_PLAIN_HOSTS and (host != "-" or (app is not None and not level))
         elif fields := _PLAIN_5424(text):
@@ -112,8 +122,6 @@ class SyslogReader:
             if elements:
                 structured_data = _structured_data(elements)
                 plain = structured_data is not None
-        if not text.isprintable():
-            return self._patiently(data, source, transport, received, received_at, event_id, defects)
         if not fields or not plain or pri not in _PRIORITIES:
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         if stamp:
@@ -125,16 +133,17 @@ class SyslogReader:
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         message = text[fields.end() :]
         opening = self._body(message)
-        percent = "%" in message
-        # What looks like a tag may be a host to a dialect; behind a host, the origin-id before a mnemonic.
-        if (not host and (opening or not app or percent)) or (percent and (" %" in message or ":%" in message)):
+        # What looks like a tag may be a host to a dialect; behind a host, the origin-id or node before a mnemonic.
+        if (not host and (opening or not app or percent)) or (
+            percent and (" %" in message or ":%" in message or (app and "/" in app))
+        ):
             return self._by_layout(text, text, [], source, transport, received, received_at, event_id)
         if opening or level:
-            reading = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
-            reading.found(level=level)
+            more = Reading(message, app_name=app if app != "-" else None, structured_data=structured_data)
+            more.found(level=level)
             if opening:
-                self._dialects.add(reading, opening)
-            message, app, structured_data = reading.message, reading.app_name or "-", reading.structured_data
+                self._dialects.add(more, opening)
+            message, app, structured_data = more.message, more.app_name or "-", more.structured_data
         facility, severity = _PRIORITIES[pri]
         return Event(
             id=event_id,
@@ -156,7 +165,7 @@ class SyslogReader:
 
     def source(self, address: str) -> Source:
         """What the configuration says of a sender."""
-        return self._source(address)
+        return self._source[address]
 
     def _patiently(  # noqa: PLR0917 - what read was given
         self,
@@ -197,29 +206,12 @@ class SyslogReader:
             if defect != NO_PRI:
                 reading.message = text  # a PRI that cannot be read stays where a person sees it
         defects += reading.defects
-        return Event(
-            id=event_id,
-            kind="syslog",
-            received_at=received_at,
-            timestamp=reading.time or received_at,
-            source_ip=source.address,
-            transport=transport,
-            hostname=reading.hostname or source.name,
-            message=reading.message,
-            facility=facility,
-            syslog_severity=severity,
-            app_name=reading.app_name,
-            proc_id=reading.proc_id,
-            msg_id=reading.msg_id,
-            structured_data=reading.structured_data,
-            raw=raw,
-            defects=defects or None,
-        )
+        return _event(reading, (facility, severity), raw, source, transport, received_at, event_id, defects or None)
 
     def _reading(self, header: str, clock: Clock, received: float) -> Reading:
         """What follows the PRI, by the first reader that knows its layout."""
         reading = (
-            rfc5424.read(header, clock, received)
+            (rfc5424.read(header, clock, received) if header[:1].isdigit() else None)
             or self._dialects.header(header, clock, received)
             or self._rfc3164.read(header, clock, received)
         )
@@ -230,15 +222,44 @@ class SyslogReader:
                 self._dialects.add(reading, opening)
         return reading
 
-    def _received_at(self, received: float) -> str:
-        """As muttd.event.rfc3339, remembered: datagrams that were read in one go have one time."""
-        if received != self._received:
-            digits = f"{received:.6f}"
-            second = digits[:-7]
-            if second != self._second:
-                self._second, self._second_text = second, rfc3339(int(second))[:19]
-            self._received, self._received_text = received, f"{self._second_text}{digits[-7:]}Z"
-        return self._received_text
+    def _note_time(self, received: float) -> None:
+        """Remembers `received` as muttd.event.rfc3339 writes it: datagrams that were read in one go have one time."""
+        digits = f"{received:.6f}"
+        second = digits[:-7]
+        if second != self._second:
+            self._second, self._second_text = second, rfc3339(int(second))[:19]
+        self._received, self._received_text = received, f"{self._second_text}{digits[-7:]}Z"
+
+
+def _event(  # noqa: PLR0917 - as read
+    reading: Reading,
+    priority: tuple[int, int],
+    raw: str,
+    source: Source,
+    transport: str,
+    received_at: str,
+    event_id: str,
+    defects: list[str] | None,
+) -> Event:
+    """What was read, as the event it becomes."""
+    return Event(
+        id=event_id,
+        kind="syslog",
+        received_at=received_at,
+        timestamp=reading.time or received_at,
+        source_ip=source.address,
+        transport=transport,
+        hostname=reading.hostname or source.name,
+        message=reading.message,
+        facility=priority[0],
+        syslog_severity=priority[1],
+        app_name=reading.app_name,
+        proc_id=reading.proc_id,
+        msg_id=reading.msg_id,
+        structured_data=reading.structured_data,
+        raw=raw,
+        defects=defects,
+    )
 
 
 def _priority(text: str) -> tuple[int, int, str, str | None]:

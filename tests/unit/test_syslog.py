@@ -235,8 +235,8 @@ def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_SOURCES", 8)
     known = Sources(names=[(ip_network("10.0.0.0/8"), "ten")])
     for number in range(100):
-        assert known(f"10.0.0.{number}").name == "ten"
-        assert len(known._known) <= 8
+        assert known[f"10.0.0.{number}"].name == "ten"
+        assert len(known) <= 8
     assert known.overflows == 12
     monkeypatch.setattr(timestamps, "MAX_REMEMBERED", 8)
     clock = Clock()
@@ -260,7 +260,7 @@ def test_caches_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_longest_network_wins(address: str, name: str) -> None:
     networks = {"10.1.0.0/16": "site", "10.0.0.0/8": "ten", "10.1.2.3/32": "host", "2001:db8::/32": "six"}
     known = Sources(names=[(ip_network(network), own) for network, own in networks.items()])
-    assert known(address).name == known(address).name == name
+    assert known[address].name == known[address].name == name
 
 
 def test_every_dialect_is_found() -> None:

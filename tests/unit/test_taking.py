@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from muttd.metrics import Tally
-from muttd.pipeline.event_ids import event_ids
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.intake import Lane
 from muttd.roles.refusals import Refusals
 from muttd.roles.taking import syslog_datagrams, trap_datagrams
@@ -47,7 +47,7 @@ def test_each_datagram_counts_once_and_a_fault_takes_no_other_with_it(lane: Call
     def fault() -> None:
         faults[0] += 1
 
-    syslog_datagrams(SyslogReader(), event_ids(), kept, refused, None, fault)(BURST, 1796083200.0, lambda *_: None)
+    syslog_datagrams(SyslogReader(), EventIds(), kept, refused, None, fault)(BURST, 1796083200.0, lambda *_: None)
     assert [json.loads(item)["message"] for item in kept.items] == ["one", "no PRI"]
     assert (kept.tally.received, kept.tally.defective, faults) == (5, 1, [1])
     assert kept.tally.rejected == {"source": 1, "empty": 1}
@@ -55,7 +55,7 @@ def test_each_datagram_counts_once_and_a_fault_takes_no_other_with_it(lane: Call
 
 def test_what_finds_no_room_is_counted_and_the_oldest_of_the_burst_are_kept(lane: Callable[[int], Lane]) -> None:
     kept = lane(2)
-    take = syslog_datagrams(SyslogReader(), event_ids(), kept, None, None, lambda: None)
+    take = syslog_datagrams(SyslogReader(), EventIds(), kept, None, None, lambda: None)
     take(BURST, 1796083200.0, lambda *_: None)
     take(BURST[:1], 1796083200.0, lambda *_: None)
     assert [json.loads(item)["message"] for item in kept.items] == ["one", "two"]
@@ -71,7 +71,7 @@ def test_a_fault_with_one_trap_takes_no_other_with_it(lane: Callable[[int], Lane
 
     take = trap_datagrams(
         TrapReader(),
-        event_ids(),
+        EventIds(),
         kept,
         refused=refused,
         name_of=None,
@@ -89,7 +89,7 @@ def test_what_is_refused_is_an_event_about_its_device_once_an_hour(lane: Callabl
     kept, own = lane(10), lane(10)
     take = trap_datagrams(
         TrapReader(communities=[b"another"]),
-        event_ids(),
+        EventIds(),
         kept,
         refused=None,
         name_of=None,
@@ -119,7 +119,7 @@ async def test_events_of_a_burst_of_traps_keep_its_order(lane: Callable[[int], L
     kept = lane(10)
     take = trap_datagrams(
         TrapReader(),
-        event_ids(),
+        EventIds(),
         kept,
         refused=None,
         name_of=None,

@@ -1,9 +1,10 @@
 """Dialects: how single vendors and programs depart from the RFCs, one file each.
 
-A dialect is a module of this package with up to three tuples:
+A dialect is a module of this package with up to four tuples:
 
     HEADERS  text after the PRI with a layout of its own:   opening, read(text, clock, received) → Reading or None
     ORIGINS  what stands after the time where a host would: opening, read(rest) → Origin
+    PLAIN    its most common form, PRI and all, with a %:   match, read(found, clock, received) → Reading or None
     BODIES   a message that holds something worth a field:  opening, read(reading), which adds to it → whether it did
 
 `opening` is the regular expression that such a text opens with: cheap, linear, without groups. A new dialect is
@@ -26,6 +27,16 @@ class Header(NamedTuple):
 
     opening: str
     read: Callable[[str, Clock, float], Reading | None]
+
+
+class Plain(NamedTuple):
+    """The most common form of a layout that holds a %, in one piece: asked first, because it saves a third.
+
+    Group 1 of `match` is the PRI. The reading is the one that the HEADERS would give.
+    """
+
+    match: Callable[[str], re.Match[str] | None]
+    read: Callable[[re.Match[str], Clock, float], Reading | None]
 
 
 class Origin(NamedTuple):
@@ -59,6 +70,8 @@ class Dialects:
         self._headers: list[Header] = [part for module in modules for part in getattr(module, "HEADERS", ())]
         self._places: list[Place] = [part for module in modules for part in getattr(module, "ORIGINS", ())]
         self._bodies: list[Body] = [part for module in modules for part in getattr(module, "BODIES", ())]
+        self.mnemonics: list[Plain] = [part for module in modules for part in getattr(module, "PLAIN", ())]
+        """For messages that hold a %, asked before any other reader."""
         self._header_openings = [re.compile(header.opening) for header in self._headers]
         self._place_openings = [re.compile(place.opening) for place in self._places]
         self._body_openings = [re.compile(body.opening) for body in self._bodies]

@@ -11,7 +11,7 @@ time says that the clock is not synchronised (IOS: never set, or lost its source
 
 import re
 
-from muttd.wire.dialects import Body, Header
+from muttd.wire.dialects import Body, Header, Plain
 from muttd.wire.interfaces import interface_in
 from muttd.wire.levels import NO_HOSTS
 from muttd.wire.reading import OWN_ID, Reading
@@ -26,14 +26,15 @@ _HEADER_LIMIT = 250
 """Characters before the mnemonic; a longer header is none."""
 
 # Most devices' layouts in one piece. Any other is read part by part.
-_COMMON = re.compile(
+_PLAIN = (
     r"(?:(?P<sequence>\d{1,12}): |: )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
     r"(?P<stamp>(?:[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?|20\d\d [A-Z][a-z]{2} [ \d]\d )\d\d:\d\d:\d\d)"
     r"(?P<fraction>\.\d{1,6})?"
     r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )"
-    rf"(?=%(?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$))",
-    re.ASCII,
+    rf"(?=%(?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$))"
 )
+_HEADER = re.compile(rf"(){_PLAIN}", re.ASCII).match
+_MESSAGE = re.compile(rf"<(\d{{1,3}})>{_PLAIN}", re.ASCII).match
 
 _GAP = re.compile(r"(?:\s|:(?!:[\da-fA-F]))+")  # not the colons that open ::1
 _SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.A-Z])")
@@ -52,34 +53,38 @@ _ELEMENT = re.compile(r"\[syslog@9 ")
 """Structured data of IOS in its own header (logging host … session-id)."""
 
 
+def read_plain(fields: re.Match[str], clock: Clock, received: float) -> Reading | None:
+    """The header in its most common forms; None where its time is not believed or it names two hosts."""
+    _, sequence, origin, mark, stamp, fraction, zone, host, mnemonic = fields.groups()
+    if zone:
+        time = clock.short(f"{stamp} {zone}", received) if zone in ZONES else None
+    else:
+        time = clock.short(stamp, received)
+    if not time or time[1] - received > AHEAD or (origin and host):
+        return None
+    text, at = fields.string, fields.end()
+    own = {"mnemonic": mnemonic}
+    if sequence:
+        own["sequence"] = sequence
+    if mark:
+        own["clock"] = "unsynchronised"
+    if interface := interface_in(text, at + len(mnemonic) + 1):
+        own["interface"] = interface
+    when = time[0]
+    return Reading(
+        text[at:],
+        f"{when[:19]}{fraction}{when[19:]}" if fraction else when,
+        origin or host,
+        app_name=mnemonic,
+        structured_data={OWN_ID: own},
+        complete=True,
+    )
+
+
 def read_header(text: str, clock: Clock, received: float) -> Reading | None:
     """The header up to the mnemonic; None where a part is none of ours."""
-    common = _COMMON.match(text)
-    if common:
-        sequence, origin, mark, stamp, fraction, zone, host, mnemonic = common.groups()
-        if zone:
-            time = clock.short(f"{stamp} {zone}", received) if zone in ZONES else None
-        else:
-            time = clock.short(stamp, received)
-        if time and time[1] - received <= AHEAD and not (origin and host):
-            at, own = common.end(), {}
-            if sequence:
-                own["sequence"] = sequence
-            if mark:
-                own["clock"] = "unsynchronised"
-            own["mnemonic"] = mnemonic
-            if interface := interface_in(text, at + len(mnemonic) + 1):
-                own["interface"] = interface
-            when = time[0]
-            return Reading(
-                text[at:],
-                f"{when[:19]}{fraction}{when[19:]}" if fraction else when,
-                origin or host,
-                app_name=mnemonic,
-                structured_data={OWN_ID: own},
-                complete=True,
-            )
-    return _read_parts(text, clock, received)
+    plain = _HEADER(text)
+    return (plain and read_plain(plain, clock, received)) or _read_parts(text, clock, received)
 
 
 def _read_parts(text: str, clock: Clock, received: float) -> Reading | None:
@@ -184,6 +189,7 @@ def read_mnemonic(reading: Reading) -> bool:
     return True
 
 
+PLAIN = (Plain(_MESSAGE, read_plain),)
 HEADERS = (
     Header(r"[^%]{0,250}%(?:[A-Z]|\$ VDC-)", read_header),
     Header(r"[\w.:-]{1,80}: [*.\w]|[*.][A-Z]|[A-Z]{1,3}/\d", read_unnamed),
