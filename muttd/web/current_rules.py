@@ -68,19 +68,25 @@ class CurrentRules:
         self._default_team = default_team
         self._domains = tuple(domains)
         self._compiled: Compiled | None = None
+        self._generation = 0
         self._lock = asyncio.Lock()
         self._outage = Outage("the page may show what rules did before their last change")
 
     def forget(self) -> None:
         """The rules have changed: the next `get` loads them."""
+        self._generation += 1
         self._compiled = None
 
     async def get(self) -> Compiled:
         """The rules in force. Raises UnavailableError where PostgreSQL is away."""
         async with self._lock:
-            if self._compiled is None:
-                self._compiled = await self.compiled(await self._store.load_rules())
-            return self._compiled
+            if self._compiled is not None:
+                return self._compiled
+            generation = self._generation
+            found = await self.compiled(await self._store.load_rules())
+            if generation == self._generation:  # else they changed meanwhile, and the next who asks loads them again
+                self._compiled = found
+            return found
 
     async def compiled(self, tables: RuleTables, drafts: Iterable[Rule] = ()) -> Compiled:
         """`tables` with the rules in `drafts` in the place of those with their ids."""
