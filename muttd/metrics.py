@@ -143,7 +143,9 @@ class Metrics:
         )
         self.secrets_read = gauge("mutt_secrets_read_timestamp_seconds", "When the secrets were last read from Vault.")
         self.certificate_end = gauge(
-            "mutt_certificate_end_timestamp_seconds", "When the first certificate of a file expires.", "setting"
+            "mutt_certificate_end_timestamp_seconds",
+            "When the first certificate of our own in a file expires.",
+            "setting",
         )
 
         # Deciding, and the lists that it empties and fills.

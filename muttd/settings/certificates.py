@@ -7,8 +7,9 @@ from typing import Any, Final, Literal, NamedTuple
 
 from muttd import tls
 from muttd.settings.keys import Settings, Syslog
-from muttd.tls import ClientFiles, ServerFiles
-from muttd.tls.expiry import untimely
+from muttd.tls import ClientFiles, NamedFile, ServerFiles
+from muttd.tls.contexts import Role
+from muttd.tls.expiry import untimely, untimely_authorities
 
 Table = Literal["syslog", "http", "redis", "database", "vault", "moog"]
 
@@ -21,6 +22,8 @@ class _Keys(NamedTuple):
     ca: str
 
 
+_ROLES: Final[tuple[Role, ...]] = ("cert", "key", "ca")
+"""In the order of _Keys."""
 KEYS: Final[Mapping[Table, _Keys]] = {
     "syslog": _Keys("tls_cert", "tls_key", "tls_ca"),
     "http": _Keys("tls_cert", "tls_key", "tls_ca"),
@@ -31,10 +34,10 @@ KEYS: Final[Mapping[Table, _Keys]] = {
 }
 
 
-def named_files(settings: Settings, table: Table) -> dict[str, str]:
+def named_files(settings: Settings, table: Table) -> dict[str, NamedFile]:
     """The files of a table by their setting, `redis.tls_cert`: those that are set."""
-    given = getattr(settings, table)
-    return {f"{table}.{key}": file for key in KEYS[table] if (file := getattr(given, key))}
+    given, roles = getattr(settings, table), zip(_ROLES, KEYS[table], strict=True)
+    return {f"{table}.{key}": NamedFile(role, path) for role, key in roles if (path := getattr(given, key))}
 
 
 def http_files(settings: Settings, side: str) -> ServerFiles | None:
@@ -87,11 +90,12 @@ def faults(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 
 def out_of_date(settings: Settings, now: datetime) -> Iterator[str]:
-    """A line for each certificate that is not good at `now`."""
+    """A line for each certificate of our own that is not good at `now`, and for each CA file that has no valid one."""
     for table in KEYS:
         for setting, file in named_files(settings, table).items():
-            for text in untimely(file, now):
-                yield f"{setting}: {text}"
+            if file.role != "key":
+                for text in (untimely if file.role == "cert" else untimely_authorities)(file.path, now):
+                    yield f"{setting}: {text}"
 
 
 def _syslog_faults(given: Syslog) -> Iterator[tuple[str, str]]:

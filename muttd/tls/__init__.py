@@ -5,6 +5,7 @@ change, and what is known of their certificates.
 from muttd.tls.contexts import (
     CertificateError,
     ClientFiles,
+    NamedFile,
     RenewableContext,
     ServerFiles,
     client_context,
@@ -16,6 +17,7 @@ __all__ = [
     "CertificateError",
     "CertificateWatch",
     "ClientFiles",
+    "NamedFile",
     "RenewableContext",
     "ServerFiles",
     "client_context",

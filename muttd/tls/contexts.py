@@ -4,12 +4,19 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 Role = Literal["cert", "key", "ca"]
 Asked = Literal["no", "optional", "required"]
 
 _VERIFY: Final = {"no": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+
+class NamedFile(NamedTuple):
+    """A file that a setting names."""
+
+    role: Role
+    path: str
 
 
 class CertificateError(ValueError):

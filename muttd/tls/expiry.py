@@ -1,11 +1,17 @@
-"""Until when the certificates of a file are good."""
+"""Until when the certificates of a file are good.
 
-from collections.abc import Iterator
+Of a chain of our own, each one counts. A bundle of CA certificates is worth something while one of them is valid: those
+of the systems keep expired roots for years, and whom they still matter to is not ours to say.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 
 SOON: Final = timedelta(days=30)
 """Before a certificate expires, mutt warns for so long."""
@@ -21,21 +27,46 @@ class Validity(NamedTuple):
 
 def validities(file: str) -> list[Validity]:
     """Of all certificates in `file`, PEM. Raises OSError, and ValueError where there is none that can be read."""
-    found = x509.load_pem_x509_certificates(Path(file).read_bytes())
+    content = Path(file).read_bytes()
+    with warnings.catch_warnings():
+        # Of old roots whose serial number is not positive: nothing that an operator could mend.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        found = x509.load_pem_x509_certificates(content)
     return [Validity(_name(one), one.not_valid_before_utc, one.not_valid_after_utc) for one in found]
 
 
 def untimely(file: str, now: datetime) -> Iterator[str]:
-    """A line for each certificate in `file` that is not good at `now`; none where the file cannot be read."""
-    try:
-        known = validities(file)
-    except (OSError, ValueError):
-        return
-    for one in known:
+    """A line for each certificate of our own chain in `file` not good at `now`; none where it cannot be read."""
+    for one in _readable(file):
         if one.end <= now:
             yield f"{file}: the certificate of {one.subject} expired on {_day(one.end)}"
         elif one.begin > now:
             yield f"{file}: the certificate of {one.subject} is not valid before {_day(one.begin)}; is the clock right?"
+
+
+def untimely_authorities(file: str, now: datetime) -> Iterator[str]:
+    """A line where no CA certificate in `file` is valid at `now`; none where it cannot be read."""
+    if reason := none_valid(_readable(file), now):
+        yield f"{file}: {reason}"
+
+
+def none_valid(authorities: Sequence[Validity], now: datetime) -> str:
+    """Why they serve nobody at `now`; empty where one of them is valid, or none is known."""
+    if not authorities or any(one.begin <= now < one.end for one in authorities):
+        return ""
+    coming = [one.begin for one in authorities if one.begin > now]
+    if coming:
+        why = f"the first begins on {_day(min(coming))}; is the clock right?"
+    else:
+        why = f"the last expired on {_day(max(one.end for one in authorities))}"
+    return f"no CA certificate in it is valid: {why}"
+
+
+def _readable(file: str) -> list[Validity]:
+    try:
+        return validities(file)
+    except (OSError, ValueError):
+        return []
 
 
 def _name(certificate: x509.Certificate) -> str:

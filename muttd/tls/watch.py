@@ -5,14 +5,15 @@ system. Files that cannot serve (half of a pair is written) are tried again at e
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from muttd.tls.contexts import CertificateError
-from muttd.tls.expiry import SOON, validities
+from muttd.tls.contexts import CertificateError, NamedFile
+from muttd.tls.expiry import SOON, Validity, none_valid, validities
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +27,24 @@ _Print = tuple[tuple[int, int, int] | None, ...]
 class _Set:
     """Files that one thing is made of."""
 
-    def __init__(self, files: Mapping[str, str], renew: Callable[[], None]) -> None:
+    def __init__(self, files: Mapping[str, NamedFile], renew: Callable[[], None]) -> None:
         self.files = dict(files)
         self.renew = renew
         self.seen = self.looked()
         self.fault = ""
+        self.known: dict[str, list[Validity]] = {}
+        """By setting: kept, since a bundle of CAs takes 5 ms to parse."""
+        self.read()
 
     def looked(self) -> _Print:
-        return tuple(_print(file) for file in self.files.values())
+        return tuple(_print(file.path) for file in self.files.values())
+
+    def read(self) -> None:
+        """Learns what the files hold; of one that cannot be read at the moment, what it held stays known."""
+        for setting, file in self.files.items():
+            if file.role != "key":
+                with contextlib.suppress(OSError, ValueError):
+                    self.known[setting] = validities(file.path)
 
 
 class CertificateWatch:
@@ -42,16 +53,19 @@ class CertificateWatch:
     def __init__(
         self, tell_end: Callable[[str, float], None], *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        """`tell_end` hears for each setting when (seconds since 1970) the first certificate of its file expires."""
+        """`tell_end` hears for each chain of our own, by its setting, when (seconds since 1970) its first certificate
+        expires.
+        """
         self._tell_end = tell_end
         self._now = now
         self._sets: list[_Set] = []
         self._warned: dict[str, datetime] = {}
 
-    def add(self, files: Mapping[str, str], renew: Callable[[], None]) -> None:
+    def add(self, files: Mapping[str, NamedFile], renew: Callable[[], None]) -> None:
         """`files` by the setting that names each. `renew` is called when one has changed (CertificateError)."""
-        self._sets.append(_Set(files, renew))
-        self._tell_ends(files)
+        one = _Set(files, renew)
+        self._sets.append(one)
+        self._tell_ends(one)
 
     async def run(self) -> None:
         """Looks every few seconds, for ever: cancel it."""
@@ -65,8 +79,9 @@ class CertificateWatch:
             seen = one.looked()
             if anyway or seen != one.seen or one.fault:
                 one.seen = seen
+                one.read()
                 self._renew(one)
-            self._tell_ends(one.files)
+            self._tell_ends(one)
 
     def _renew(self, one: _Set) -> None:
         try:
@@ -79,21 +94,35 @@ class CertificateWatch:
             one.fault = ""
             log.info("certificates read again: %s", ", ".join(one.files))
 
-    def _tell_ends(self, files: Mapping[str, str]) -> None:
-        for setting, file in files.items():
-            try:
-                first = min(validities(file), key=lambda one: one.end)
-            except (OSError, ValueError):  # a key, or gone for the moment
-                continue
-            self._tell_end(setting, first.end.timestamp())
-            now = self._now()
-            if first.end - now > SOON:
-                self._warned.pop(setting, None)
-            elif setting not in self._warned or (now - self._warned[setting]).total_seconds() >= _WARN_PERIOD:
-                self._warned[setting] = now
-                days = (first.end - now).total_seconds() / 86_400
-                when = f"expires in {days:.0f} days" if days >= 0 else "has expired"
-                log.warning("%s: the certificate of %s in %s %s", setting, first.subject, file, when)
+    def _tell_ends(self, one: _Set) -> None:
+        now = self._now()
+        for setting, known in one.known.items():
+            file = one.files[setting]
+            if file.role == "cert":
+                first = min(known, key=lambda one: one.end)
+                self._tell_end(setting, first.end.timestamp())
+                text = _ending(first, file.path, now)
+            else:
+                reason = none_valid(known, now)
+                text = reason and f"{file.path}: {reason}"
+            self._warn(setting, text, now)
+
+    def _warn(self, setting: str, text: str, now: datetime) -> None:
+        """Once a day; an empty text: all is well."""
+        if not text:
+            self._warned.pop(setting, None)
+        elif setting not in self._warned or (now - self._warned[setting]).total_seconds() >= _WARN_PERIOD:
+            self._warned[setting] = now
+            log.warning("%s: %s", setting, text)
+
+
+def _ending(first: Validity, file: str, now: datetime) -> str:
+    """What is said of a certificate that has expired or does so soon; otherwise empty."""
+    if first.end - now > SOON:
+        return ""
+    days = (first.end - now).total_seconds() / 86_400
+    when = f"expires in {days:.0f} days" if days >= 0 else "has expired"
+    return f"the certificate of {first.subject} in {file} {when}"
 
 
 def _print(file: str) -> tuple[int, int, int] | None:

@@ -409,7 +409,7 @@ def test_a_certificate_is_warned_of_a_month_before_and_once_a_day(pems: Pems, ca
     clock = [now]
     file = pems.issue("short", "mutt", not_after=now + timedelta(days=40))
     watch = tls.CertificateWatch(lambda *_: None, now=lambda: clock[0])
-    watch.add({"moog.client_cert": str(file)}, lambda: None)
+    watch.add({"moog.client_cert": tls.NamedFile("cert", str(file))}, lambda: None)
     for days, lines in ((9, 0), (10.5, 1), (10.9, 1), (11.6, 2)):
         clock[0] = now + timedelta(days=days)
         watch.look()
