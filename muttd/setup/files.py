@@ -19,6 +19,8 @@ from muttd.setup.host import Owner
 
 _CREDENTIAL_MODE: Final = 0o600
 _NOTES_MODE: Final = 0o600
+TRIAL_FILES: Final = ("ca.pem", "mutt.pem", "mutt.key")
+"""The certificates that setup makes, in Places.certificates."""
 
 
 class Places:

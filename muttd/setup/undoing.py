@@ -4,7 +4,8 @@ Promises: nothing is removed that setup did not write, and no muttd.conf that wa
 row is touched.
 """
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,11 @@ from muttd.settings import Settings
 from muttd.settings.loading import load_given, with_keys
 from muttd.settings.manual import manual
 from muttd.setup import files, host, questions
-from muttd.setup.files import Notes, Places
+from muttd.setup.files import TRIAL_FILES, Notes, Places
 from muttd.setup.host import Host
 from muttd.setup.questions import Talk
+from muttd.setup.wish import SECRET_ID
+from muttd.vault import NAMES
 
 
 class _Reversal(NamedTuple):
@@ -121,25 +124,40 @@ def _do(plan: _Reversal, notes: Notes, found: Host, places: Places) -> None:
 
 
 def _staying(settings: Settings, found: Host, places: Places) -> Iterator[str]:
+    """Every command names its very files: whoever pastes it is root, and much else may lie beside them."""
     given, queue = settings.database, settings.queue
     yield f"  the database {given.name} at {given.host}: rules, audit log, keys"
-    yield f"      dropdb -h {given.host} -p {given.port} -U {given.user} {given.name}"
+    yield f"      {shlex.join(['dropdb', '-h', given.host, '-p', str(given.port), '-U', given.user, given.name])}"
     redis = settings.redis
-    where = f"-s {redis.host}" if redis.host.startswith("/") else f"-h {redis.host} -p {redis.port}"
+    where = ["-s", redis.host] if redis.host.startswith("/") else ["-h", redis.host, "-p", str(redis.port)]
+    client = shlex.join(["redis-cli", *where])
     yield "  what is under way in Redis: events, alerts, dead letters, counters"
-    yield f"      redis-cli {where} --scan --pattern 'mutt:*' | xargs -r redis-cli {where} unlink"
+    yield f"      {client} --scan --pattern 'mutt:*' | xargs -r {client} unlink"
     if other := [name for name in (queue.ingest_name, queue.alert_name) if not name.startswith("mutt:")]:
-        yield f"      redis-cli {where} unlink {' '.join(other)}"
-    if settings.spool.directory and (spool := Path(settings.spool.directory)).exists():
+        yield f"      {client} unlink {shlex.join(other)}"
+    if settings.spool.directory and (files_of_it := _spool_files(spool := Path(settings.spool.directory))):
         waiting = at_rest(spool)
         events = "events that Redis may not have" if waiting is None else f"{waiting} events that Redis does not have"
-        yield f"  the spool ({events}) and the SNMP engine id"
-        yield f"      rm -r {spool} {settings.snmp.engine_file}"
-    left = [str(places.credentials / name) for name in places.names()]
-    left = [str(one) for one in (places.configuration, places.certificates) if one.exists()] + left
-    if left:
-        yield f"  {', '.join(left)}"
-        yield f"      rm -r {places.folder}"
+        yield f"  the spool ({events})"
+        yield _removal(files_of_it)
+    if (engine := Path(settings.snmp.engine_file)).exists():
+        yield "  the SNMP engine ID"
+        yield _removal([engine])
+    credentials = (places.credentials / name for name in (*NAMES, SECRET_ID))
+    certificates = (places.certificates / name for name in TRIAL_FILES)
+    if left := [one for one in (places.configuration, *credentials, *certificates) if one.exists()]:
+        yield "  configuration, credentials and certificates that are still there"
+        yield _removal(left)
     if found.mutt is not None:
         yield "  the program and its user"
         yield "      dnf remove mutt; userdel mutt"
+
+
+def _spool_files(directory: Path) -> list[Path]:
+    """Those of every receiving process, set-aside ones and SQLite's journals included."""
+    names = ("spool.sqlite*", "spool.damaged-*.sqlite*")
+    return sorted(file for name in names for place in ("", "process-*/") for file in directory.glob(place + name))
+
+
+def _removal(paths: Iterable[Path]) -> str:
+    return f"      {shlex.join(['rm', *(str(path.absolute()) for path in paths)])}"

@@ -23,7 +23,7 @@ from muttd.settings import Settings, load
 from muttd.settings.loading import load_given, with_keys
 from muttd.settings.manual import manual
 from muttd.setup import datagram, files, host, questions
-from muttd.setup.files import Places
+from muttd.setup.files import TRIAL_FILES, Places
 from muttd.setup.host import Host
 from muttd.setup.plan import PAGE_KEY, Plan, Standing, certificate_keys, lines, noted, planned, secret_id_of
 from muttd.setup.questions import Talk
@@ -99,7 +99,7 @@ def _standing(found: Host, places: Places) -> Standing:
     text = files.read(places.configuration)
     settings = with_keys(Settings(), load_given(places.configuration if text is not None else None, {}, ()).keys)
     held = {name: (files.read(places.credentials / name) or "").rstrip("\r\n") for name in places.names()}
-    made = all((places.certificates / name).exists() for name in ("ca.pem", "mutt.pem", "mutt.key"))
+    made = all((places.certificates / name).exists() for name in TRIAL_FILES)
     return Standing(found, places, text, settings, held, files.read_notes(places), made)
 
 
@@ -154,7 +154,7 @@ def _do(plan: Plan, wish: Wish, standing: Standing, talk: Talk) -> None:
     text = manual(plan.settings)
     files.make_folder(places.folder, 0o750, root)
     files.make_folder(places.credentials, 0o700, owner and owner._replace(user=0, group=0))
-    made = [str(places.certificates / name) for name in ("ca.pem", "mutt.pem", "mutt.key")]
+    made = [str(places.certificates / name) for name in TRIAL_FILES]
     # Before anything else, so that whatever happens can be undone.
     files.write_notes(places, noted(plan, standing, text, made), owner)
     if plan.certificates:

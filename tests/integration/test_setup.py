@@ -304,6 +304,35 @@ def test_undo_leaves_what_was_edited_since(site: Site) -> None:
     assert set(modes(site.folder)) == {"muttd.conf", "credentials"}
 
 
+def test_the_commands_of_undo_remove_what_is_mutts_and_nothing_beside_it(tmp_path: Path) -> None:
+    """muttd.conf may lie in a home directory, and the spool beside other things."""
+    home, spool = tmp_path / "my home; x", tmp_path / "$x 'y'"
+    ours = [
+        *(home / name for name in ("muttd.conf", "credentials/DB_PASS", "tls/ca.pem", "tls/mutt.pem", "tls/mutt.key")),
+        *(
+            spool / name
+            for name in ("spool.damaged-20260305T040506.sqlite-wal", "process-2/spool.sqlite", "engine.json")
+        ),
+    ]
+    others = [home / "precious", home / "credentials/notes", home / "tls/mine.pem", spool / "precious"]
+    for file in (*ours, *others):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    Spool(spool, 1 << 20).close()
+    ours[0].write_text(
+        f'[spool]\ndirectory = "{spool}"\n[snmp]\nengine_file = "{spool}/engine.json"\n'
+        '[database]\nname = "my db"\n[redis]\nhost = "/run/my redis"\n'
+    )
+    command = [sys.executable, "-m", "muttd", "-c", str(home / "muttd.conf"), "setup", "--undo", "--yes"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=CLEAN).stdout
+    removing = [line for line in said.splitlines() if line.startswith("      rm")]
+    subprocess.run(["sh", "-euc", "\n".join(removing)], check=True, cwd=tmp_path)
+    assert [one for one in (*ours, spool / "spool.sqlite") if one.exists()] == []
+    assert [one for one in others if not one.exists()] == []
+    assert "      dropdb -h 127.0.0.1 -p 5432 -U mutt 'my db'\n" in said
+    assert "xargs -r redis-cli -s '/run/my redis' unlink\n" in said
+
+
 def test_firewalld_is_told_once(site: Site, tmp_path: Path) -> None:
     """By a stand-in for firewall-cmd that remembers: firewalld itself runs only where there is systemd."""
     opened = tmp_path / "opened"
