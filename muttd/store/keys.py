@@ -1,8 +1,10 @@
 """API keys as the door asks for them: by digest or by number, and when they were used. config.py changes them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
+
+import asyncpg
 
 from muttd.store.connection import Store
 
@@ -19,14 +21,14 @@ class StoredKey(NamedTuple):
     expires_at: datetime | None
 
 
-async def key_by_digest(store: Store, digest: bytes) -> StoredKey | None:
-    """The key with this SHA-256; its use is noted. None where there is none (any more)."""
-    return await _used(store, "digest = $1", digest)
+async def keys_by_digest(store: Store, digests: Collection[bytes]) -> Mapping[bytes, StoredKey]:
+    """The keys with these SHA-256; their use is noted. Nothing about those that there are none of (any more)."""
+    return {row["digest"]: _stored(row) for row in await _used(store, "digest = ANY($1)", digests)}
 
 
 async def key_by_id(store: Store, number: int) -> StoredKey | None:
-    """The key of this number; its use is noted."""
-    return await _used(store, "id = $1", number)
+    """The key of this number; its use is noted. None where there is none (any more)."""
+    return next(map(_stored, await _used(store, "id = $1", number)), None)
 
 
 async def last_uses(store: Store) -> Mapping[int, datetime]:
@@ -36,21 +38,24 @@ async def last_uses(store: Store) -> Mapping[int, datetime]:
     return {row["id"]: row["last_used_at"] for row in found}
 
 
-async def _used(store: Store, condition: str, value: object) -> StoredKey | None:
+async def _used(store: Store, condition: str, value: object) -> list[asyncpg.Record]:
     async with store.connection() as connection:
-        row = await connection.fetchrow(
-            "SELECT id, name, role, expires_at, "  # noqa: S608  # the condition is ours
+        found: list[asyncpg.Record] = await connection.fetch(
+            "SELECT id, name, role, expires_at, digest, "  # noqa: S608  # the condition is ours
             "coalesce(last_used_at < now() - make_interval(secs => $2), true) AS due, "
             "coalesce(expires_at > now(), true) AS valid "
             f"FROM api_keys WHERE {condition}",
             *(value, USE_EVERY),
         )
-        if row is None:
-            return None
-        if row["due"] and row["valid"]:
-            await connection.execute(
-                "UPDATE api_keys SET last_used_at = now() "
-                "WHERE id = $1 AND coalesce(last_used_at < now() - make_interval(secs => $2), true)",
-                *(row["id"], USE_EVERY),
-            )
+        for row in found:
+            if row["due"] and row["valid"]:
+                await connection.execute(
+                    "UPDATE api_keys SET last_used_at = now() "
+                    "WHERE id = $1 AND coalesce(last_used_at < now() - make_interval(secs => $2), true)",
+                    *(row["id"], USE_EVERY),
+                )
+    return found
+
+
+def _stored(row: asyncpg.Record) -> StoredKey:
     return StoredKey(row["id"], row["name"], row["role"], row["expires_at"])

@@ -2,8 +2,9 @@
 
 A script sends its key in the header X-API-KEY with every request. A browser sends it once, in the body of POST /login,
 and has a cookie from then on, which scripts in the page cannot read and other sites' requests do not carry; what
-changes something must also carry the session's token in X-CSRF-Token. A key is never part of a URL. Failures are
-throttled by address and logged without the key. A session may what its key may at the moment, and ends with it.
+changes something must also carry the session's token in X-CSRF-Token. A key is never part of a URL. A session may what
+its key may at the moment, and ends with it. Failures are throttled by address and logged without the key; a right key
+of GUESSABLE characters or more is let in whoever else failed at its address.
 """
 
 import hashlib
@@ -32,6 +33,9 @@ FirstKeys = Callable[[], Iterable[str]]
 FIRST_NAME: Final = "admin"
 """Who has the key of the secrets, in the record of changes. No stored key may have this name."""
 
+GUESSABLE: Final = 32
+"""Characters. A shorter key may have been made up by a person, and could be guessed if it were always looked at. What
+mutt makes is random and no shorter: nobody guesses it at any rate, so it is looked at whatever failed before."""
 _KEY_LIMIT: Final = 512
 """Characters of a key that is looked at."""
 _REASON_LIMIT: Final = 500
@@ -77,18 +81,23 @@ class Access:
 
     async def _by_key(self, request: web.Request, key: str) -> _Known | None:
         """Whose key it is. Raises ProblemError 429 for an address that has failed too often."""
-        address = request.remote or "?"
-        wait = self._throttle.wait(address, time.monotonic())
-        if wait:
+        address, now, guessable = request.remote or "?", time.monotonic(), len(key) < GUESSABLE
+        wait = self._throttle.wait(address, now)
+        if wait and guessable:
             log.warning("too many wrong API keys from %s: %s %s not looked at", address, request.method, request.path)
-            raise ProblemError(429, "Too many wrong keys from here.", headers={"Retry-After": str(math.ceil(wait))})
+            raise _too_many("Too many wrong keys came from your address: a short key has to wait.", wait)
         found = await self._known(key[:_KEY_LIMIT].encode("utf-8", "replace"))
-        if found is None:
-            self._throttle.failed(address, time.monotonic())
-            log.warning("wrong API key from %s for %s %s", address, request.method, request.path)
-        else:
-            self._throttle.succeeded(address)
-        return found
+        if found is not None:
+            if guessable:  # a long one says nothing about who guesses short ones at the same address
+                self._throttle.succeeded(address)
+            return found
+        self._throttle.failed(address, now)
+        log.warning("wrong API key from %s for %s %s", address, request.method, request.path)
+        if wait:
+            raise _too_many(
+                "This key is wrong, as were many before it from your address.", self._throttle.wait(address, now)
+            )
+        return None
 
     async def _known(self, given: bytes) -> _Known | None:
         for first in self._first_keys():
@@ -169,6 +178,10 @@ class Access:
                     raise ProblemError(403, f"This needs the role {needed}; you have {found.role}.")
                 request[PRINCIPAL] = found
         return await handler(request)
+
+
+def _too_many(detail: str, wait: float) -> ProblemError:
+    return ProblemError(429, detail, headers={"Retry-After": str(math.ceil(wait))})
 
 
 def _role(text: str) -> Role:

@@ -1,19 +1,22 @@
 """The keys that are stored: recognised by their SHA-256, remembered while PostgreSQL is away.
 
 Promises: a key that was deleted or changed is so for every process a second later; while PostgreSQL is away, who was
-let in shortly before stays in, since that is when the page is needed most.
+let in shortly before stays in, since that is when the page is needed most. However many unknown keys come, they hold
+one connection to PostgreSQL at most, and none waits for more than two questions.
 """
 
 import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 from muttd.errors import UnavailableError
 from muttd.store import Store
-from muttd.store.keys import StoredKey, key_by_digest, key_by_id
+from muttd.store.keys import StoredKey, key_by_id, keys_by_digest
+
+T = TypeVar("T")
 
 FRESH: Final = 1.0
 """Seconds for which an answer holds: a page that asks ten things at once asks PostgreSQL once."""
@@ -32,6 +35,15 @@ class _Answer(NamedTuple):
     asked: float
 
 
+class _Question:
+    """Keys that PostgreSQL is asked about together."""
+
+    def __init__(self) -> None:
+        self.digests: set[bytes] = set()
+        self.found: Mapping[bytes, StoredKey] | None = None
+        """None: not asked yet, or without an answer."""
+
+
 class KeyRing:
     """Asks PostgreSQL, or remembers."""
 
@@ -39,15 +51,17 @@ class KeyRing:
         self._store = store
         self._answers: OrderedDict[bytes | int, _Answer] = OrderedDict()
         self._away_until = 0.0
+        self._next = _Question()
+        self._asking = asyncio.Lock()
 
     async def by_secret(self, secret: bytes) -> StoredKey | None:
         """Whose key this is; None for nobody's. Raises UnavailableError where that cannot be found out."""
         digest = digest_of(secret)
-        return await self._recognised(digest, lambda: key_by_digest(self._store, digest))
+        return await self._recognised(digest, lambda: self._among_others(digest))
 
     async def by_id(self, number: int) -> StoredKey | None:
         """The same for the key of a session."""
-        return await self._recognised(number, lambda: key_by_id(self._store, number))
+        return await self._recognised(number, lambda: _in_time(key_by_id(self._store, number)))
 
     def forget(self) -> None:
         """Keys have changed: ask again."""
@@ -69,8 +83,7 @@ class KeyRing:
         self, sign: bytes | int, ask: Callable[[], Awaitable[StoredKey | None]], known: _Answer | None
     ) -> _Answer | None:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                found = await ask()
+            found = await ask()
         except (UnavailableError, TimeoutError) as error:
             now = time.monotonic()
             self._away_until = now + _AWAY_FOR
@@ -84,6 +97,23 @@ class KeyRing:
         if len(self._answers) > _REMEMBERED_LIMIT:
             self._answers.popitem(last=False)
         return answer
+
+    async def _among_others(self, digest: bytes) -> StoredKey | None:
+        """Asks about `digest` and all others that come while the question before is on its way."""
+        question = self._next
+        question.digests.add(digest)
+        async with self._asking:
+            if question is self._next:  # the first whose turn it is asks for all of them
+                self._next = _Question()
+                question.found = await _in_time(keys_by_digest(self._store, question.digests))
+        if question.found is None:
+            raise UnavailableError("PostgreSQL does not answer")
+        return question.found.get(digest)
+
+
+async def _in_time(answer: Awaitable[T]) -> T:
+    async with asyncio.timeout(_PATIENCE):
+        return await answer
 
 
 def digest_of(secret: bytes) -> bytes:

@@ -1,4 +1,8 @@
-"""Guessing is slow: who fails too often has to wait. In memory; no I/O."""
+"""Guessing is slow: who fails too often has to wait. In memory; no I/O.
+
+Behind a proxy everybody has one address, so access.py lets a right key in whatever this says, unless the key is so
+short that it could be guessed.
+"""
 
 import ipaddress
 from collections import OrderedDict
@@ -7,7 +11,7 @@ FREE_FAILURES = 5
 """Wrong keys an address may send without having to wait: somebody pasted the wrong one."""
 _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 60.0
-"""Seconds. A person at the same address as a guesser, behind a proxy, is kept out no longer than this."""
+"""Seconds. It begins anew with every failure: at this rate a guesser has 1,440 tries a day."""
 _FORGET_AFTER = 900.0
 """Seconds without a failure after which an address is as good as new."""
 _ADDRESSES_LIMIT = 10_000
@@ -37,7 +41,7 @@ class Throttle:
             self._failures.popitem(last=False)
 
     def succeeded(self, address: str) -> None:
-        """The right key came from `address`."""
+        """Who failed at `address` knows the right key by now."""
         self._failures.pop(_network(address), None)
 
 

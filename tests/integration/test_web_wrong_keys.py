@@ -1,0 +1,90 @@
+"""Wrong keys: who sends too many waits, whose key is right is let in, and PostgreSQL is spared; on real servers."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from muttd.store import Store
+from muttd.web.key_ring import KeyRing
+from muttd.web.throttle import FREE_FAILURES
+from tests.page import KEY, Site, serving
+
+
+@pytest.fixture
+async def site(redis: Redis, database: dict[str, str]) -> AsyncIterator[Site]:
+    async with serving(redis, database) as running:
+        yield running
+
+
+async def viewers_key(site: Site) -> str:
+    made = await site.send("POST", "/api/v1/keys", {"name": "a viewer", "role": "viewer"}, 201)
+    return str(made["key"])
+
+
+async def status(site: Site, key: str) -> int:
+    return (await site.client.get("/api/v1/session", headers={"X-API-KEY": key})).status
+
+
+async def test_failures_are_logged_without_the_key(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert await status(site, "a-wrong-key") == 401
+        await site.client.post("/login", data={"key": "another-wrong-key"})
+    assert "wrong API key from 127.0.0.1 for GET /api/v1/session" in caplog.text
+    assert "wrong API key from 127.0.0.1 for POST /login" in caplog.text
+    assert "wrong-key" not in caplog.text
+
+
+async def test_guessing_is_throttled_by_address(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A short key can be guessed: while too many wrong ones come from an address, none of it is looked at."""
+    assert [await status(site, "wrong") for _ in range(FREE_FAILURES)] == [401] * FREE_FAILURES
+    refused = await site.client.get("/api/v1/session", headers={"X-API-KEY": KEY})
+    assert refused.status == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert "not looked at" in caplog.text
+    assert KEY not in caplog.text
+
+
+async def test_wrong_keys_from_an_address_keep_out_no_key_that_mutt_made(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = await viewers_key(site)
+    wrong = "mutt_" + "x" * 43
+    answers = [await status(site, wrong) for _ in range(FREE_FAILURES + 3)]
+    assert answers == [401] * FREE_FAILURES + [429] * 3
+    assert caplog.text.count("wrong API key from 127.0.0.1 for GET /api/v1/session") == len(answers), (
+        "each was looked at"
+    )
+    for _ in range(2):
+        assert await status(site, key) == 200
+        assert await status(site, wrong) == 429, "a right key does not make others' failures forgotten"
+    assert (await site.client.post("/login", data={"key": key}, allow_redirects=False)).status == 303
+
+
+class Counting(Store):
+    """A store that counts how often it is asked."""
+
+    asked = 0
+
+    def connection(self) -> Any:
+        self.asked += 1
+        return super().connection()
+
+
+async def test_however_many_unknown_keys_come_postgresql_is_asked_one_thing_at_a_time(
+    site: Site, database: dict[str, str]
+) -> None:
+    key = (await viewers_key(site)).encode()
+    store = Counting(database)
+    await store.open()
+    store.asked = 0
+    try:
+        ring = KeyRing(store)
+        found = await asyncio.gather(*(ring.by_secret(b"%d" % number) for number in range(200)), ring.by_secret(key))
+        assert [one is not None for one in found] == [False] * 200 + [True]
+        assert store.asked == 2, "once about the first, once about all that came meanwhile"
+    finally:
+        await store.close()
