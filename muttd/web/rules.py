@@ -7,7 +7,7 @@ from muttd.errors import UnavailableError
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.hits import Hits
 from muttd.store import Store
-from muttd.store.config import RULES, Config, announce
+from muttd.store.config import RULES, ChangedMeanwhileError, Config, announce
 from muttd.web.access import actor
 from muttd.web.answers import answer, number_in_path, version_header, wanted_version
 from muttd.web.reading import read_body
@@ -51,12 +51,20 @@ class RulesApi:
 
     async def change(self, request: web.Request) -> web.Response:
         """The rule as it is then. Fields that are not given stay as they are."""
-        key = number_in_path(request, "rule")
+        key, version = number_in_path(request, "rule"), wanted_version(request)
         given = msgspec.to_builtins(await read_body(request, RuleChange))
-        present = await self._config.get(key)
-        wanted = checked({name: given.get(name, present.content[name]) for name in COLUMNS})
-        row = await self._config.update(key, wanted, actor(request, given["reason"]), wanted_version(request))
-        return answer(shown(row), headers=version_header(row))
+        while True:
+            present = await self._config.get(key)
+            wanted = checked({name: given.get(name, present.content[name]) for name in COLUMNS})
+            try:
+                row = await self._config.update(
+                    key, wanted, actor(request, given["reason"]), present.version if version is None else version
+                )
+            except ChangedMeanwhileError:
+                if version is not None:
+                    raise
+            else:  # for who does not care about the version, somebody was faster until now, and their fields stay
+                return answer(shown(row), headers=version_header(row))
 
     async def delete(self, request: web.Request) -> web.Response:
         """The rule is gone. Its history stays in the audit log."""

@@ -165,11 +165,11 @@ async def test_only_an_administrator_takes_back_a_change_of_a_key(site: Site) ->
     editor = await made(site, "editor")
     await site.send("PUT", f"{KEYS}/{editor['id']}", {"role": "viewer"}, 200)
     await site.send("PUT", f"{KEYS}/{editor['id']}", {"role": "editor"}, 200)
-    demotion = (await site.get("/api/v1/changes"))["items"][1]
-    revert = f"/api/v1/changes/{demotion['id']}/revert"
+    promotion = (await site.get("/api/v1/changes"))["items"][0]
+    revert = f"/api/v1/changes/{promotion['id']}/revert"
     refused = await site.client.post(revert, json={}, headers={"X-API-KEY": editor["key"]})
     assert refused.status == 403
-    assert (await site.send("POST", revert, {}, 200))["after"]["role"] == "editor"
+    assert (await site.send("POST", revert, {}, 200))["after"]["role"] == "viewer"
 
 
 @pytest.mark.parametrize(

@@ -298,27 +298,6 @@ async def test_a_host_that_cannot_be_one_is_refused(site: Site, body: dict[str, 
     assert problem["errors"][0]["field"] == "hostname"
 
 
-async def test_changes_can_be_taken_back(site: Site) -> None:
-    made = await site.send("POST", "/api/v1/rules", {**RULE, "name": "Fans"}, 201)
-    path = f"/api/v1/rules/{made['id']}"
-    await site.send("PUT", path, {"priority": 1}, 200)
-    (update, _) = await changes(site)
-    await site.send("POST", f"/api/v1/changes/{update['id']}/revert", {}, 200)
-    assert (await site.get(path))["priority"] == 100
-    await site.send("DELETE", path, None, 204)
-    deletion = (await changes(site))[0]
-    await site.send("POST", f"/api/v1/changes/{deletion['id']}/revert", {"reason": "too hasty"}, 200)
-    back = await site.get(path)
-    assert (back["id"], back["name"]) == (made["id"], "Fans")
-    assert (await changes(site))[0]["reason"] == "too hasty"
-    creation = (await changes(site))[-1]
-    await site.send("POST", f"/api/v1/changes/{creation['id']}/revert", {}, 200)
-    await site.send("GET", path, None, 404)
-    await site.send("POST", "/api/v1/changes/999999/revert", {}, 404)
-    another = await site.send("POST", "/api/v1/rules", RULE, 201)
-    assert another["id"] != made["id"]
-
-
 # Dead letters and unhandled events.
 
 
