@@ -99,8 +99,10 @@ class UdpListener:
             self._slots = Slots(opened)
         except OSError as error:
             raise MuttError(f"UDP: recvmmsg(2), which muttd reads with, fails: {error.strerror}") from None
-        self._dropped_before = 0
         self._inode = os.fstat(opened.fileno()).st_ino
+        self.dropped_before = self._dropped_so_far = self._kernel_drops() or 0
+        """Datagrams that the kernel had dropped on this socket already: its count lives as long as the socket, which
+        whoever made it may hand to one process after another."""
         self._may_rest = granted_buffer(opened) >= _ENOUGH_TO_REST
         self._woken = 0.0
         self._resting: asyncio.TimerHandle | None = None
@@ -173,11 +175,14 @@ class UdpListener:
             self.unsent += 1
 
     def new_kernel_drops(self) -> int:
-        """Datagrams the kernel dropped on this socket since the last call; 0 where /proc does not tell."""
+        """Datagrams the kernel dropped on this socket since the last call or, at first, since this listener was made.
+
+        0 where /proc does not tell.
+        """
         dropped = self._kernel_drops()
         if dropped is None:
             return 0
-        new, self._dropped_before = max(0, dropped - self._dropped_before), dropped
+        new, self._dropped_so_far = max(0, dropped - self._dropped_so_far), dropped
         return new
 
     def _kernel_drops(self) -> int | None:

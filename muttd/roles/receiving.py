@@ -294,6 +294,11 @@ class Receiving:
         self._udp.append((name, listener))
         if opened.watching:
             self._watched.append((name, listener))
+            if listener.dropped_before:  # by a process before this one, which counted them, or with nobody to read
+                log.warning(
+                    "the kernel dropped %d datagrams of %s %s before this start; they are not counted again",
+                    *(listener.dropped_before, name, sockets.address_of(opened.socket)),
+                )
 
     def _add_tcp(
         self, lane: Lane, opened: socket.socket, take: tcp.Take, make_tls: Callable[[], TlsStream] | None

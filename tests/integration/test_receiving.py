@@ -63,6 +63,30 @@ async def test_a_restart_under_load_loses_nothing_where_the_sockets_are_held(
     assert counted == {**{f"number {number}": 1 for number in range(2 * per_restart)}, "by tcp": 2}
 
 
+async def test_what_the_kernel_dropped_before_a_start_is_said_and_not_counted_as_new(
+    tmp_path: Path, valkey: Valkey, redis: Redis, eventually: Eventually, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel's count lives as long as the socket, which systemd holds over restarts: each counted it again."""
+    datagram = datagrams()
+    datagram.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for number in range(200):
+            sender.sendto(b"<13>Mar  5 04:07:09 sw1 test: %d %s" % (number, b"x" * 1000), datagram.getsockname())
+    lines = "[syslog]\nudp = []\ntcp = []\n[snmp]\nudp = []\n"
+    async with running(tmp_path, valkey, lines, {"syslog": [datagram]}) as muttd:
+        await eventually(lambda: arrived(redis, 1))
+        for _ in range(2):
+            assert (await muttd.metrics())['mutt_kernel_drops_total{listener="syslog_udp"}'] == 0
+            await muttd.stop()
+            dropped = 200 - await redis.llen(LIST)
+            said = [line for line in capfd.readouterr().err.splitlines() if "the kernel" in line]
+            assert len(said) == 1
+            assert f"the kernel dropped {dropped} datagrams of syslog_udp 127.0.0.1:" in said[0]
+            await muttd.start()
+    totals = await redis.hgetall("mutt:ledger:total")
+    assert b"dropped:syslog_udp:kernel" not in totals
+
+
 async def test_certificates_are_renewed_while_connections_stay(
     tmp_path: Path, valkey: Valkey, redis: Redis, eventually: Eventually
 ) -> None:
