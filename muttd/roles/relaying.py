@@ -93,17 +93,19 @@ class Relaying:
         if batch is not None and not batch.is_over() and batch.is_repeated_by(post):
             self._note_repeated(post, batch)
             return await self._settled(batch, repeated=True)
-        if digest in self._in_work or not await self._has_room():
+        if digest in self._in_work:
             return self._later()
-        self._in_work.add(digest)
+        self._in_work.add(digest)  # before anything is waited for: the same bytes may come again meanwhile
         try:
+            if not await self._has_room():
+                return self._later()
             async with self._reading:
                 found = await self._put(post)
+            if not isinstance(found, _Batch):
+                return found
+            self._remember(digest, found)
         finally:
             self._in_work.discard(digest)
-        if not isinstance(found, _Batch):
-            return found
-        self._remember(digest, found)
         return await self._settled(found)
 
     def _takes(self) -> bool:

@@ -17,11 +17,14 @@ from redis.asyncio import Redis
 
 from muttd.embedded import Valkey
 from muttd.listeners import https
+from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.queue.connection import connect
 from muttd.pipeline.spool import Spool
 from muttd.roles import relaying
+from muttd.roles.relaying import Relaying
 from muttd.vault.content import ApiKey
 from muttd.wire.relay import RelayReader
+from muttd.wire.syslog import SyslogReader
 from tests.ingesting import KEY, LIST, Answer, Ingest, ingesting, read_answer
 from tests.listening import close
 
@@ -204,6 +207,29 @@ async def test_a_batch_that_comes_twice_is_queued_once(redis: Redis) -> None:
         assert len(await arrived(redis)) == 6
         assert balanced(ingest)
     assert ingest.relayed[("default", "repeated")] == 15
+
+
+async def test_a_batch_that_comes_twice_while_there_is_no_room_is_queued_once(redis: Redis) -> None:
+    async with ingesting(redis, limit=1000) as ingest:
+        lane, intake = ingest.lane, ingest.lane._intake
+        accept = Relaying(
+            *(RelayReader(SyslogReader()), EventIds(), lane, intake),
+            has_spool=False,
+            name_of=None,
+            count=lambda *_: None,
+        ).accept
+        intake.waiting = 800
+        post = https.Post(BATCH, "192.0.2.1", "relay", None)
+        both = [asyncio.create_task(accept(post)) for _ in range(2)]
+        await asyncio.sleep(0)  # both find no room
+        intake.waiting = 0
+        first, second = await asyncio.gather(*both)
+        assert isinstance(first, https.Taken)
+        assert isinstance(second, https.Later)
+        again = await accept(post)
+        assert isinstance(again, https.Taken)
+        assert again.repeated
+        assert await arrived(redis) == ["m0", "m1", "m2"]
 
 
 async def test_one_event_may_come_twice_unless_it_bears_the_same_id(redis: Redis) -> None:
