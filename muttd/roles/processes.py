@@ -25,7 +25,7 @@ def receive(settings: Settings, secrets: Secrets) -> None:
     """Runs muttd until SIGTERM or SIGINT. Raises MuttError; exits where a child of several failed."""
     count = settings.receiving.processes
     opened = open_sockets(settings, count)
-    engine = our_engine(settings, secrets)
+    engine = our_engine(settings, secrets) if any(one.snmp_udp for one in opened) else None
     if count == 1:
         runtime.run("muttd", functools.partial(listen, place=Place(opened[0], engine)), settings, secrets)
         return

@@ -1,10 +1,11 @@
 """The readers of wire/ as the settings and secrets describe them."""
 
+import logging
 import time
 from ipaddress import ip_network
 from pathlib import Path
 
-from muttd.errors import ConfigurationError
+from muttd.errors import ConfigurationError, MuttError
 from muttd.listeners import engine_file
 from muttd.mib import index as mib
 from muttd.settings import Settings, forms
@@ -13,6 +14,8 @@ from muttd.wire.snmp import TrapReader
 from muttd.wire.snmp_clocks import TIME_WINDOW, Engine
 from muttd.wire.syslog import SyslogReader
 from muttd.wire.usm import User
+
+log = logging.getLogger(__name__)
 
 
 def syslog_reader(settings: Settings) -> SyslogReader:
@@ -55,9 +58,16 @@ def mib_index(settings: Settings) -> mib.MibIndex:
         raise ConfigurationError([f"snmp.severities: {fault}" for fault in error.faults]) from None
 
 
-def take_secrets(reader: TrapReader, secrets: Secrets) -> None:
-    """Has `reader` accept what the secrets say now. Raises ConfigurationError for a user that cannot work."""
-    reader.replace_secrets(_communities(secrets), _users(secrets))
+def follow_secrets(reader: TrapReader, secrets: Secrets) -> None:
+    """Has `reader` accept what the secrets say whenever they change; where a user cannot work, it stays as it was."""
+
+    def take() -> None:
+        try:
+            reader.replace_secrets(_communities(secrets), _users(secrets))
+        except ConfigurationError as error:
+            log.error("SNMP communities and users stay as they were: %s", error)  # noqa: TRY400 (its line says all)
+
+    secrets.changed.append(take)
 
 
 def _communities(secrets: Secrets) -> list[bytes]:
@@ -69,11 +79,17 @@ def _users(secrets: Secrets) -> list[User]:
 
 
 def our_engine(settings: Settings, secrets: Secrets) -> Engine | None:
-    """Our SNMPv3 engine, started once more; None where nobody could talk to it."""
-    users_may_come = bool(secrets.snmp_users or settings.vault.addr)
-    if not users_may_come or not settings.snmp.udp:
+    """Our SNMPv3 engine, started once more: also for users who come later, by a reload.
+
+    Where its file is no use, MuttError if there are users, otherwise None.
+    """
+    try:
+        identity = engine_file.start(Path(settings.snmp.engine_file))
+    except MuttError as error:
+        if secrets.snmp_users or settings.vault.addr:
+            raise
+        log.info("without an SNMPv3 engine: %s", error)
         return None
-    identity = engine_file.start(Path(settings.snmp.engine_file))
     return Engine(identity.id, identity.boots, time.time())
 
 

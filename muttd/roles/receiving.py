@@ -13,7 +13,7 @@ from typing import Protocol
 
 from prometheus_client import Counter as Count
 
-from muttd.errors import ConfigurationError, MuttError
+from muttd.errors import MuttError
 from muttd.event import encode
 from muttd.listeners import https, tcp, udp
 from muttd.listeners.names import HostNames
@@ -27,7 +27,7 @@ from muttd.pipeline.spool import Spool
 from muttd.roles import sockets, taking
 from muttd.roles.losses import Losses
 from muttd.roles.own_events import surplus_event
-from muttd.roles.readers import syslog_reader, take_secrets, trap_reader
+from muttd.roles.readers import follow_secrets, syslog_reader, trap_reader
 from muttd.roles.refusals import Refusals
 from muttd.roles.relaying import Relaying
 from muttd.runtime import Runtime
@@ -99,7 +99,9 @@ class Receiving:
         self._set_up()
         runtime.metrics.spool_limit.set(len(self._spools) * runtime.settings.spool.max_bytes)
         runtime.before_scrape.append(self._refresh)
-        runtime.secrets.changed.append(self._take_secrets)
+        follow_secrets(self._read_trap, runtime.secrets)
+        if engine is None and opened.snmp_udp:
+            runtime.secrets.changed.append(self._miss_engine)
 
     def _set_up(self) -> None:
         """A listener for every socket."""
@@ -324,12 +326,9 @@ class Receiving:
         assert self._tls is not None
         return TlsStream(self._tls, self._runtime.settings.syslog.tls_permitted_names)
 
-    def _take_secrets(self) -> None:
-        """Communities and SNMPv3 users, for datagrams from now on."""
-        try:
-            take_secrets(self._read_trap, self._runtime.secrets)
-        except ConfigurationError as error:
-            log.error("SNMP communities and users stay as they were: %s", error)  # noqa: TRY400 (its line says all)
+    def _miss_engine(self) -> None:
+        if self._runtime.secrets.snmp_users:
+            log.warning("SNMPv3 informs are not answered before a restart: snmp.engine_file was no use at the start")
 
     def _refuse_of(self, lane: Lane) -> tcp.Refuse:
         def refuse(reason: str, peer: str, detail: str) -> None:

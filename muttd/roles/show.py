@@ -12,7 +12,7 @@ from muttd.pipeline.queue.board import BEAT_TTL, Board
 from muttd.pipeline.queue.budget import Rate
 from muttd.pipeline.queue.live import LiveChannel
 from muttd.pipeline.queue.sessions import Sessions
-from muttd.roles.readers import syslog_reader, trap_reader
+from muttd.roles.readers import follow_secrets, syslog_reader, trap_reader
 from muttd.runtime import Runtime, notify
 from muttd.web import web_application
 
@@ -29,6 +29,9 @@ async def show(runtime: Runtime) -> None:
         ingest_list=settings.queue.ingest_name,
         alert_list=settings.queue.alert_name,
     )
+    # Without an engine of its own: that is the receiver's. Old datagrams may be tried, too.
+    traps = trap_reader(settings, runtime.secrets, time_window=None)
+    follow_secrets(traps, runtime.secrets)
     application = web_application(
         store=await runtime.store(),
         board=board,
@@ -36,8 +39,7 @@ async def show(runtime: Runtime) -> None:
         first_keys=lambda: [one.key for one in runtime.secrets.webui_keys],
         live=LiveChannel(redis),
         syslog=syslog_reader(settings),
-        # Without an engine of its own: that is the receiver's. Old datagrams may be tried, too.
-        traps=trap_reader(settings, runtime.secrets, time_window=None),
+        traps=traps,
         rate=Rate(settings.moog.rate_limit, settings.moog.rate_period),
         ends=lambda: _ends(runtime.metrics),
         default_team=settings.alerter.default_team,

@@ -53,6 +53,7 @@ udp = ["127.0.0.1:{ports[0]}"]
 tcp = ["127.0.0.1:{ports[1]}"]
 [snmp]
 udp = ["127.0.0.1:{ports[2]}"]
+engine_file = "{directory}/engine.json"
 [http]
 address = "127.0.0.1"
 {http}

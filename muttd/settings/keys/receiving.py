@@ -129,7 +129,7 @@ class Snmp:
     engine_file: str = key(
         "/var/lib/mutt/snmp-engine.json",
         "Our SNMPv3 engine ID and how often it was started (RFC 3414 section 2.2), for informs sent to us. Made and "
-        "kept by muttd where there are SNMPv3 users; only one muttd may use it.",
+        "kept by muttd; only one muttd may use it.",
     )
     mib_files: tuple[str, ...] = key(
         (), "Files made by `muttd mib compile`, laid over the shipped names in the order given."
