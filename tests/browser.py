@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Any
 
-from playwright.async_api import ConsoleMessage, Page, async_playwright
+from playwright.async_api import ConsoleMessage, Page, async_playwright, expect
+
+from tests.page import KEY, Site
 
 STEP_LIMIT = 20_000
 """Milliseconds until a step counts as failed: the machine may be busy."""
@@ -61,3 +63,17 @@ async def browsing(**options: Any) -> AsyncIterator[Tab]:
             yield tab
         finally:
             await browser.close()
+
+
+async def log_in(site: Site, page: Page, path: str = "/", key: str = KEY) -> None:
+    """Through the form, as people do, and on to `path`."""
+    await page.goto(site.address + path)
+    await page.get_by_label("API key").fill(key)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.locator("#link-state")).to_have_text("live")
+
+
+async def visit(site: Site, page: Page, path: str) -> None:
+    """For who has logged in."""
+    await page.goto(site.address + path)
+    await expect(page.locator("#link-state")).to_have_text("live")

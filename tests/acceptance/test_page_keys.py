@@ -1,34 +1,17 @@
 """Keys and the file of rules on the page, as people use them: a real browser, real servers."""
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
-from redis.asyncio import Redis
 
-from tests.browser import STEP_LIMIT, browsing
-from tests.page import KEY, Site, serving
+from tests.browser import browsing, log_in
+from tests.page import Site
 
 pytestmark = pytest.mark.needs("chromium")
 
-expect.set_options(timeout=STEP_LIMIT)
-
 RULE = {"match_type": "contains", "match_string": "fan", "prod_handling": "Page_only", "dev_handling": "Log_only"}
-
-
-@pytest.fixture
-async def site(redis: Redis, database: dict[str, str]) -> AsyncIterator[Site]:
-    async with serving(redis, database) as running:
-        yield running
-
-
-async def log_in(site: Site, page: Page, path: str, key: str = KEY) -> None:
-    await page.goto(site.address + path)
-    await page.get_by_label("API key").fill(key)
-    await page.get_by_role("button", name="Log in").click()
-    await expect(page.locator("#link-state")).to_have_text("live")
 
 
 async def look(page: Page, name: str) -> None:
