@@ -43,6 +43,10 @@ class ChangedMeanwhileError(ConflictError):
     """The row has another version by now."""
 
 
+class ChangedSinceError(ConflictError):
+    """The row is not what the change left that is to be reverted."""
+
+
 class Actor(NamedTuple):
     """Who changes something."""
 
@@ -163,6 +167,21 @@ class Config:
         async with self._changing({}) as connection:
             return await self.deleted(connection, key, actor, version)
 
+    async def revert(self, change: Change, actor: Actor, *, forced: bool = False) -> Row | None:
+        """Makes the row what it was before `change`; None where it was not there.
+
+        Raises as `create` and `update`, and ChangedSinceError for a row that was changed since, unless `forced`.
+        """
+        async with self._changing(change.before or {}) as connection:
+            if change.after is None:
+                return await self.created(connection, change.before or {}, actor)
+            if not forced:
+                await self._check_unchanged(connection, change, change.after)
+            if change.before is None:
+                await self.deleted(connection, change.subject_id, actor)
+                return None
+            return await self.updated(connection, change.subject_id, change.before, actor)
+
     async def created(self, connection: asyncpg.Connection, values: Mapping[str, object], actor: Actor) -> Row:
         """`create` in a transaction of the caller's."""
         row = await self._insert(connection, values)
@@ -222,6 +241,12 @@ class Config:
         if version is not None and version != row.version:
             raise ChangedMeanwhileError(*await self._last_change(connection, key))
         return row
+
+    async def _check_unchanged(self, connection: asyncpg.Connection, change: Change, after: dict[str, Any]) -> None:
+        present = (await self._find(connection, change.subject_id)).content
+        if any(after.get(name, present[name]) != present[name] for name in self._table.columns):
+            last = await self._last_change(connection, change.subject_id)
+            raise ChangedSinceError(*(() if change.changed_at in last else last))  # else it went around the API
 
     async def _last_change(self, connection: asyncpg.Connection, key: str | None) -> tuple[str, datetime] | tuple[()]:
         """By whom and when; nothing where the API has not changed it."""

@@ -11,7 +11,7 @@ from muttd.web.access import PRINCIPAL, actor
 from muttd.web.answers import answer, number_in_path
 from muttd.web.key_ring import KeyRing
 from muttd.web.problems import ProblemError
-from muttd.web.reading import PRINTABLE, Reasoned, read_body, read_query
+from muttd.web.reading import PRINTABLE, Reason, read_body, read_query
 
 _PAGE: Final = 100
 
@@ -31,6 +31,13 @@ class ChangePage(msgspec.Struct, frozen=True):
 
     items: list[Change]
     next: int | None
+
+
+class Revert(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why, and whether to do it whatever came after."""
+
+    reason: Reason | None = None
+    force: Annotated[bool, msgspec.Meta(description="Revert it even if that undoes later changes too.")] = False
 
 
 class Reverted(msgspec.Struct, frozen=True):
@@ -55,26 +62,18 @@ class ChangesApi:
         return answer(ChangePage(found, found[-1].id if len(found) == _PAGE else None))
 
     async def revert(self, request: web.Request) -> web.Response:
-        """Makes the row what it was before the change; itself a change that can be taken back."""
+        """Makes the row what it was before the change; itself a change that can be reverted. A row that was changed
+        since is left alone unless `force` is true."""
         found = await change(self._store, int(number_in_path(request, "change")))
-        given = await read_body(request, Reasoned)
+        given = await read_body(request, Revert)
         if found.subject not in TABLES:
             raise ProblemError(409, "This cannot be reverted.")
         if found.subject == KEYS.subject:
             _check_key(request, found)
-        reason = given.reason or f"takes back change {found.id}"
-        after = await self._undo(found, request, reason)
+        who = actor(request, given.reason or f"takes back change {found.id}")
+        after = await Config(self._store, TABLES[found.subject]).revert(found, who, forced=given.force)
         self._ring.forget()
-        return answer(Reverted(after))
-
-    async def _undo(self, found: Change, request: web.Request, reason: str) -> dict[str, Any] | None:
-        config, who = Config(self._store, TABLES[found.subject]), actor(request, reason)
-        if found.before is None:
-            await config.delete(found.subject_id, who)
-            return None
-        if found.after is None:
-            return (await config.create(found.before, who)).content
-        return (await config.update(found.subject_id, found.before, who)).content
+        return answer(Reverted(None if after is None else after.content))
 
 
 def _check_key(request: web.Request, found: Change) -> None:

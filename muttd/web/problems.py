@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from muttd.errors import MuttError, UnavailableError
-from muttd.store.config import AlreadyThereError, ConflictError, NotThereError
+from muttd.store.config import AlreadyThereError, ChangedSinceError, ConflictError, NotThereError
 from muttd.web.presence import GoneError
 
 _SAY_AGAIN = 60.0
@@ -77,10 +77,14 @@ def _service(error: UnavailableError) -> str:
 
 
 def _conflict(error: ConflictError) -> ProblemError:
-    who = error.by or "somebody, not through the API,"
+    by = error.by or "somebody, not through the API"
+    who = error.by or f"{by},"
     when = f" at {error.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if error.at else ""
     if isinstance(error, AlreadyThereError):
         return ProblemError(409, f"There is one with this name already: {who} made or changed it{when}.")
+    if isinstance(error, ChangedSinceError):
+        detail = f"It was changed since, last by {by}{when}. Reverting this change would undo the later ones too."
+        return ProblemError(412, detail)
     return ProblemError(412, f"It is not what you have seen: {who} changed it{when}. Look at it again.")
 
 

@@ -33,12 +33,6 @@ _FORM_FIELDS: Final = 16
 _NUMBER: Final = re.compile(r"-?[0-9]{1,19}")
 
 
-class Reasoned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of what needs none: at most why."""
-
-    reason: Reason | None = None
-
-
 def check_names(given: Iterable[str], known: Iterable[str]) -> list[Fault]:
     """A fault for every name that is not `known`, with the known one that it was probably meant to be."""
     known = list(known)

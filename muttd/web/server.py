@@ -16,7 +16,7 @@ from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
 from muttd.web.access import ROUTE_ROLES, Access, FirstKeys
 from muttd.web.backtest import BackTestApi, BackTestForm
-from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Reverted
+from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Revert, Reverted
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
 from muttd.web.events import EventsApi, Explained, Page, WholeEntry
@@ -52,7 +52,6 @@ from muttd.web.openapi import Specification
 from muttd.web.pages import VIEWS, Pages, WhoAmI, protect
 from muttd.web.problems import Problems
 from muttd.web.pulse import Pulse
-from muttd.web.reading import Reasoned
 from muttd.web.routes import Role, Route
 from muttd.web.rule_file_api import RULE_FILE, ExportForm, Imported, ImportForm, RuleFileApi
 from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
@@ -211,8 +210,8 @@ def web_application(
             "editor",
             changes.revert,
             Reverted,
-            takes=Reasoned,
-            also=(409,),
+            takes=Revert,
+            also=(409, 412),
         ),
         Route("GET", "/api/v1/openapi.json", "viewer", specification.document, _OBJECT),
     ]

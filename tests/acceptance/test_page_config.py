@@ -100,3 +100,23 @@ async def test_a_list_of_hosts_is_pasted_or_taken_from_a_file_looked_at_and_adde
     await expect(dialog).to_contain_text("2 added.")
     (added,) = [item for item in (await site.get("/api/v1/teams"))["items"] if item["hostname"] == "db-*"]
     assert (added["team_assignment"], added["note"]) == ("Data, bases", 'the "big" ones')
+
+
+async def test_reverting_asks_again_where_later_changes_would_be_undone_too(site: Site, page: Page) -> None:
+    rule = {"match_type": "contains", "match_string": "fan", "prod_handling": "Page_only", "dev_handling": "Log_only"}
+    made = await site.send("POST", "/api/v1/rules", rule, 201)
+    path = f"/api/v1/rules/{made['id']}"
+    await site.send("PUT", path, {"priority": 1}, 200)
+    await site.send("PUT", path, {"name": "Fans"}, 200)
+    await log_in(site, page, "/changes")
+    await page.get_by_role("row", name="priority: 100 → 1").get_by_role("button", name="Revert").click()
+    await page.get_by_role("button", name="Revert it").click()
+    await expect(page.get_by_role("dialog")).to_contain_text("It was changed since, last by admin")
+    await page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    assert (await site.get(path))["priority"] == 1
+    await page.get_by_role("row", name="priority: 100 → 1").get_by_role("button", name="Revert").click()
+    await page.get_by_role("button", name="Revert it").click()
+    await page.get_by_role("button", name="Revert it anyway").click()
+    await expect(page.locator("main tbody tr")).to_have_count(4)
+    found = await site.get(path)
+    assert (found["priority"], found["name"]) == (100, None)

@@ -61,3 +61,39 @@ async def test_changes_can_be_taken_back(site: Site) -> None:
     await site.send("POST", "/api/v1/changes/999999/revert", {}, 404)
     another = await site.send("POST", "/api/v1/rules", RULE, 201)
     assert another["id"] != made["id"]
+
+
+async def test_what_was_changed_since_is_not_undone_unasked(site: Site) -> None:
+    editor = (await site.send("POST", "/api/v1/keys", {"name": "Deploy", "role": "editor"}, 201))["key"]
+    made = await site.send("POST", "/api/v1/rules", {**RULE, "name": "Fans"}, 201)
+    path = f"/api/v1/rules/{made['id']}"
+    await site.send("PUT", path, {"priority": 1}, 200)
+    first = (await changes(site))[0]
+    revert = f"/api/v1/changes/{first['id']}/revert"
+    later = await site.client.put(path, json={"team_assignment": "network"}, headers={"X-API-KEY": editor})
+    assert later.status == 200
+    last = (await changes(site))[0]
+
+    refused = await site.send("POST", revert, {}, 412)
+    when = last["changed_at"][:19].replace("T", " ")
+    assert f"last by Deploy at {when} UTC" in refused["detail"]
+    creation = next(one for one in await changes(site) if one["action"] == "create" and one["subject"] == "rule")
+    await site.send("POST", f"/api/v1/changes/{creation['id']}/revert", {}, 412)
+    found = await site.get(path)
+    assert (found["priority"], found["team_assignment"]) == (1, "network")
+
+    await site.send("POST", f"/api/v1/changes/{last['id']}/revert", {}, 200)
+    after = (await site.send("POST", revert, {}, 200))["after"]
+    assert (after["priority"], after["team_assignment"]) == (100, None), "last first needs no force"
+    await site.send("PUT", path, {"priority": 2, "name": "Pumps"}, 200)
+    forced = await site.send("POST", revert, {"force": True}, 200)
+    assert (forced["after"]["priority"], forced["after"]["name"]) == (100, "Fans")
+
+
+async def test_a_change_that_went_around_the_api_is_not_undone_unasked_either(site: Site) -> None:
+    made = await site.send("POST", "/api/v1/rules", {**RULE, "name": "Fans"}, 201)
+    await site.send("PUT", f"/api/v1/rules/{made['id']}", {"priority": 1}, 200)
+    async with site.store.connection() as connection:
+        await connection.execute("UPDATE alert_rules SET name = 'by hand'")
+    refused = await site.send("POST", f"/api/v1/changes/{(await changes(site))[0]['id']}/revert", {}, 412)
+    assert "not through the API" in refused["detail"]

@@ -32,10 +32,23 @@ export function draw(main) {
   async function revert(change) {
     if (!await confirmed(`Make ${change.subject} ${change.subject_id} what it was before this change?`, "Revert it")) return;
     try {
-      await post(`/api/v1/changes/${change.id}/revert`, {});
+      if (!await reverted(change)) return;
       note("Reverted.");
       page(true);
     } catch (error) { note(error.message, true); }
+  }
+
+  /** Whether it was done. Asks again where it was changed since. */
+  async function reverted(change) {
+    const address = `/api/v1/changes/${change.id}/revert`;
+    try {
+      await post(address);
+    } catch (error) {
+      if (error.status !== 412) throw error;
+      if (!await confirmed(error.message, "Revert it anyway")) return false;
+      await post(address, { force: true });
+    }
+    return true;
   }
 
   show(main, el("section", { class: "panel" }, el("div", { class: "heading" }, el("h1", {}, "Changes")), place, el("div", { class: "body actions" }, further)));
