@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from muttd.event import Alert, Event, decode_alert, encode
 from muttd.metrics import Metrics
 from muttd.pipeline.forwarder import Forwarder
-from muttd.pipeline.moog import Target
+from muttd.pipeline.moog import Authentication, Target
 from muttd.pipeline.payload import Profile, signature
 from muttd.pipeline.queue.budget import Circuit, Rate
 from muttd.pipeline.queue.lanes import Lanes
@@ -106,7 +106,7 @@ def forwarder(
         lanes=lanes(redis, rate, lease),
         circuit=Circuit(redis, first_pause=first_pause, longest_pause=longest_pause),
         session=aiohttp.ClientSession,
-        target=Target(url=url, profile=profile, auth=auth, secret=lambda: secret, timeout=timeout),
+        target=Target(url=url, profile=profile, authentication=Authentication(auth, secret), timeout=timeout),
         policy=policy,
         metrics=metrics or Metrics(CollectorRegistry()),
         concurrency=concurrency,

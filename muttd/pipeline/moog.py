@@ -5,7 +5,6 @@ Promises: every answer and every failure is an Outcome; the key and the URL are 
 
 import base64
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -20,17 +19,54 @@ _ANSWER_LIMIT = 65536
 """Bytes read of an answer: what it is shows at its beginning."""
 
 
+def authentication(auth: str, key: str) -> dict[str, str]:
+    """The header that carries `key`. Raises ConfigurationError, without the key in it, where none can."""
+    key = key.strip()
+    try:
+        octets = key.encode()
+    except UnicodeEncodeError:  # which would show it
+        raise ConfigurationError(["the Moog key is not UTF-8 text"]) from None
+    match auth.partition(":"):
+        case "none", "", "":
+            return {}
+        case "basic", "", "":
+            return {"Authorization": "Basic " + base64.b64encode(octets).decode()}
+        case "bearer", "", "":
+            return {"Authorization": f"Bearer {_fit_for_a_header(key)}"}
+        case "header", ":", name if name:
+            return {name: _fit_for_a_header(key)}
+    raise ConfigurationError([f"Moog authentication {auth!r}: expected bearer, basic, header:NAME or none"])
+
+
+def _fit_for_a_header(key: str) -> str:
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigurationError(["the Moog key has characters that no HTTP header can carry"])
+    return key
+
+
+class Authentication:
+    """How Moog knows us, with the key that was taken last. It shows in no repr."""
+
+    def __init__(self, auth: str, key: str) -> None:
+        """`auth` is bearer, basic (the key is USER:PASSWORD), header:NAME or none. Raises as `take` does."""
+        self._auth = auth
+        self.take(key)
+
+    def take(self, key: str) -> None:
+        """Has `key` sent from the next request on.
+
+        Raises ConfigurationError where it cannot be sent: then the one before is sent on.
+        """
+        self.header = authentication(self._auth, key)
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where alerts go. `auth` is bearer, basic (secret is USER:PASSWORD), header:NAME or none.
-
-    `secret` is asked for every request, so that a new key serves at once; it is kept nowhere.
-    """
+    """Where alerts go."""
 
     url: str = field(repr=False)  # its path or query may be a secret too
     profile: payload.Profile
-    auth: str
-    secret: Callable[[], str]
+    authentication: Authentication
     timeout: float
     """Seconds for one request, connecting included."""
 
@@ -45,24 +81,6 @@ def check(target: Target) -> None:
         raise ConfigurationError(["the Moog URL must be https://HOST/PATH"])
     if parts.username is not None:
         raise ConfigurationError(["the Moog URL has a user in it: give USER:PASSWORD as the key, with basic"])
-    authentication(target.auth, target.secret())
-
-
-def authentication(auth: str, secret: str) -> dict[str, str]:
-    """The header that carries `secret`. Raises ConfigurationError, without the secret in it, where none can."""
-    secret = secret.strip()
-    if not (secret.isascii() and secret.isprintable()):
-        raise ConfigurationError(["the Moog key has characters that no HTTP header can carry"])
-    match auth.partition(":"):
-        case "none", "", "":
-            return {}
-        case "bearer", "", "":
-            return {"Authorization": f"Bearer {secret}"}
-        case "basic", "", "":
-            return {"Authorization": "Basic " + base64.b64encode(secret.encode()).decode()}
-        case "header", ":", name if name:
-            return {name: secret}
-    raise ConfigurationError([f"Moog authentication {auth!r}: expected bearer, basic, header:NAME or none"])
 
 
 class Moog:
@@ -75,9 +93,8 @@ class Moog:
         self._timeout = aiohttp.ClientTimeout(total=target.timeout)
 
     async def post(self, alerts: list[Alert]) -> Outcome:
-        """Sends `alerts` in one request, once. Raises ConfigurationError where the key cannot be sent."""
-        headers = {"Content-Type": "application/json"}
-        headers |= authentication(self._target.auth, self._target.secret())
+        """Sends `alerts` in one request, once."""
+        headers = {"Content-Type": "application/json", **self._target.authentication.header}
         body = payload.body(self._target.profile, alerts)
         try:
             async with self._session.post(

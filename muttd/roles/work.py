@@ -1,6 +1,7 @@
 """The workers: muttd alerter (ingest list → decisions → audit, alert list), muttd forwarder (alert list → Moog)."""
 
 import contextlib
+import logging
 import math
 import socket
 import ssl
@@ -17,7 +18,7 @@ from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail
 from muttd.pipeline.forwarder import LEASE_MARGIN, Forwarder
 from muttd.pipeline.live import Live
-from muttd.pipeline.moog import Target
+from muttd.pipeline.moog import Authentication, Target
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.budget import Circuit, Rate
 from muttd.pipeline.queue.lanes import Lanes
@@ -28,6 +29,8 @@ from muttd.pipeline.rulebook import Rulebook
 from muttd.pipeline.verdict import Policy
 from muttd.roles import progress
 from muttd.runtime import Runtime, notify
+
+log = logging.getLogger(__name__)
 
 _SILENCES = 3
 """Heartbeats a worker may miss until its batches are taken over: one lost and one late are no death."""
@@ -124,8 +127,8 @@ async def forward(runtime: Runtime) -> None:
     settings, given = runtime.settings, runtime.settings.moog
     if not given.webhook_url:
         raise ConfigurationError(["moog.webhook_url (MOOG_WEBHOOK_URL): not set; expected https://HOST/PATH"])
-    if given.auth != "none" and not runtime.secrets.get("MOOG_API_KEY"):
-        raise ConfigurationError(['MOOG_API_KEY: no such secret; or set moog.auth = "none"'])
+    authentication = Authentication(given.auth, _moog_key(runtime))
+    runtime.secrets.changed.append(lambda: _take_moog_key(runtime, authentication))
     redis = runtime.redis()
     worker = Worker(
         redis,
@@ -149,8 +152,7 @@ async def forward(runtime: Runtime) -> None:
         target=Target(
             url=given.webhook_url,
             profile=given.profile,
-            auth=given.auth,
-            secret=lambda: runtime.secrets.get("MOOG_API_KEY") or "",
+            authentication=authentication,
             timeout=given.timeout,
         ),
         policy=Policy(given.retry_base_delay, given.retry_max_delay, given.max_retries),
@@ -164,6 +166,21 @@ async def forward(runtime: Runtime) -> None:
     async with runtime.serving(_observed(runtime), *ports):
         notify("READY=1")
         await forwarder.run(runtime.stop)
+
+
+def _moog_key(runtime: Runtime) -> str:
+    key = runtime.secrets.get("MOOG_API_KEY") or ""
+    if runtime.settings.moog.auth != "none" and not key:
+        raise ConfigurationError(['MOOG_API_KEY: no such secret; or set moog.auth = "none"'])
+    return key
+
+
+def _take_moog_key(runtime: Runtime, authentication: Authentication) -> None:
+    """The key of now, for requests from now on. One that cannot be sent must not end what delivers alerts."""
+    try:
+        authentication.take(_moog_key(runtime))
+    except ConfigurationError as error:
+        log.error("MOOG_API_KEY stays as it was: %s", error)  # noqa: TRY400 (its line says all)
 
 
 def _board(runtime: Runtime) -> Board:
