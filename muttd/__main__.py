@@ -163,11 +163,15 @@ def _dlq(options: argparse.Namespace) -> None:
     if options.action in {"replay", "drop"} and choice == Choice() and not options.all:
         raise MuttError(f"muttd dlq {options.action}: say which: --reason TEXT, --id ID or --all")
     settings, secrets = _settings_and_vault(options)
+
+    def warn(text: str) -> None:  # not among the JSON
+        print(f"muttd: {text}", file=sys.stderr)
+
     match options.action:
         case "list":
-            dlq.listed(settings, secrets, choice, options.limit, print)
+            dlq.listed(settings, secrets, choice, options.limit, print, warn=warn)
         case "show":
-            dlq.shown(settings, secrets, choice, print)
+            dlq.shown(settings, secrets, choice, print, warn=warn)
         case "replay":
             dlq.replayed(settings, secrets, choice, options.rate, print)
         case _:

@@ -5,6 +5,7 @@ The manual page is written from it, and a test holds the documents to it.
 """
 
 import argparse
+from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
@@ -84,7 +85,9 @@ def _standalone_options(parser: argparse.ArgumentParser) -> None:
         ("web", 8090, "the page and the API"),
         ("sink", 8099, "the built-in sink"),
     ):
-        parser.add_argument(f"--{name}-port", metavar="PORT", type=int, default=port, help=f"{text} (default: {port})")
+        parser.add_argument(
+            f"--{name}-port", metavar="PORT", type=_port, default=port, help=f"{text} (default: {port})"
+        )
 
 
 def _address_option(parser: argparse.ArgumentParser) -> None:
@@ -95,10 +98,11 @@ def _address_option(parser: argparse.ArgumentParser) -> None:
 
 def _sink_options(parser: argparse.ArgumentParser) -> None:
     _address_option(parser)
-    parser.add_argument("--port", metavar="PORT", type=int, default=8099, help="(default: 8099)")
+    parser.add_argument("--port", metavar="PORT", type=_port, default=8099, help="(default: 8099)")
     parser.add_argument(
-        "--keep", metavar="N", type=int, default=100_000, help="how many alerts GET /events shows (default: 100000)"
-    )
+        "--keep", metavar="N", type=_whole(1, 10_000_000), default=100_000,
+        help="how many alerts GET /events shows (default: 100000)",
+    )  # fmt: skip
 
 
 def _parse_options(parser: argparse.ArgumentParser) -> None:
@@ -126,8 +130,10 @@ def _dlq_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", metavar=name.upper(), help=f"those with this {name}")
     for name, text in (("since", "given up at this time or later"), ("before", "given up before this time")):
         parser.add_argument(f"--{name}", metavar="TIME", type=_moment, help=f"those {text}, RFC 3339")
-    parser.add_argument("--limit", metavar="N", type=int, default=100, help="list at most N (default: 100)")
-    parser.add_argument("--rate", metavar="N", type=float, default=5.0, help="replay at most N a second (default: 5)")
+    parser.add_argument(
+        "--limit", metavar="N", type=_whole(1, 1_000_000), default=100, help="list at most N (default: 100)"
+    )
+    parser.add_argument("--rate", metavar="N", type=_rate, default=5.0, help="replay at most N a second (default: 5)")
 
 
 def _ledger_options(parser: argparse.ArgumentParser) -> None:
@@ -180,13 +186,34 @@ def _certs_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a host name or address it is for, repeatable (default: this machine's)",
     )
-    made.add_argument("--days", metavar="DAYS", type=_days, default=90, help="days it is valid, 1 to 825 (default: 90)")
+    made.add_argument(
+        "--days", metavar="DAYS", type=_whole(1, 825), default=90, help="days it is valid, 1 to 825 (default: 90)"
+    )
 
 
-def _days(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:4]) <= 825:  # more no browser takes
-        raise argparse.ArgumentTypeError(f"{text!r}: expected 1 to 825")
-    return int(text)
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    """What reads a whole number from `low` to `high`."""
+
+    def read(text: str) -> int:
+        # What has more digits is not converted: that takes long for very many.
+        if not text.isascii() or not text.isdigit() or len(text) > len(str(high)) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected {low} to {high}")
+        return int(text)
+
+    return read
+
+
+_port = _whole(1, 65535)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0.01 <= rate <= 10_000:  # nor not-a-number
+        raise argparse.ArgumentTypeError(f"{text!r}: expected 0.01 to 10000")
+    return rate
 
 
 def _address(text: str) -> str:

@@ -60,10 +60,11 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 async def chosen(letters: Letters, choice: Choice, limit: int) -> list[DeadLetter]:
     """Up to `limit` of those chosen, oldest first."""
     found: list[DeadLetter] = []
-    async for one in _walk(letters, choice):
-        found.append(one.letter)
-        if len(found) >= limit:
-            break
+    if limit > 0:
+        async for one in _walk(letters, choice):
+            found.append(one.letter)
+            if len(found) >= limit:
+                break
     return found
 
 

@@ -17,22 +17,29 @@ from muttd.settings import Settings
 from muttd.vault import Secrets
 
 _T = TypeVar("_T")
+_SHOWN = 1000
+"""Dead letters in full: some megabytes."""
 Print = Callable[[str], None]
 
 
-def listed(settings: Settings, secrets: Secrets, choice: Choice, limit: int, show: Print) -> None:
+def listed(settings: Settings, secrets: Secrets, choice: Choice, limit: int, show: Print, *, warn: Print) -> None:
     """One line for each of those chosen, oldest first. Raises MuttError, as all here."""
-    letters = _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, limit))
-    for letter in letters:
+    letters = _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, limit + 1))
+    for letter in letters[:limit]:
         show(_line(letter))
+    if len(letters) > limit:
+        warn(f"more than these {limit}; --limit N shows more of them")
     if not letters:
         show("no dead letters" + (" of that kind" if choice != Choice() else ""))
 
 
-def shown(settings: Settings, secrets: Secrets, choice: Choice, show: Print) -> None:
+def shown(settings: Settings, secrets: Secrets, choice: Choice, show: Print, *, warn: Print) -> None:
     """Everything about those chosen, as JSON."""
-    for letter in _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, 1000)):
+    letters = _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, _SHOWN + 1))
+    for letter in letters[:_SHOWN]:
         show(msgspec.json.format(msgspec.json.encode(letter)).decode())
+    if len(letters) > _SHOWN:
+        warn(f"more than these {_SHOWN}; choose fewer: --since, --before, --host, --reason, …")
 
 
 def replayed(settings: Settings, secrets: Secrets, choice: Choice, per_second: float, show: Print) -> None:

@@ -91,6 +91,13 @@ def test_a_missing_configuration_is_one_line() -> None:
         ),
         (("ledger", "--from", "2026-03-05T04:07:09"), "'2026-03-05T04:07:09' has no offset; expected RFC 3339"),
         (("standalone", "--address", "here"), "'here': expected an address, as 127.0.0.1, or 0.0.0.0 for all"),
+        (("dlq", "list", "--limit", "0"), "'0': expected 1 to 1000000"),
+        (("dlq", "replay", "--all", "--rate", "0"), "'0': expected 0.01 to 10000"),
+        (("dlq", "replay", "--all", "--rate", "nan"), "'nan': expected 0.01 to 10000"),
+        (("sink", "--keep", "-1"), "'-1': expected 1 to 10000000"),
+        (("sink", "--port", "65536"), "'65536': expected 1 to 65535"),
+        (("standalone", "--web-port", "web"), "'web': expected 1 to 65535"),
+        (("certs", "self-signed", "here", "--days", "826"), "'826': expected 1 to 825"),
         (("standalone", "-c", "muttd.conf"), "unrecognized arguments: -c"),  # it writes its own
     ],
 )
@@ -183,14 +190,19 @@ def test_dead_letters_by_hand(valkey: Valkey, tmp_path: Path) -> None:
                 id=f"id-{number}", time="2026-03-05T04:07:09Z", reason=f"HTTP 40{number} \x1b[2J", attempts=1, item="x"
             )
             redis.lpush("mutt:moog_dead_letter_queue", msgspec.json.encode(letter))
-        assert dlq("list", "--limit", "2")[1].splitlines() == [
-            f"2026-03-05T04:07:09Z  id-{number}  1  -  -  HTTP 40{number} \\x1b[2J" for number in range(2)
-        ]
+        lines = [f"2026-03-05T04:07:09Z  id-{number}  1  -  -  HTTP 40{number} \\x1b[2J\n" for number in range(3)]
+        assert dlq("list", "--limit", "3") == (0, "".join(lines), "")
+        more = "muttd: more than these 2; --limit N shows more of them\n"
+        assert dlq("list", "--limit", "2") == (0, "".join(lines[:2]), more)
         assert json.loads(dlq("show", "--id", "id-1")[1])["reason"].startswith("HTTP 401")
         assert dlq("drop") == (1, "", "muttd: muttd dlq drop: say which: --reason TEXT, --id ID or --all\n")
         assert dlq("drop", "--reason", "http 402") == (0, "1 dropped\n", "")
         assert dlq("drop", "--since", "2027-01-01T00:00:00Z") == (0, "0 dropped\n", "")
         assert dlq("drop", "--all") == (0, "2 dropped\n", "")
+        letters = [DeadLetter(id=f"id-{number}", time="", reason="", attempts=1) for number in range(1001)]
+        redis.lpush("mutt:moog_dead_letter_queue", *map(msgspec.json.encode, letters))
+        assert dlq("show")[2] == "muttd: more than these 1000; choose fewer: --since, --before, --host, --reason, …\n"
+        assert dlq("show", "--host", "none") == (0, "", "")
     away = muttd("dlq", "list", environment={"REDIS_HOST": "/nonexistent"})
     assert away.returncode == 1
     assert re.fullmatch(r"muttd: Redis at /nonexistent: .*\n", away.stderr)

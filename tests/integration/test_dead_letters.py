@@ -66,6 +66,7 @@ async def test_a_choice_finds_what_is_meant(redis: Any, choice: Choice, numbers:
     found = await chosen(letters, choice, limit=10)
     assert found == [one for one in all_of_them if one.id in {alert(number).id for number in numbers}]
     assert await chosen(letters, choice, limit=1) == found[:1]
+    assert await chosen(letters, choice, limit=0) == []
 
 
 async def test_drop_takes_the_chosen_and_no_other(redis: Any) -> None:
