@@ -1,5 +1,6 @@
 """Events on the page, live and stored, as people use them: a real browser, real servers."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 from redis.asyncio import Redis
 
+from muttd.pipeline.queue.live import CHANNEL
 from tests import alerting
 from tests.browser import log_in
 from tests.page import Site, event, row
@@ -38,6 +40,40 @@ async def test_live_shows_what_is_decided_now_and_stops_when_told(
         await expect(page.locator(".events tbody tr")).to_have_count(1)
         await page.get_by_role("button", name="Resume").click()
         await expect(page.locator(".events tbody tr")).to_have_count(2)
+
+
+async def test_live_says_that_redis_is_away_only_while_it_is(
+    site: Site, page: Page, redis: Redis, eventually: Callable[..., Any]
+) -> None:
+    async def subscribed() -> bool:
+        return (await redis.pubsub_numsub(CHANNEL))[0][1] > 0
+
+    await log_in(site, page, "/live")
+    await eventually(subscribed)
+    said = asyncio.create_task(page.get_by_text("Redis does not answer").wait_for())  # it is there for a second or two
+    await redis.client_kill_filter(_type="pubsub")
+    await said
+    await expect(page.locator("main .heading [role=status]")).to_be_empty()
+
+
+async def test_what_came_while_live_was_paused_and_does_not_match_a_new_filter_is_not_shown(
+    site: Site, page: Page, redis: Redis, database: dict[str, str], eventually: Callable[..., Any]
+) -> None:
+    await log_in(site, page, "/live")
+    async with alerting.alerting(redis, database, "live") as process:
+        watches = process.alerter._live._sampler
+        await eventually(lambda: watches._looks)
+        await page.get_by_role("button", name="Pause").click()
+        await alerting.push(redis, [alerting.event("of before", "core-1")])
+        await expect(page.locator("main .heading")).to_contain_text("1 arrived meanwhile")
+        await page.get_by_label("Host").fill("edge-*")
+        await eventually(lambda: any(b"edge" in name for name in watches._looks))
+        await expect(page.locator("main .heading [role=status]")).to_have_text("Paused")
+        await alerting.push(redis, [alerting.event("of now", "edge-9")])
+        await expect(page.locator("main .heading")).to_contain_text("1 arrived meanwhile")
+        await page.get_by_role("button", name="Resume").click()
+        await expect(page.locator(".events tbody tr")).to_have_count(1)
+        await expect(page.locator(".events tbody tr")).to_contain_text("of now")
 
 
 async def test_events_are_found_and_read_by_keyboard_alone(site: Site, page: Page) -> None:

@@ -6,6 +6,7 @@ import { eventRow, eventTable, filterForm, filtersOf, keepInAddress, TRY_IT } fr
 import { rate, whole } from "/static/words.js";
 
 const ROWS = 300; // more than one scrolls through
+const READABLE = 5000; // milliseconds that the notice of a slow connection stays, though events come all the time
 const NAMES = ["host", "text", "severity", "kind", "handling"];
 
 export const title = "Live";
@@ -16,10 +17,11 @@ export function draw(main) {
   const list = el("div", { class: "live" }), figures = el("dl", { class: "figures" }), state = el("p", { class: "quiet", role: "status" });
   let filters = filtersOf(location.href, NAMES);
   let source = null, paused = false, waiting = [], passed = 0;
+  let trouble = "", since = 0; // what is wrong; shown until events or rates come, and READABLE after `since`
 
   const pause = el("button", { type: "button", class: "primary", "aria-pressed": "false", title: "Space", on: { click: () => setPaused(!paused) } }, "Pause");
   const clear = el("button", { type: "button", on: { click: () => { waiting = []; passed = 0; table.body.replaceChildren(); nothing(); tell(); } } }, "Clear the list");
-  const form = filterForm(NAMES, filters, (changed) => { filters = changed; keepInAddress(filters); table.body.replaceChildren(); listen(); });
+  const form = filterForm(NAMES, filters, (changed) => { filters = changed; keepInAddress(filters); waiting = []; passed = 0; table.body.replaceChildren(); listen(); });
 
   function setPaused(wanted) {
     paused = wanted;
@@ -30,7 +32,18 @@ export function draw(main) {
   }
 
   function tell() {
-    state.textContent = paused ? `Paused${passed ? `: ${whole(passed)} arrived meanwhile` : ""}` : "";
+    const words = trouble || (paused ? `Paused${passed ? `: ${whole(passed)} arrived meanwhile` : ""}` : "");
+    if (state.textContent !== words) state.textContent = words;
+  }
+
+  function say(what, from = 0) {
+    trouble = what;
+    since = from;
+    tell();
+  }
+
+  function comes() {
+    if (trouble && Date.now() - since > READABLE) say("");
   }
 
   function add(events) {
@@ -50,21 +63,22 @@ export function draw(main) {
   function listen() {
     source?.close();
     nothing();
+    say("");
     source = new EventSource(`/api/v1/events/live${asQuery(filters)}`);
     source.addEventListener("events", ({ data }) => {
+      comes();
       const events = JSON.parse(data);
       if (!paused) { add(events); return; }
       passed += events.length;
       waiting = [...waiting, ...events].slice(-ROWS);
       tell();
     });
-    source.addEventListener("rate", ({ data }) => tellRate(JSON.parse(data)));
-    source.addEventListener("missed", ({ data }) => { state.textContent = `This connection is slow: ${whole(JSON.parse(data).events)} events were left out.`; });
-    source.addEventListener("away", ({ data }) => { state.textContent = JSON.parse(data).detail; });
-    source.addEventListener("open", tell);
-    source.addEventListener("error", () => {
-      state.textContent = source.readyState === EventSource.CLOSED ? "The server refuses: too many viewers, or a filter it cannot use." : "The connection is lost; trying again.";
-    });
+    source.addEventListener("rate", ({ data }) => { comes(); tellRate(JSON.parse(data)); });
+    source.addEventListener("missed", ({ data }) => say(`This connection is slow: ${whole(JSON.parse(data).events)} events were left out.`, Date.now()));
+    source.addEventListener("away", ({ data }) => say(JSON.parse(data).detail));
+    source.addEventListener("open", () => say(""));
+    source.addEventListener("error", () => say(source.readyState === EventSource.CLOSED
+      ? "The server refused: there are too many viewers, or it cannot use this filter." : "The connection was lost; trying again."));
   }
 
   function tellRate({ decided, looked, matched, shown }) {
@@ -72,7 +86,7 @@ export function draw(main) {
     const whole_share = decided > 0 && looked < decided ? ` of ${Math.round((looked / decided) * 100)} % that were looked at` : "";
     const hidden = Math.max(0, matched - shown);
     const figure = (name, value, more = "") => el("div", {}, el("dt", {}, name), el("dd", {}, rate(value), el("small", {}, ` /s${more}`)));
-    show(figures, figure("Decided", decided), filtered ? figure("Fit the filter", matched, whole_share) : null,
+    show(figures, figure("Decided", decided), filtered ? figure("Match the filter", matched, whole_share) : null,
       figure("Shown", shown), figure("Not shown", filtered ? hidden : Math.max(0, decided - shown)));
   }
 
