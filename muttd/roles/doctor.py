@@ -24,7 +24,6 @@ from muttd.settings import Settings
 from muttd.settings.certificates import KEYS, out_of_date
 from muttd.vault import Secrets
 
-_CREDENTIALS: Final = "/etc/mutt/credentials"
 _PROGRAM: Final = "/usr/bin/muttd"
 _OLDEST_PYTHON: Final = (3, 11)
 _CLOCK_UNSYNCHRONISED: Final = 5
@@ -208,8 +207,9 @@ def _open_to_others(settings: Settings, environment: Mapping[str, str]) -> Itera
     tables = [(getattr(settings, table), names) for table, names in KEYS.items()]
     named = [settings.secrets.file, *(getattr(given, n.key) or getattr(given, n.cert) for given, n in tables)]
     files = [Path(file) for file in dict.fromkeys(named) if file]
-    with contextlib.suppress(OSError):  # not there, or root's: then it is closed to us too
-        files += sorted(Path(environment.get("CREDENTIALS_DIRECTORY", _CREDENTIALS)).iterdir())
+    if directory := environment.get("CREDENTIALS_DIRECTORY"):  # as __main__ found it beside muttd.conf
+        with contextlib.suppress(OSError):  # not there, or root's: then it is closed to us too
+            files += sorted(Path(directory).iterdir())
     for file in files:
         try:
             mode = file.stat().st_mode

@@ -68,12 +68,16 @@ def test_a_secret_that_others_may_use_is_found(tmp_path: Path, mode: int, open_t
     file = tmp_path / "secrets"
     file.write_text("")
     key = trial.write(tmp_path, ["localhost"], 1, datetime.now(UTC)).key
-    for one in (file, key):
+    credential = tmp_path / "beside/DB_PASS"
+    credential.parent.mkdir()
+    credential.touch()
+    for one in (file, key, credential):
         one.chmod(mode)
     (tmp_path / "muttd.conf").write_text(
         f'[secrets]\nfile = "{file}"\n[spool]\ndirectory = "{tmp_path}/spool"\n'
         f'[http]\ntls_cert = "{tmp_path}/mutt.pem"\ntls_key = "{key}"\n'
     )
-    facts = gather(load(tmp_path / "muttd.conf", {}), {}, datetime.now(UTC))
-    assert [str(one) in facts.open_files for one in (file, key)] == [open_to_others] * 2
+    environment = {"CREDENTIALS_DIRECTORY": str(credential.parent)}
+    facts = gather(load(tmp_path / "muttd.conf", {}), environment, datetime.now(UTC))
+    assert [str(one) in facts.open_files for one in (file, key, credential)] == [open_to_others] * 3
     assert facts.spool_free
