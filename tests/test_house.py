@@ -24,7 +24,7 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-PURE = ["event.py", "errors.py", "rules", "rules.py", "wire", "pipeline/verdict.py", "pipeline/payload.py"]
+PURE = ["event.py", "errors.py", "rules", "wire", "pipeline/verdict.py", "pipeline/payload.py"]
 IMPURE_MODULES = {
     *("asyncio", "socket", "ssl", "time", "random", "secrets", "os", "sys", "logging", "subprocess", "threading"),
     *("urllib.request", "http", "pathlib", "tempfile", "io", "selectors", "signal"),

@@ -29,7 +29,7 @@ class Job(msgspec.Struct, frozen=True):
 
     draft: Rule
     rules: list[Rule]
-    """Those in force, active or not."""
+    """Those in force: the active ones."""
     development_hosts: list[str]
     teams: dict[str, str]
     default_team: str

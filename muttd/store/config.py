@@ -84,6 +84,7 @@ class Table(NamedTuple):
     key: str
     key_type: str
     subject: str
+    """In config_audit: rule, development_host, team or api_key (dead_letters are recorded there too)."""
     columns: tuple[str, ...]
     order: str
     hidden: tuple[str, ...] = ()
