@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -14,6 +14,7 @@ from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.budget import Rate
 from muttd.store import Store
 from muttd.web.answers import answer
+from muttd.web.reading import Form
 
 _PATIENCE: Final = 3.0
 """Seconds until what does not answer is away: who looks here wants to know it now."""
@@ -121,11 +122,11 @@ class StatusApi:
         return "ok"
 
     async def _redis(self, found: dict[str, Any]) -> None:
-        found["workers"] = [Worker(*worker) for worker in await self._board.heartbeats()]
-        found["circuit"] = Circuit(*await self._board.circuit())
-        found["queues"] = Queues(*await self._board.depths())
+        found["workers"] = [by_name(worker, Worker) for worker in await self._board.heartbeats()]
+        found["circuit"] = by_name(await self._board.circuit(), Circuit)
+        found["queues"] = by_name(await self._board.depths(), Queues)
         found["spooled"] = await self._board.spooled()
-        found["budget"] = RateBudget(*await self._board.budget(self._rate))
+        found["budget"] = by_name(await self._board.budget(self._rate), RateBudget)
         (today,) = await self._board.history("24h", 1, await self._board.now())
         found["lost_today"] = {
             name.removeprefix("dropped:"): count
@@ -135,3 +136,8 @@ class StatusApi:
 
     async def _database(self, found: dict[str, Any]) -> None:
         found["partition_runway_days"] = round(await self._store.partition_runway(datetime.now(UTC)), 1)
+
+
+def by_name(found: NamedTuple, form: type[Form]) -> Form:
+    """What `form` tells of `found`, field by field: neither the order of its fields nor further ones matter."""
+    return msgspec.convert(found._asdict(), form)

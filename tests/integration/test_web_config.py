@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from muttd.event import Alert, encode
+from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.hits import RuleHits
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, DeadLetter
 from muttd.pipeline.queue.outcomes import UNHANDLED, About
@@ -358,4 +359,7 @@ async def test_status_says_what_is_there(site: Site) -> None:
     found = await site.get("/api/v1/status")
     assert found["components"] == {"redis": "ok", "postgresql": "ok"}
     assert [worker["role"] for worker in found["workers"]] == ["alerter"]
+    assert found["queues"] == (await Board(site.redis).depths())._asdict()
+    assert found["circuit"]["state"] == "closed"
+    assert found["budget"] == {"limit": 50, "period": 1.0, "used": 0}
     assert found["partition_runway_days"] > 60

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +19,7 @@ from muttd.web.filters import cursor, read_cursor, search
 from muttd.web.problems import ProblemError
 from muttd.web.pulse import Growth, totalled
 from muttd.web.rules import checked
+from muttd.web.status import Queues, by_name
 from muttd.web.throttle import FREE_FAILURES, Throttle
 from muttd.web.unhandled import draft
 
@@ -114,6 +115,24 @@ def test_a_loss_is_an_alarm_until_its_time_is_over(losses: dict[int, int]) -> No
     assert bool(found) == (recent > 0)
     if found:
         assert found[0].title.startswith(f"{recent:,} event")
+
+
+# The status.
+
+
+def test_a_figure_is_told_under_its_own_name_also_when_a_field_is_added_before_it() -> None:
+    class Grown(NamedTuple):
+        ingest: int
+        staged: int
+        """The new one."""
+        alert: int
+        retry: int
+        dead_letters: int
+        unreadable: int
+        audit_backlog: int
+        audit_backlog_rows: int
+
+    assert by_name(Grown(1, 99, 2, 3, 4, 5, 6, 7), Queues) == Queues(1, 2, 3, 4, 5, 6, 7)
 
 
 # The throttle.
