@@ -50,11 +50,11 @@ CORPORA = {"mixed": _MIXED, "standard": _STANDARD}
 
 
 def lines(now: float, corpus: str = "mixed", seed: int = 1) -> Iterator[bytes]:
-    """COUNT different lines of the hour before `now` (seconds since 1970): a clock that is off is another matter."""
+    """COUNT different lines of the minute before `now` (seconds since 1970): devices send as things happen."""
     chance = random.Random(seed)
     templates, weights = list(CORPORA[corpus]), list(CORPORA[corpus].values())
     for n in range(COUNT):
-        moment = datetime.fromtimestamp(now - chance.randrange(3600), UTC)
+        moment = datetime.fromtimestamp(now - chance.randrange(60), UTC)
         yield (
             chance.choices(templates, weights)[0]
             .format(

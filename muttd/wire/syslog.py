@@ -49,7 +49,7 @@ _PLAIN_5424 = re.compile(
 _NO_PLAIN_HOSTS = NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
 """Words after a time that may belong to it or to what stands before the host."""
 _NEVER = ("", float("inf"))
-_PARAMS = re.compile(r'([^\s=]+)="([^"]*)"').findall
+_PARAMS = re.compile(r' ([^=]+)="([^"]*)"').findall
 
 
 class SyslogReader:
@@ -281,8 +281,8 @@ def _structured_data(data: str) -> dict[str, dict[str, str]] | None:
     """SD elements without escapes; None where a name comes twice."""
     elements: dict[str, dict[str, str]] = {}
     for element in data[1:-1].split("]["):
-        name, _, text = element.partition(" ")
-        params = _PARAMS(text)
+        params = _PARAMS(element)
+        name = element.partition(" ")[0]
         if name in elements:
             return None
         elements[name] = dict(params)

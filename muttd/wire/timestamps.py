@@ -131,7 +131,7 @@ class Clock:
 
     def __init__(self, zone: tzinfo = UTC) -> None:
         self.zone = zone
-        self._hour = 0
+        self._hour = 0.0
         self._short: dict[str, tuple[str, float] | None] = {}
         self._twice: dict[
             str, tuple[tuple[str, float], tuple[str, float]]
@@ -177,9 +177,8 @@ class Clock:
 
         None where it does not exist.
         """
-        hour = int(received) // 3600
-        if hour != self._hour or len(self._short) + len(self._twice) >= MAX_REMEMBERED:
-            self._hour = hour
+        if not self._hour <= received < self._hour + 3600:
+            self._hour = received // 3600 * 3600
             self._short.clear()
             self._twice.clear()
         try:
@@ -187,6 +186,9 @@ class Clock:
         except KeyError:
             if both := self._twice.get(stamp):
                 return min(both, key=lambda either: abs(either[1] - received))
+        if len(self._short) + len(self._twice) >= MAX_REMEMBERED:
+            self._short.clear()
+            self._twice.clear()
         read = None
         if stamp.startswith("2"):
             match = _YEAR_FIRST.fullmatch(stamp) or _YEAR_MONTH.fullmatch(stamp)
@@ -196,7 +198,7 @@ class Clock:
             found = match.groupdict()
             zone, _, _ = self._zone(found)
             moment = (
-                _moment(found, int(found["year"]), zone) if found["year"] else self._nearest(found, hour * 3600.0, zone)
+                _moment(found, int(found["year"]), zone) if found["year"] else self._nearest(found, self._hour, zone)
             )
             if moment:
                 other = moment.replace(fold=1)

@@ -13,6 +13,8 @@ from muttd.wire.timestamps import AHEAD, Clock
 SEARCHED = 1000
 """Characters searched: these keys stand at the beginning."""
 
+_FORTINET = re.compile(r'date=(\d{4}-\d\d-\d\d) time=(\d\d:\d\d:\d\d) devname="?([\w.-]{1,255})')
+"""Fortinet's usual opening, in one piece."""
 # Each opens with letters, for which the search looks quickly; that no word goes on before them is asked afterwards.
 _DATE = re.compile(r'date=(?<!\wdate=)"?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
 _ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d):?(\d\d)|\btimezone="(?P<name>[A-Z]{2,5})"')
@@ -22,7 +24,11 @@ _NAME = re.compile(r'dev(?<!\wdev)(?:ice_)?name="?([\w.-]{1,255})')
 
 def read_pairs(text: str, clock: Clock, received: float) -> Reading:
     """Whole text; time with the device's `tz`; host from devname."""
-    reading = Reading(text)
+    reading = Reading(text, complete=True)
+    usual = _FORTINET.match(text) if "tz=" not in text and "timezone=" not in text else None
+    if usual and (known := clock.short(f"{usual[1]} {usual[2]}", received)) and known[1] - received <= AHEAD:
+        reading.time, reading.hostname = known[0], usual[3]
+        return reading
     name = _NAME.search(text, 0, SEARCHED)
     reading.hostname = name[1] if name else None
     stamp = None
