@@ -159,7 +159,7 @@ class Keeper:
         self._trouble, self._failing = str(error), step
 
     def _well(self, step: Step) -> None:
-        if self._failing == "read" != step:  # what was wrong was not the token
+        if self._failing == "read" and step != "read":  # what was wrong was not the token
             return
         self._metrics.vault_up.set(1)
         if self._trouble:
