@@ -220,7 +220,8 @@ def _address(text: str) -> str:
     try:
         return str(ip_address(text))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected an address, as 127.0.0.1, or 0.0.0.0 for all") from None
+        fault = f"{text!r}: expected an address such as 127.0.0.1, or 0.0.0.0 for all"
+        raise argparse.ArgumentTypeError(fault) from None
 
 
 def _moment(text: str) -> datetime:

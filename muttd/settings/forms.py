@@ -151,7 +151,7 @@ def severity(text: str) -> int:
 def trap(text: str) -> str:
     """A trap's OID without leading dot, or its name."""
     if not _TRAP.fullmatch(text):
-        raise ValueError("expected MODULE::name, as IF-MIB::linkDown, or an OID, as 1.3.6.1.6.3.1.1.5.3")
+        raise ValueError("expected MODULE::name, such as IF-MIB::linkDown, or an OID, such as 1.3.6.1.6.3.1.1.5.3")
     return text.lstrip(".")
 
 

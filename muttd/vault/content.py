@@ -111,7 +111,7 @@ def _read(name: str, value: Any) -> tuple[Any, list[str]]:
         try:
             value = json.loads(value)
         except ValueError:  # its text could show a secret
-            return (), [f": expected JSON here, as {_EXAMPLES[name]}"]
+            return (), [f": expected JSON here, such as {_EXAMPLES[name]}"]
     if not isinstance(value, list):
         return (), [f": expected tables, [[{name}]]"]
     check = _user_faults if name == USERS else _key_faults
@@ -138,7 +138,7 @@ def _communities(value: Any) -> tuple[tuple[str, ...], list[str]]:
     else:
         listed = value
     if not isinstance(listed, list) or not all(isinstance(item, str) for item in listed):
-        return (), [': expected a list of texts, as ["…", "…"]']
+        return (), [': expected a list of texts, such as ["…", "…"]']
     return tuple(listed), []
 
 

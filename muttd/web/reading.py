@@ -155,7 +155,7 @@ def _put(reason: str, kind: Any) -> str:
     if choices:
         return f"must be one of {', '.join(choices)}"
     if _holds(kind, datetime):
-        return "must be a time with offset, as 2026-03-05T04:07:09Z"
+        return "must be a time with offset, such as 2026-03-05T04:07:09Z"
     return reason[:1].lower() + reason[1:]
 
 

@@ -90,7 +90,7 @@ def test_a_missing_configuration_is_one_line() -> None:
             "'yesterday' is no time; expected RFC 3339, such as 2026-03-05T04:07:09Z",
         ),
         (("ledger", "--from", "2026-03-05T04:07:09"), "'2026-03-05T04:07:09' has no offset; expected RFC 3339"),
-        (("standalone", "--address", "here"), "'here': expected an address, as 127.0.0.1, or 0.0.0.0 for all"),
+        (("standalone", "--address", "here"), "'here': expected an address such as 127.0.0.1, or 0.0.0.0 for all"),
         (("dlq", "list", "--limit", "0"), "'0': expected 1 to 1000000"),
         (("dlq", "replay", "--all", "--rate", "0"), "'0': expected 0.01 to 10000"),
         (("dlq", "replay", "--all", "--rate", "nan"), "'nan': expected 0.01 to 10000"),
