@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
@@ -21,7 +21,7 @@ from muttd.rules.backtest import Job, Progress, Result
 from muttd.store import Store
 from muttd.store.past import copy_between, count_between
 from muttd.web.problems import Fault, ProblemError, unavailable
-from muttd.web.reading import in_utc, read_body
+from muttd.web.reading import Instant, in_utc, read_body
 from muttd.web.trials import Draft, drafted
 
 EVENTS_LIMIT: Final = 5_000_000
@@ -35,8 +35,6 @@ _TIME_LIMIT: Final = 300.0
 _LINE_LIMIT: Final = 4 << 20
 """Bytes of one line of the process: the outcome of a quarter of a year has some 150,000."""
 
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-
 
 class BackTestForm(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}
@@ -44,8 +42,8 @@ class BackTestForm(
     """What is to be tried, with the events from when until when: the last day where that is not said."""
 
     rule: Draft
-    since: _Moment | None = None
-    until: _Moment | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class BackTestApi:

@@ -1,8 +1,7 @@
 """Events: the audit log in pages, one event in full, and why it was decided as it was."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import msgspec
 from aiohttp import web
@@ -17,16 +16,15 @@ from muttd.web.current_rules import CurrentRules, DecisionTold, NamedRule, Told,
 from muttd.web.filters import cursor, search
 from muttd.web.presence import while_present
 from muttd.web.problems import ProblemError
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+from muttd.web.reading import Instant
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One decided event, as lists show it."""
 
-    event_timestamp: Moment
-    received_at: Moment
-    device_timestamp: Moment | None
+    event_timestamp: Instant
+    received_at: Instant
+    device_timestamp: Instant | None
     event_id: str
     severity: int | None
     rule_id: int | None

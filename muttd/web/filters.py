@@ -11,7 +11,7 @@ from muttd.event import Environment, Kind
 from muttd.rules import Handling
 from muttd.store import Search
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import PRINTABLE, check_names, in_utc, read_query
+from muttd.web.reading import PRINTABLE, Instant, check_names, in_utc, read_query
 
 __all__ = [
     "PAGE",
@@ -33,7 +33,6 @@ PAGE_LIMIT: Final = 500
 
 _Text = Annotated[str, Meta(max_length=200, pattern=PRINTABLE)]
 _Host = Annotated[str, Meta(max_length=200, pattern=PRINTABLE, description="A name, or a pattern with * and ?.")]
-_Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
@@ -49,8 +48,8 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "f
     environment: Environment | None = None
     app: _Text | None = None
     text: _Text | None = None
-    since: _Moment | None = None
-    until: _Moment | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class PageQuery(EventsQuery, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):

@@ -1,6 +1,5 @@
 """Hosts in development, and whose hosts are whose."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -12,7 +11,7 @@ from muttd.store.config import DEVELOPMENT_HOSTS, TEAMS, Config, Row
 from muttd.web.access import actor
 from muttd.web.answers import answer, version_header, wanted_version
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import PRINTABLE, Reason, read_body
+from muttd.web.reading import PRINTABLE, Instant, Reason, read_body
 
 _NAME: Final = "A name, a pattern with * and ?, an address or a network, without blanks."
 _NAME_LIMIT: Final = 255
@@ -20,7 +19,6 @@ _NAME_LIMIT: Final = 255
 Host = Annotated[str, Meta(min_length=1, max_length=300, pattern=r"^ *[^\s\x00-\x1f\x7f]+ *$", description=_NAME)]
 Team = Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)]
 Note = Annotated[str, Meta(max_length=1000, pattern=PRINTABLE)]
-Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class NewDevelopmentHost(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,7 +54,7 @@ class DevelopmentHost(msgspec.Struct, frozen=True, kw_only=True):
 
     hostname: str
     note: str | None
-    created_at: Moment
+    created_at: Instant
     version: str
 
 
@@ -66,7 +64,7 @@ class TeamOfHost(msgspec.Struct, frozen=True, kw_only=True):
     hostname: str
     team_assignment: str
     note: str | None
-    created_at: Moment
+    created_at: Instant
     version: str
 
 

@@ -14,7 +14,7 @@ from muttd.web.access import FIRST_NAME, actor
 from muttd.web.answers import answer, number_in_path, version_header, wanted_version
 from muttd.web.key_ring import KeyRing, digest_of
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import PRINTABLE, Reason, in_utc, read_body
+from muttd.web.reading import PRINTABLE, Instant, Reason, in_utc, read_body
 from muttd.web.routes import Role
 
 _BYTES: Final = 32
@@ -23,7 +23,6 @@ _PREFIX: Final = "mutt_"
 """By which a scanner for secrets recognises a key in a place where none should be."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=PRINTABLE, description="Who uses it.")]
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +30,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: Name
     role: Role
-    expires_at: Moment | None = None
+    expires_at: Instant | None = None
     reason: Reason | None = None
 
 
@@ -40,7 +39,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     name: Name | msgspec.UnsetType = msgspec.UNSET
     role: Role | msgspec.UnsetType = msgspec.UNSET
-    expires_at: Moment | msgspec.UnsetType | None = msgspec.UNSET
+    expires_at: Instant | msgspec.UnsetType | None = msgspec.UNSET
     reason: Reason | None = None
 
 
@@ -50,9 +49,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     name: str
     role: Role
-    created_at: Moment
-    expires_at: Moment | None
-    last_used_at: Moment | None
+    created_at: Instant
+    expires_at: Instant | None
+    last_used_at: Instant | None
     version: str
 
 

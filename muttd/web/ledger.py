@@ -1,7 +1,6 @@
 """GET /api/v1/ledger: whether what came to every station of mutt left it, for people who must be able to say so."""
 
 from datetime import datetime
-from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -9,16 +8,14 @@ from aiohttp import web
 from muttd.pipeline.queue.board import Board
 from muttd.web.answers import answer
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import in_utc, read_query
-
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+from muttd.web.reading import Instant, in_utc, read_query
 
 
 class LedgerQuery(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
     """From when until when: from the beginning of the books, until now."""
 
-    since: _Moment | None = None
-    until: _Moment | None = None
+    since: Instant | None = None
+    until: Instant | None = None
 
 
 class LedgerApi:

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -19,7 +18,7 @@ from muttd.store.config import NotThereError, record
 from muttd.web.access import actor
 from muttd.web.answers import answer, wanted_version
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import PRINTABLE, Reason, in_utc, read_body, read_query
+from muttd.web.reading import PRINTABLE, Instant, Reason, in_utc, read_body, read_query
 
 _LIMIT: Final = 200
 """Dead letters listed at once."""
@@ -27,7 +26,6 @@ _REPLAY_TIME: Final = 5.0
 """Seconds one request replays for: the page asks again until all are done, and shows how far it is."""
 
 _Text = Annotated[str, Meta(max_length=500, pattern=PRINTABLE)]
-_Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class LettersQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +36,8 @@ class LettersQuery(msgspec.Struct, frozen=True, kw_only=True):
     host: _Text | None = None
     team: _Text | None = None
     handling: _Text | None = None
-    since: Annotated[datetime, Meta(tz=True, description="Given up at this time or later.")] | None = None
-    before: _Moment | None = None
+    since: Annotated[Instant, Meta(description="Given up at this time or later.")] | None = None
+    before: Instant | None = None
 
 
 class LettersChosen(LettersQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -22,6 +22,8 @@ Form = TypeVar("Form", bound=msgspec.Struct)
 
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$"
 """Text of one line: nothing in it steers a terminal."""
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A point in time, with its offset: without one nobody knows when it is."""
 Reason = Annotated[str, msgspec.Meta(max_length=500, pattern=PRINTABLE, description="Why, for the record.")]
 
 BODY_LIMIT: Final = 262_144

@@ -1,7 +1,6 @@
 """A rule as the API takes and gives it; what is wrong with one, field by field. No I/O."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -13,7 +12,7 @@ from muttd.pipeline.queue.hits import Hits
 from muttd.rules import Condition, Handling, MatchType, Rule, faults
 from muttd.store.config import RULES, Row
 from muttd.web.problems import Fault, ProblemError
-from muttd.web.reading import Reason, read_values
+from muttd.web.reading import Instant, Reason, read_values
 
 COLUMNS: Final = RULES.columns
 
@@ -78,12 +77,12 @@ class RuleShown(RuleFields, frozen=True, kw_only=True):
     """A rule, its version (also in ETag), and in a list what it decided in the last day."""
 
     id: int
-    created_at: Annotated[datetime, Meta(tz=True)]
-    updated_at: Annotated[datetime, Meta(tz=True)]
+    created_at: Instant
+    updated_at: Instant
     version: str
     hits_24h: int | UnsetType = UNSET
     """Absent, as last_hit is, where Redis is away: it counts them."""
-    last_hit: Annotated[datetime, Meta(tz=True)] | UnsetType | None = UNSET
+    last_hit: Instant | UnsetType | None = UNSET
     """None: never."""
 
 
