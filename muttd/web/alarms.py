@@ -42,7 +42,7 @@ class Alarm(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds since 1970."""
 
 
-class Standing(NamedTuple):
+class Situation(NamedTuple):
     """How things stand."""
 
     now: float
@@ -56,17 +56,17 @@ class Standing(NamedTuple):
     """Seconds the oldest event has waited for its decision."""
 
 
-def alarms(standing: Standing) -> list[Alarm]:
+def alarms(situation: Situation) -> list[Alarm]:
     """All there is to say, the most severe first."""
-    found = [*_losses(standing), *_circuit(standing.circuit), *_silences(standing), *_queues(standing)]
+    found = [*_losses(situation), *_circuit(situation.circuit), *_silences(situation), *_queues(situation)]
     return sorted(found, key=lambda alarm: alarm.level != "critical")
 
 
-def _losses(standing: Standing) -> Iterable[Alarm]:
+def _losses(situation: Situation) -> Iterable[Alarm]:
     lost: Counter[str] = Counter()
     last = 0
-    for moment in standing.minutes:
-        if moment.stamp <= standing.now - LOSS_MINUTES * 60:
+    for moment in situation.minutes:
+        if moment.stamp <= situation.now - LOSS_MINUTES * 60:
             continue
         for name, count in moment.counters.items():
             if name.startswith("dropped:"):
@@ -92,22 +92,22 @@ def _circuit(circuit: CircuitState) -> Iterable[Alarm]:
         )
 
 
-def _silences(standing: Standing) -> Iterable[Alarm]:
-    alive = {worker.role for worker in standing.workers}
+def _silences(situation: Situation) -> Iterable[Alarm]:
+    alive = {worker.role for worker in situation.workers}
     for role, (title, detail) in _ROLES.items():
         if role not in alive:
             yield Alarm("critical", f"no_{role}", title, detail)
 
 
-def _queues(standing: Standing) -> Iterable[Alarm]:
-    depths, waited = standing.depths, standing.oldest_waiting
+def _queues(situation: Situation) -> Iterable[Alarm]:
+    depths, waited = situation.depths, situation.oldest_waiting
     if waited is not None and waited > _WAIT_LIMIT:
         yield Alarm(
             "critical",
             "late",
             f"Events wait {waited:,.0f} s for a decision",
             f"{depths.ingest:,} wait on the ingest list: the alerters are too few or too slow.",
-            standing.now - waited,
+            situation.now - waited,
         )
     if depths.audit_backlog:
         yield Alarm(

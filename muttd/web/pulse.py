@@ -16,7 +16,7 @@ from muttd.pipeline.outage import Outage
 from muttd.pipeline.queue.board import Board, Counters, Depths, Moment
 from muttd.pipeline.queue.budget import CircuitState
 from muttd.pipeline.queue.heartbeats import HeartbeatState
-from muttd.web.alarms import Alarm, Standing, alarms
+from muttd.web.alarms import Alarm, Situation, alarms
 
 _EVERY: Final = 1.0
 _SLOWLY: Final = 5
@@ -149,5 +149,5 @@ class Pulse:
             oldest_waiting=waited,
             circuit=circuit,
             workers=self._workers,
-            alarms=alarms(Standing(now, self._minutes, depths, circuit, self._workers, waited)),
+            alarms=alarms(Situation(now, self._minutes, depths, circuit, self._workers, waited)),
         )

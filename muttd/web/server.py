@@ -56,7 +56,7 @@ from muttd.web.routes import Role, Route
 from muttd.web.rule_file_api import RULE_FILE, ExportForm, Imported, ImportForm, RuleFileApi
 from muttd.web.rule_forms import NewRule, RuleChange, RuleList, RuleShown
 from muttd.web.rules import Announced, RulesApi
-from muttd.web.sources import Sources, SourcesApi
+from muttd.web.sources import Senders, SourcesApi
 from muttd.web.status import Status, StatusApi
 from muttd.web.trials import RegexForm, RegexFound, Trial, TrialForm, TrialsApi
 from muttd.web.unhandled import UnhandledApi
@@ -201,7 +201,7 @@ def web_application(
         Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, Dropped, takes=LettersChosen),
         Route("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed, _OBJECT),
         Route("GET", "/api/v1/status", "viewer", StatusApi(store, board, rate, ends).status, Status),
-        Route("GET", "/api/v1/sources", "viewer", sources.listed, Sources),
+        Route("GET", "/api/v1/sources", "viewer", sources.listed, Senders),
         Route("GET", "/api/v1/ledger", "viewer", LedgerApi(board).between, Ledger, LedgerQuery),
         Route("GET", "/api/v1/changes", "viewer", changes.page, ChangePage, ChangesQuery),
         Route(

@@ -22,7 +22,7 @@ _OLD: Final = 30.0
 """Seconds after which what was found is told no more: who asks first after a while waits."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class Sender(msgspec.Struct, frozen=True):
     """One sender, by its address."""
 
     source_ip: str
@@ -36,13 +36,13 @@ class Source(msgspec.Struct, frozen=True):
     last_seen: datetime
 
 
-class Sources(msgspec.Struct, frozen=True):
+class Senders(msgspec.Struct, frozen=True):
     """The newest events by sender, the busiest first: `events` of them, that came in `seconds`. What was refused today
     by each listener, with the reasons: it is no event, so that only its number is known."""
 
     events: int
     seconds: float
-    items: list[Source]
+    items: list[Sender]
     refused_today: dict[str, dict[str, int]]
 
 
@@ -88,7 +88,7 @@ class SourcesApi:
         found = await self._newest()
         seconds = 0.0 if found.since is None else max(1.0, (datetime.now(UTC) - found.since).total_seconds())
         items = [
-            Source(
+            Sender(
                 source_ip=one.source_ip,
                 hostname=one.hostname,
                 hostnames=one.hostnames,
@@ -99,7 +99,7 @@ class SourcesApi:
             )
             for one in found.sources
         ]
-        return answer(Sources(found.events, round(seconds, 1), items, await self._refused()))
+        return answer(Senders(found.events, round(seconds, 1), items, await self._refused()))
 
     async def _refused(self) -> dict[str, dict[str, int]]:
         (today,) = await self._board.history("24h", 1, await self._board.now())

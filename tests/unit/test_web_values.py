@@ -14,7 +14,7 @@ from muttd.pipeline.queue.budget import CircuitState
 from muttd.pipeline.queue.heartbeats import HeartbeatState
 from muttd.pipeline.unhandled import template
 from muttd.rules import Rule, RuleSet
-from muttd.web.alarms import LOSS_MINUTES, Standing, alarms
+from muttd.web.alarms import LOSS_MINUTES, Situation, alarms
 from muttd.web.filters import cursor, read_cursor, search
 from muttd.web.problems import ProblemError
 from muttd.web.pulse import Growth, totalled
@@ -27,7 +27,7 @@ NOW = 1_800_000_000.0
 WELL = [HeartbeatState(role, "one", "", 30.0) for role in ("listener", "alerter", "forwarder")]
 
 
-def standing(**given_values: Any) -> Standing:
+def situation(**given_values: Any) -> Situation:
     usual: dict[str, Any] = {
         "now": NOW,
         "minutes": [],
@@ -36,7 +36,7 @@ def standing(**given_values: Any) -> Standing:
         "workers": WELL,
         "oldest_waiting": None,
     }
-    return Standing(**(usual | given_values))
+    return Situation(**(usual | given_values))
 
 
 # Rates.
@@ -78,7 +78,7 @@ def test_sums_over_listeners_and_reasons() -> None:
 
 
 def test_all_is_well() -> None:
-    assert alarms(standing()) == []
+    assert alarms(situation()) == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_all_is_well() -> None:
     ],
 )
 def test_each_alarm_by_itself(given_values: dict[str, Any], code: str, level: str) -> None:
-    (alarm,) = alarms(standing(**given_values))
+    (alarm,) = alarms(situation(**given_values))
     assert (alarm.code, alarm.level) == (code, level)
     assert alarm.detail.endswith(".")
 
@@ -111,7 +111,7 @@ def test_a_loss_is_an_alarm_until_its_time_is_over(losses: dict[int, int]) -> No
         for back, count in losses.items()
     ]
     recent = sum(count for back, count in losses.items() if back < LOSS_MINUTES)
-    found = alarms(standing(minutes=minutes))
+    found = alarms(situation(minutes=minutes))
     assert bool(found) == (recent > 0)
     if found:
         assert found[0].title.startswith(f"{recent:,} event")
