@@ -116,6 +116,22 @@ async def test_failures_in_a_row_open_the_circuit(redis: Any) -> None:
     assert 59 < await pause_left(redis) <= 60
 
 
+async def test_a_circuit_that_lacks_a_token_for_its_probe_is_not_closed(redis: Any) -> None:
+    """The log said "Moog takes alerts again", and the metrics too, when a pause was over and the rate used up."""
+    one = lanes(redis, Rate(1, 60))
+    await push(redis, *(alert(number, app=f"app{number}") for number in range(2)))
+    await sort_all(one)
+    assert len((await one.lease(2)).heads) == 1
+    await fail(circuit(redis), at_once=True)
+    assert (await one.lease(1)).why == "open"
+    await let_pause_pass(redis)
+    lease = await one.lease(1)
+    assert (lease.heads, lease.why) == ([], "probe")
+    assert lease.wait is not None
+    assert 50 < lease.wait <= 60
+    assert (await circuit_state(redis)).state == "open"
+
+
 async def test_a_success_between_failures_keeps_it_closed(redis: Any) -> None:
     one, hand = circuit(redis), lanes(redis)
     for number in range(3 * FAILURES_IN_A_ROW):

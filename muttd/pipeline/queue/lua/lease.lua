@@ -14,7 +14,7 @@
 -- ARGV[5]  rate limit: period, µs
 --
 -- Returns {end of lease, µs until asking again is of use or -1, why less than wanted: '' rate open probe,
---          signature, alert, tries, signature, alert, tries, ...}
+--          signature, alert, tries, signature, alert, tries, ...}; while the circuit is not closed it is open or probe
 -- Promise: in any period no more leases than tokens, by Redis's clock, for all forwarders together; a token is taken
 -- only for an alert. While the circuit is half open one lease in all, until it is settled or over. A lease that is
 -- over is given to whoever asks: its forwarder died.
@@ -49,7 +49,7 @@ local newest, newest_before, last = entry(-1)
 local taken = oldest and last - first or 0
 local free = limit - taken
 if free <= 0 then
-  return {text(lease), text(oldest + period - now), 'rate'}
+  return {text(lease), text(oldest + period - now), why == 'probe' and 'probe' or 'rate'}
 end
 if free < want then
   why, want = 'rate', free
