@@ -4,7 +4,9 @@ Promises: every answer and every failure is an Outcome; the key and the URL are 
 """
 
 import base64
+import ssl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -105,14 +107,32 @@ class Moog:
                     body_kind(await _beginning(answer), answer.headers.get("Content-Type", "")),
                     retry_after_seconds(answer.headers.get("Retry-After"), time.time()),
                 )
-        except aiohttp.ClientSSLError as error:
-            return Outcome(trouble="tls", detail=type(error).__name__)
         except TimeoutError:
             return Outcome(trouble="timeout", detail=f"{self._target.timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            # Not str(error): it may hold the URL, and a URL may hold a password.
-            cause = getattr(error, "os_error", error)
-            return Outcome(trouble="connection", detail=getattr(cause, "strerror", None) or type(error).__name__)
+            return failure(error)
+
+
+def failure(error: Exception) -> Outcome:
+    """What a request came to that ended with `error`.
+
+    No text of aiohttp's is shown: it may hold the URL, and a URL may hold a password.
+    """
+    causes = list(_causes(error))
+    reason = next(filter(None, (getattr(one, "reason", None) for one in causes if isinstance(one, ssl.SSLError))), "")
+    # In TLS 1.3 the server looks at our certificate after we have connected, and refuses it by an alert.
+    if isinstance(error, aiohttp.ClientSSLError) or "_ALERT_" in reason:
+        return Outcome(trouble="tls", detail=reason.lower().replace("_", " ") or type(error).__name__)
+    words = (one.strerror for one in causes if isinstance(one, OSError) and not isinstance(one, aiohttp.ClientError))
+    return Outcome(trouble="connection", detail=next(filter(None, words), type(causes[-1]).__name__))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """`error`, and what led to it, as aiohttp and Python note that."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = getattr(found, "os_error", None) or found.__cause__
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
