@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,14 +16,31 @@ from muttd.pipeline.alerter import Alerter
 from muttd.pipeline.audit_care import AuditCare
 from muttd.pipeline.audit_trail import AuditTrail
 from muttd.pipeline.live import Live
-from muttd.pipeline.queue.lists import Producer, Worker
+from muttd.pipeline.queue.lists import Batch, Producer, Worker
 from muttd.pipeline.queue.live import LiveChannel
-from muttd.pipeline.queue.outcomes import BACKLOG, Outcomes
+from muttd.pipeline.queue.outcomes import BACKLOG, About, Outcome, Outcomes
 from muttd.pipeline.rulebook import Rulebook
 from muttd.store import Store, migrate
 
 INGEST = "mutt:ingest_queue"
 ALERTS = "mutt:alert_queue"
+
+
+async def commit(
+    redis: Any,
+    worker: Worker,
+    batch: Batch,
+    *alerts: bytes,
+    counters: Mapping[str, int] | None = None,
+    now: float = 1e9,
+) -> bool:
+    """As an alerter commits `batch`, which led to `alerts` and `counters`; whether it was still its own."""
+
+    def about(kind: str) -> About:
+        raise AssertionError(kind)
+
+    outcome = Outcome(alerts, [], None, 0, counters or {}, {}, about)
+    return (await Outcomes(redis, alert_list=ALERTS).commit(worker, batch, outcome, now)).done
 
 
 def event(message: str = "a message", hostname: str = "gw1", **changes: Any) -> Event:

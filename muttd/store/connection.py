@@ -15,7 +15,7 @@ import asyncpg
 from muttd.errors import UnavailableError
 from muttd.store import audit, partitions, rules
 from muttd.store.faults import translated
-from muttd.store.search import AuditEntry, Search, Walk, count_by_handling, find, get, walk
+from muttd.store.search import AuditEntry, Search, Walk, find, get, walk
 
 _CLOSE_LIMIT = 1.0
 """Seconds to say goodbye on the listening connection."""
@@ -127,11 +127,6 @@ class Store:
         """The entry of one event; None where there is none, or `event_id` is not an id."""
         async with self.connection() as connection:
             return await get(connection, event_id)
-
-    async def count_by_handling(self, since: datetime) -> dict[str, int]:
-        """How many entries since then had which handling."""
-        async with self.connection() as connection:
-            return await count_by_handling(connection, since)
 
     async def listen_for_rule_changes(self, changed: Callable[[], None], lost: Callable[[str], None]) -> None:
         """Calls `changed` whenever rules, hosts or teams may have changed, until it is cancelled.

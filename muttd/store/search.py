@@ -193,13 +193,5 @@ async def get(connection: asyncpg.Connection, event_id: str) -> AuditEntry | Non
     return None if row is None else _entry(row)
 
 
-async def count_by_handling(connection: asyncpg.Connection, since: datetime) -> dict[str, int]:
-    """See Store.count_by_handling."""
-    rows = await connection.fetch(
-        "SELECT handling, count(*) FROM event_audit_log WHERE event_timestamp >= $1 GROUP BY handling", since
-    )
-    return {row[0]: int(row[1]) for row in rows}
-
-
 def _entry(row: asyncpg.Record) -> AuditEntry:
     return AuditEntry(**{**row, "event_id": str(row["event_id"]), "event": msgspec.Raw(row["event"].encode())})

@@ -72,7 +72,8 @@ async def fill(site: Site, texts: list[str]) -> None:
     await site.redis.hset(FACTS, mapping=facts)
     await site.redis.lpush(DEAD_LETTERS, *letters)
     await site.redis.hset("mutt:circuit:moog", mapping={"until": 9e15, "reason": texts[0], "since": 1, "openings": 1})
-    await Board(site.redis).publish({f"received:{texts[0]}": 1, f"dropped:{texts[1]}:{texts[0]}": 1})
+    counts = {f"received:{texts[0]}": 1, f"dropped:{texts[1]}:{texts[0]}": 1}
+    await Board(site.redis).report("a process", counts, disk={}, memory=0)
 
 
 async def test_what_devices_send_never_runs(site: Site, tab: Tab) -> None:
@@ -108,7 +109,7 @@ async def test_the_dashboard_refreshes_itself_and_keeps_its_filter(site: Site, p
     await expect(page.get_by_role("region", name="Top talkers")).to_contain_text("core-")
     await page.get_by_role("button", name="kind").click()
     await expect(page).to_have_url(re.compile("by=kind"))
-    await Board(site.redis).publish({"dropped:syslog_udp:kernel": 17})
+    await Board(site.redis).report("a process", {"dropped:syslog_udp:kernel": 17}, disk={}, memory=0)
     await expect(page.locator(".alarm.critical").first).to_contain_text("17 events lost")
     await page.locator(".alarm.critical a").first.click()
     await expect(page.get_by_role("region", name="Services")).to_contain_text("17: syslog_udp, kernel")

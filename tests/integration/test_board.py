@@ -17,31 +17,51 @@ from muttd.metrics import Tally
 from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.board import Board, Depths, TallyReport
 from muttd.pipeline.queue.connection import connect
+from muttd.pipeline.queue.lanes import Ending
 from muttd.pipeline.queue.lists import Producer, Worker
-from tests.alerting import event
+from tests import delivering
+from tests.alerting import INGEST, commit, event
 
 NOON = 1_767_355_200.0
 
 
+async def decided(redis: Redis, counters: dict[str, int], now: float) -> None:
+    """An alerter's batch that was committed `now`, in seconds since 1970."""
+    await Producer(redis, INGEST, "p").push([b"x"])
+    worker = Worker(redis, role="alerter", name="a", source=INGEST, heartbeat_ttl=60)
+    batch = await worker.reserve(1, wait=0)
+    assert batch is not None
+    assert await commit(redis, worker, batch, counters=counters, now=now)
+
+
 async def test_counters_add_up_in_minute_hour_and_day(redis: Redis) -> None:
     board = Board(redis)
-    await board.publish({"received:syslog_udp": 3}, NOON)
-    await board.publish({"received:syslog_udp": 4, "queued:syslog_udp": 7}, NOON + 59)
-    await board.publish({"received:syslog_udp": 1}, NOON + 60)
+    for seconds, counters in ((0, {"decided": 3}), (59, {"decided": 4, "alerts": 7}), (60, {"decided": 1})):
+        await decided(redis, counters, NOON + seconds)
     minutes = await board.history("1m", 3, NOON + 60)
     assert [moment.counters for moment in minutes] == [
         {},
-        {"received:syslog_udp": 7, "queued:syslog_udp": 7},
-        {"received:syslog_udp": 1},
+        {"decided": 7, "alerts": 7},
+        {"decided": 1},
     ]
     assert [moment.stamp for moment in minutes] == [int(NOON) - 60, int(NOON), int(NOON) + 60]
     for resolution in ("1h", "24h"):
         (moment,) = await board.history(resolution, 1, NOON + 60)
-        assert moment.counters["received:syslog_udp"] == 8
+        assert moment.counters["decided"] == 8
 
 
-async def test_every_counter_is_forgotten_some_day(redis: Redis) -> None:
-    await Board(redis).publish({"decided": 1})
+@pytest.mark.parametrize("writer", ["alerter", "receiver", "forwarder"])
+async def test_every_counter_is_forgotten_some_day(redis: Redis, writer: str) -> None:
+    match writer:
+        case "alerter":
+            await decided(redis, {"decided": 1}, time.time())
+        case "receiver":
+            await Board(redis).report("a process", {"received:relay": 1}, disk={}, memory=0)
+        case _:
+            hand = delivering.lanes(redis)
+            await delivering.push(redis, delivering.alert(1))
+            await delivering.sort_all(hand)
+            await hand.settle(Ending((await hand.lease(1)).heads[0], "delivered"))
     keys = await redis.keys("mutt:metrics:*")
     lives = [await redis.ttl(key) for key in keys]
     assert len(lives) == 3
@@ -122,4 +142,4 @@ async def test_a_redis_that_is_away_is_one_clear_error(valkey: Valkey) -> None:
     with pytest.raises(UnavailableError, match=r"^Redis: "):
         await board.depths()
     with pytest.raises(UnavailableError, match=r"^Redis: "):
-        await board.publish({"decided": 1})
+        await board.report("a process", {"received:relay": 1}, disk={}, memory=0)

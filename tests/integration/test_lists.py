@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from muttd.pipeline.queue.lists import Batch, Producer, Worker
+from tests.alerting import ALERTS, commit
 
 SOURCE = "mutt:ingest_queue"
-TARGET = "mutt:alert_queue"
 
 
 def worker(redis: Redis, name: str = "a", ttl: float = 60) -> Worker:
@@ -30,9 +30,9 @@ async def test_batches_come_out_in_the_order_they_went_in(redis: Redis) -> None:
     seen: list[bytes] = []
     while (batch := await taker.reserve(4999, wait=0)) is not None:
         seen += batch.items
-        assert await taker.finish(batch, {TARGET: batch.items})
+        assert await commit(redis, taker, batch, *batch.items)
     assert seen == numbered(9000)
-    assert await redis.lrange(TARGET, 0, -1) == seen[::-1]
+    assert await redis.lrange(ALERTS, 0, -1) == seen[::-1]
     assert await redis.keys("mutt:processing:*") == []
 
 
@@ -45,14 +45,14 @@ async def test_waiting_reserve_wakes_for_the_first_element(redis: Redis) -> None
     assert await taker.reserve(10, wait=1) is None
 
 
-async def test_finish_counts_once(redis: Redis) -> None:
+async def test_a_commit_counts_once(redis: Redis) -> None:
     await Producer(redis, SOURCE, "p").push([b"x"])
     taker = worker(redis)
     batch = await taker.reserve(10, wait=0)
     assert batch is not None
-    assert await taker.finish(batch, {TARGET: [b"alert"]})
-    assert not await taker.finish(batch, {TARGET: [b"alert"]})
-    assert await redis.lrange(TARGET, 0, -1) == [b"alert"]
+    assert await commit(redis, taker, batch, b"alert")
+    assert not await commit(redis, taker, batch, b"alert")
+    assert await redis.lrange(ALERTS, 0, -1) == [b"alert"]
 
 
 async def test_give_back_keeps_the_order(redis: Redis) -> None:
@@ -81,9 +81,9 @@ async def test_a_lost_workers_batch_is_adopted_once_and_under_its_id(redis: Redi
     await heir.beat()
     assert await all_abandoned(rival) == []
     assert await all_abandoned(heir) == []  # it is at work on it
-    assert not await lost.finish(batch, {TARGET: [b"late"]})  # the lost one was only slow
-    assert await heir.finish(adopted[0], {TARGET: [b"alert"]})
-    assert await redis.lrange(TARGET, 0, -1) == [b"alert"]
+    assert not await commit(redis, lost, batch, b"late")  # the lost one was only slow
+    assert await commit(redis, heir, adopted[0], b"alert")
+    assert await redis.lrange(ALERTS, 0, -1) == [b"alert"]
 
 
 async def test_a_restart_under_the_same_name_does_not_keep_the_old_batch_alive(redis: Redis) -> None:

@@ -270,8 +270,6 @@ async def test_searching(store: Store) -> None:
     assert await found(hostname="edge-1", severity=5, rule_id=7) == []
     last = (await store.search(Search(), 2))[-1]
     assert await found(before=(last.event_timestamp, last.event_id)) == newest_first[2:]
-    assert await store.count_by_handling(NOW - 5 * minute) == {"Page_only": 1, "unhandled": 3}
-    assert await store.count_by_handling(NOW) == {}
 
 
 async def test_what_is_not_found_soon_is_found_by_a_scan_in_the_same_order(

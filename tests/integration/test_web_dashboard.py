@@ -25,7 +25,8 @@ async def site(redis: Redis, database: dict[str, str]) -> AsyncIterator[Site]:
 async def test_the_dashboard_counts_what_processes_report(site: Site, eventually: Eventually) -> None:
     board = Board(site.redis)
     await site.get("/api/v1/metrics/current")
-    await board.publish({"received:syslog_udp": 40, "received:relay": 2, "handling:Ignore": 7, "decided": 7})
+    counts = {"received:syslog_udp": 40, "received:relay": 2, "handling:Ignore": 7, "decided": 7}
+    await board.report("a process", counts, disk={}, memory=0)
 
     async def counted() -> object:
         found = await site.get("/api/v1/metrics/current")
@@ -43,7 +44,7 @@ async def test_the_dashboard_counts_what_processes_report(site: Site, eventually
 
 
 async def test_a_loss_and_an_open_circuit_are_alarms(site: Site, eventually: Eventually) -> None:
-    await Board(site.redis).publish({"dropped:syslog_udp:kernel": 17})
+    await Board(site.redis).report("a process", {"dropped:syslog_udp:kernel": 17}, disk={}, memory=0)
     await site.redis.hset("mutt:circuit:moog", mapping={"until": 9e15, "reason": "HTTP 401", "since": 1, "openings": 1})
 
     async def alarmed() -> object:

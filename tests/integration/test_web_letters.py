@@ -95,7 +95,7 @@ async def test_status_tells_the_budget_what_was_lost_and_what_runs_out(site: Sit
     seconds, micros = await site.redis.time()
     now = int(seconds) * 1_000_000 + int(micros)
     await site.redis.rpush(RATE_LIMIT, f"{now - 2_000_000}:0:9", f"{now + 500_000}:9:12", f"{now + 500_000}:12:13")
-    await Board(site.redis).publish({"dropped:syslog_udp:kernel": 17})
+    await Board(site.redis).report("a process", {"dropped:syslog_udp:kernel": 17}, disk={}, memory=0)
     found = await site.get("/api/v1/status")
     assert found["components"] == {"redis": "ok", "postgresql": "ok"}
     assert found["budget"] == {"limit": 50, "period": 1.0, "used": 4}

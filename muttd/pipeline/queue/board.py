@@ -107,23 +107,6 @@ class Board:
     def _key(self, resolution: Resolution, stamp: int) -> str:
         return f"{self._prefix}:{resolution}:{stamp}"
 
-    async def publish(self, deltas: Mapping[str, int], now: float | None = None) -> None:
-        """Adds `deltas` (field → increment) to the counters of this minute, hour and day.
-
-        `now` in seconds since 1970, the clock's where it is None. After a failure nobody knows whether they were added.
-        """
-        if not deltas:
-            return
-        at = int(time.time() if now is None else now)
-        with translated():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                for resolution, length in SECONDS.items():
-                    key = self._key(resolution, at // length * length)
-                    for name, increment in deltas.items():
-                        pipeline.hincrby(key, name, increment)
-                    pipeline.expire(key, _KEPT[resolution])
-                await pipeline.execute()
-
     async def report(self, process: str, counts: Counters, disk: Counters, memory: int) -> None:
         """What a receiving process has counted since it began, added once however often it is reported.
 

@@ -1,14 +1,14 @@
 """Reliable lists: what was put in comes out at least once, and what it led to comes out exactly once.
 
-A producer pushes batches (Producer). A worker reserves a batch into a processing list that bears its name, and
-finishes it in one step together with what it led to (Worker). A worker that dies leaves its batch behind; any other
-worker of the role adopts it under the same batch id. Nothing is removed by value: LREM finds the wrong twin and costs
-the list's length.
+A producer pushes batches (Producer). A worker reserves a batch into a processing list that bears its name (Worker),
+which is dropped in one step together with what it led to (outcomes.py). A worker that dies leaves its batch behind; any
+other worker of the role adopts it under the same batch id. Nothing is removed by value: LREM finds the wrong twin and
+costs the list's length.
 """
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
@@ -147,7 +147,6 @@ class Worker:
         self._held: set[str] = set()
         self._beat = script(redis, "beat")
         self._reserve = script(redis, "reserve")
-        self._finish = script(redis, "finish")
         self._give_back = script(redis, "give_back")
         self._adopt = script(redis, "adopt")
 
@@ -181,20 +180,6 @@ class Worker:
             if not items:  # a broken connection may still have moved some: `abandoned` finds them
                 self._held.discard(key)
         return Batch(batch_id, key, items) if items else None
-
-    async def finish(self, batch: Batch, results: Mapping[str, Sequence[bytes]]) -> bool:
-        """Drops the batch and pushes what it led to (list name → elements, oldest first), in one step.
-
-        False where another worker had taken the batch over, or an earlier try had arrived after all: nothing was
-        pushed by this call. Call it again after one of UNREACHABLE.
-        """
-        arguments: list[bytes | int] = []
-        for elements in results.values():
-            arguments.append(len(elements))
-            arguments.extend(elements)
-        done = bool(await self._finish(keys=[batch.key, *results], args=arguments))
-        self._held.discard(batch.key)
-        return done
 
     async def give_back(self, batch: Batch) -> int:
         """Returns the batch to its list, ahead of what waits there; how many elements went back."""
