@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from muttd.listeners import tcp, udp
+from muttd.listeners.recvmmsg import Burst
 from muttd.listeners.sources import Allowed
 from muttd.wire.framing import Framer
 
@@ -16,23 +17,20 @@ class Taken(list[bytes]):
 
     def __init__(self) -> None:
         self.peers: set[str] = set()
-        self.faults = 0
         self.refused: Counter[str] = Counter()
         self.details: list[str] = []
 
-    def datagrams(self, burst: udp.Burst, received: float, answer: udp.Answer) -> None:
-        for data, peer in burst:
+    def datagrams(self, burst: Burst, received: float, answer: udp.Answer) -> None:
+        for data, peer, _ in burst:
             self.append(data)
             self.peers.add(peer[0])
             if data.startswith(b"echo"):
                 answer(data.upper(), peer)
 
-    def frame(self, data: bytes, address: str, received: float, defects: tuple[str, ...]) -> None:
-        self.append(data)
-        self.peers.add(address)
-
-    def fault(self) -> None:
-        self.faults += 1
+    def frames(self, burst: Burst, received: float) -> None:
+        for data, peer, _ in burst:
+            self.append(data)
+            self.peers.add(peer[0])
 
     def refuse(self, reason: str, peer: str, detail: str) -> None:
         self.refused[reason] += 1
@@ -43,8 +41,7 @@ class Taken(list[bytes]):
 async def listening(taken: Taken, **changes: Any) -> AsyncIterator[tcp.TcpListener]:
     options: dict[str, Any] = {
         "make_framer": lambda: Framer(1000),
-        "take": taken.frame,
-        "fault": taken.fault,
+        "take": taken.frames,
         "room": lambda: True,
         "allowed": Allowed([]),
         "refuse": taken.refuse,

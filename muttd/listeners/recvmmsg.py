@@ -10,10 +10,17 @@ import mmap
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 Peer = tuple[Any, ...]
 """A socket address; its first item is the sender's address as text."""
+
+Message = tuple[bytes, Peer, tuple[str, ...]]
+"""The octets of a message, its sender, and what framing had to repair: of a datagram, nothing."""
+
+Burst = Sequence[Message]
+"""What was read in one go, in the order it came."""
 
 LARGEST = 65_535
 """Octets; a UDP payload cannot be longer, so none is cut."""
@@ -84,7 +91,7 @@ class Slots:
         self._headers_at = ctypes.addressof(self._headers)
         self._call(0)
 
-    def receive(self) -> list[tuple[bytes, Peer]]:
+    def receive(self) -> list[Message]:
         """Up to AT_ONCE datagrams with their senders, in the order they came; none where the kernel has none.
 
         Raises OSError for an error that the kernel holds for the socket; what is behind it is still there.
@@ -93,7 +100,7 @@ class Slots:
         data, peers = self._data, self._peers
         lengths, names = _lengths(self._headers)[:count], self._addresses(self._names)
         return [
-            (data[at : at + length], peers[name]) for at, length, name in zip(_STARTS, lengths, names, strict=False)
+            (data[at : at + length], peers[name], ()) for at, length, name in zip(_STARTS, lengths, names, strict=False)
         ]
 
     def _call(self, most: int) -> int:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from muttd.listeners.recvmmsg import Burst
 from muttd.listeners.tls import Refusal, TlsStream
 from muttd.listeners.udp import cannot_bind
 from muttd.wire import proxy
@@ -37,8 +38,9 @@ class Framer(Protocol):
     def close(self) -> Frames: ...
 
 
-Take = Callable[[bytes, str, float, tuple[str, ...]], None]
-"""What is done with a message: its octets, the peer's address, seconds since 1970, defects of its framing."""
+Take = Callable[[Burst, float], None]
+"""What is done with the messages that one read completed: they, and seconds since 1970. A fault that one of them meets
+must not take others with it."""
 
 Refuse = Callable[[str, str, str], None]
 """What is told of a connection we end: a word for the metric, the peer's address, a detail for a person or nothing."""
@@ -98,7 +100,6 @@ class TcpListener:
         *,
         make_framer: Callable[[], Framer],
         take: Take,
-        fault: Callable[[], None],
         room: Callable[[], bool],
         allowed: Callable[[str], bool],
         refuse: Refuse,
@@ -112,14 +113,13 @@ class TcpListener:
     ) -> None:
         """`room()` is false while no more can be held; `idle_timeout`, `opening_limit`, `frame_limit` in seconds.
 
-        `fault` is called inside `except` where `take` raised. A peer that is a `balancer` must open with a PROXY
-        header, and is believed. With `make_tls`, every connection gets a TLS session made by it.
+        A peer that is a `balancer` must open with a PROXY header, and is believed. With `make_tls`, every connection
+        gets a TLS session made by it.
         """
         self.socket = opened
         self.make_framer = make_framer
         self.make_tls = make_tls
         self.take = take
-        self.fault = fault
         self.room = room
         self.refuse = refuse
         self.is_balancer = balancer or (lambda _: False)
@@ -364,9 +364,6 @@ class _Connection(asyncio.Protocol):
         self.transport.abort()
 
     def _take(self, frames: Frames) -> None:
-        now = time.time()
-        for text, defects in frames:
-            try:
-                self._listener.take(text, self.peer, now, defects)
-            except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
-                self._listener.fault()
+        if frames:
+            sender = (self.peer,)
+            self._listener.take([(text, sender, defects) for text, defects in frames], time.time())

@@ -16,13 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from muttd.errors import MuttError
-from muttd.listeners.recvmmsg import AT_ONCE, Peer, Slots
+from muttd.listeners.recvmmsg import AT_ONCE, Burst, Message, Peer, Slots
 
 Answer = Callable[[bytes, Peer], None]
 """Sends octets from the port that received to a sender."""
-
-Burst = list[tuple[bytes, Peer]]
-"""Datagrams with their senders, in the order they came."""
 
 Take = Callable[[Burst, float, Answer], None]
 """What is done with datagrams that were read in one go: they, seconds since 1970, and how to answer. A fault that one
@@ -155,7 +152,7 @@ class UdpListener:
     def _drain(self) -> int:
         """Reads up to a burst, then hands it on; says how many it found. What was read in one go has one time."""
         receive = self._slots.receive
-        burst: Burst = []
+        burst: list[Message] = []
         for _ in range(_BURST // AT_ONCE):
             try:
                 found = receive()

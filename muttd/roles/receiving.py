@@ -112,10 +112,7 @@ class Receiving:
         for one in opened.syslog_udp:
             lane = self._lane("syslog_udp")
             refused = taking.refusal(self._allowed(syslog.allow), limit)
-            take = taking.syslog_datagrams(
-                *(self._read_syslog, new_id, lane, refused, name_of), fault=self._fault_of(lane)
-            )
-            self._add_udp(lane, one, syslog.receive_buffer, take)
+            self._add_udp(lane, one, syslog.receive_buffer, self._take_syslog(lane, refused, "udp"))
         for one in opened.snmp_udp:
             lane = self._lane("snmp_udp")
             refused = taking.refusal(self._allowed(snmp.allow), self._limit("snmp", snmp.rate, snmp.burst))
@@ -135,16 +132,14 @@ class Receiving:
         refused = taking.refusal(None, limit)  # who may send is asked once, when a connection is made
         for stream in opened.syslog_tcp:
             lane = self._lane("syslog_tcp")
-            take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tcp")
-            self._add_tcp(lane, stream, take_frame, None)
+            self._add_tcp(lane, stream, self._take_syslog(lane, refused, "tcp"), None)
         for stream in opened.syslog_tls:
             lane = self._lane("syslog_tls")
             if self._tls is None:
                 if not syslog.tls_cert:
                     raise MuttError("a socket for syslog over TLS is given, but syslog.tls_cert is not set")
                 self._tls = self._runtime.contexts.of_syslog()
-            take_frame = taking.syslog_frame(self._read_syslog, new_id, lane, refused, name_of, transport="tls")
-            self._add_tcp(lane, stream, take_frame, self._tls_stream)
+            self._add_tcp(lane, stream, self._take_syslog(lane, refused, "tls"), self._tls_stream)
 
         if not self._udp and not self._tcp:
             log.warning("no syslog or SNMP address is configured: only relays can send")
@@ -302,6 +297,12 @@ class Receiving:
                     *(listener.dropped_before, name, sockets.address_of(opened.socket)),
                 )
 
+    def _take_syslog(self, lane: Lane, refused: taking.Refused | None, transport: str) -> taking.SyslogTake:
+        return taking.syslog_messages(
+            *(self._read_syslog, self._new_id, lane, refused, self._name_of, self._fault_of(lane)),
+            transport=transport,
+        )
+
     def _add_tcp(
         self, lane: Lane, opened: socket.socket, take: tcp.Take, make_tls: Callable[[], TlsStream] | None
     ) -> None:
@@ -310,7 +311,6 @@ class Receiving:
             opened,
             make_framer=lambda: Framer(given.max_message, given.nul_trailer),
             take=take,
-            fault=self._fault_of(lane),
             room=self._intake.room,
             allowed=self._allowed(given.allow) or (lambda _: True),
             refuse=self._refuse_of(lane),

@@ -5,12 +5,13 @@ need.
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from muttd.event import Event, encode, encode_into
-from muttd.listeners import tcp, udp
-from muttd.listeners.recvmmsg import Peer
+from muttd.listeners import udp
+from muttd.listeners.recvmmsg import Burst, Peer
 from muttd.listeners.sources import Allowed
 from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.intake import Lane
@@ -21,6 +22,13 @@ from muttd.wire.syslog import SyslogReader
 
 Refused = Callable[[str, float], str | None]
 """Whether a source (address, seconds since 1970) may send now: None, or the reason why not."""
+
+
+class SyslogTake(Protocol):
+    """Both what a UDP listener hands datagrams to (udp.Take) and a TCP listener its messages (tcp.Take)."""
+
+    def __call__(self, burst: Burst, received: float, answer: udp.Answer | None = None, /) -> None: ...
+
 
 NameOf = Callable[[str], str | None]
 """The host name of an address, as far as known."""
@@ -41,23 +49,28 @@ def refusal(allowed: Allowed | None, within_rate: Callable[[str, float], bool] |
     return refused
 
 
-def syslog_datagrams(  # noqa: PLR0917 - as the closure binds them
+def syslog_messages(  # noqa: PLR0917 - as the closure binds them
     reader: SyslogReader,
     new_ids: EventIds,
     lane: Lane,
     refused: Refused | None,
     name_of: NameOf | None,
     fault: Callable[[], None],
-) -> udp.Take:
-    """For the UDP listener of syslog. `fault` is called inside `except` where a message met a fault of ours."""
+    *,
+    transport: str,
+) -> SyslogTake:
+    """For the listeners of syslog; `transport` is what their events say.
+
+    `fault` is called inside `except` where a message met a fault of ours.
+    """
     read, tally = reader.read, lane.tally
     # Encoded into a buffer that is there already: to let one grow for each event took a quarter longer.
     buffer = bytearray()
 
-    def take(burst: udp.Burst, received: float, _: udp.Answer) -> None:
+    def take(burst: Burst, received: float, _: udp.Answer | None = None, /) -> None:
         tally.received += len(burst)
         items = []
-        for (data, peer), event_id in zip(burst, new_ids.several(len(burst)), strict=True):
+        for (data, peer, defects), event_id in zip(burst, new_ids.several(len(burst)), strict=True):
             address = peer[0]
             try:
                 if refused is not None and (reason := refused(address, received)):
@@ -65,7 +78,7 @@ def syslog_datagrams(  # noqa: PLR0917 - as the closure binds them
                 elif not data:
                     tally.rejected["empty"] += 1
                 else:
-                    event = read(data, address, "udp", received, event_id)
+                    event = read(data, address, transport, received, event_id, defects)
                     if event.defects or name_of is not None:
                         event = noted(event, lane, name_of)
                     encode_into(event, buffer)
@@ -73,28 +86,6 @@ def syslog_datagrams(  # noqa: PLR0917 - as the closure binds them
             except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
                 fault()
         lane.put_all(items)
-
-    return take
-
-
-def syslog_frame(
-    reader: SyslogReader,
-    new_id: EventIds,
-    lane: Lane,
-    refused: Refused | None,
-    name_of: NameOf | None,
-    *,
-    transport: str,
-) -> tcp.Take:
-    """For the TCP and TLS listeners; `transport` is what their events say."""
-    read, tally = reader.read, lane.tally
-
-    def take(data: bytes, address: str, received: float, defects: tuple[str, ...]) -> None:
-        tally.received += 1
-        if refused is not None and (reason := refused(address, received)):
-            tally.rejected[reason] += 1
-        else:
-            keep(read(data, address, transport, received, new_id(), defects), lane, name_of)
 
     return take
 
@@ -127,10 +118,10 @@ def trap_datagrams(
         if safe:
             answer()
 
-    def take(burst: udp.Burst, received: float, answer: udp.Answer) -> None:
+    def take(burst: Burst, received: float, answer: udp.Answer) -> None:
         tally.received += len(burst)
         items: list[bytes] = []
-        for data, peer in burst:
+        for data, peer, _ in burst:
             address = peer[0]
             try:
                 if refused is not None and (reason := refused(address, received)):

@@ -18,6 +18,7 @@ Frame = tuple[bytes, tuple[str, ...]]
 COUNT_LIMIT = 16
 """Counts beyond this many times `max_frame` are no counts: a peer would be garbled for more than that stretch."""
 
+_USUAL_COUNT = re.compile(rb"([1-9]\d{0,4}) (?=<)").match
 _COUNT = re.compile(rb"(\d{1,20}) (?![ \r\n])")
 _COUNT_MAY_FOLLOW = re.compile(rb"\d{1,20} ?\Z")
 _MAY_FOLLOW = b"0123456789<\r\n\0"
@@ -45,13 +46,22 @@ class Framer:
         """The frames that `data` completes."""
         buffer = self._rest + data if self._rest else data
         frames: list[Frame] = []
-        position, length, plain = 0, len(buffer), not (self._owed or self._in_line or self._nul_trailer)
+        position, length, max_frame = 0, len(buffer), self._max_frame
+        plain = not (self._owed or self._in_line or self._nul_trailer)
         while position < length:
-            if plain and buffer[position] == 0x3C:  # "<": most frames are a line that opens with a PRI
-                end = buffer.find(b"\n", position, position + self._max_frame + 1)
+            # Most frames open with a PRI, and need nothing but to be cut out.
+            if plain and buffer[position] == 0x3C:  # "<"
+                end = buffer.find(b"\n", position, position + max_frame + 1)
                 if end >= 0 and buffer[end - 1] != 0x0D:
                     frames.append((buffer[position:end], ()))
                     position = end + 1
+                    continue
+            elif plain and (count := _USUAL_COUNT(buffer, position)) and (counted := int(count[1])) <= max_frame:
+                start = count.end()
+                end = start + counted
+                if end <= length and buffer[end - 1] not in b"\r\n":
+                    frames.append((buffer[start:end], ()))
+                    position = end
                     continue
             after = self._take(buffer, position, frames)
             plain = not (self._owed or self._in_line or self._nul_trailer)

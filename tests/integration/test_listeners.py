@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from muttd.errors import MuttError
 from muttd.listeners import tcp, udp
-from muttd.listeners.recvmmsg import Slots
+from muttd.listeners.recvmmsg import Burst, Slots
 from muttd.listeners.sources import Allowed
 from tests.listening import Taken, close, connect, listening
 
@@ -84,7 +84,7 @@ async def test_stopping_takes_what_is_behind_an_error_of_the_socket(eventually: 
 async def test_a_fault_leaves_no_listener_deaf(eventually: Eventually) -> None:
     taken, calls = Taken(), [0]
 
-    def take(burst: udp.Burst, received: float, answer: udp.Answer) -> None:
+    def take(burst: Burst, received: float, answer: udp.Answer) -> None:
         calls[0] += 1
         if calls[0] % 3 == 0 and len(taken) < 200:
             raise ZeroDivisionError
@@ -114,7 +114,7 @@ def test_a_sender_is_who_the_socket_module_says(address: tuple[Any, ...]) -> Non
         sender.bind(address)
         for _ in range(2):
             sender.sendto(b"x", opened.getsockname())
-        assert [opened.recvfrom(9)] == Slots(opened).receive()
+        assert [(*opened.recvfrom(9), ())] == Slots(opened).receive()
 
 
 def test_more_senders_than_are_remembered_are_told_apart() -> None:
@@ -124,7 +124,7 @@ def test_more_senders_than_are_remembered_are_told_apart() -> None:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 sender.bind((f"127.0.{number % 250}.{number // 250 + 1}", 0))
                 sender.sendto(b"", opened.getsockname())
-                sent.append((b"", sender.getsockname()))
+                sent.append((b"", sender.getsockname(), ()))
             if number % 50 == 0:
                 heard += slots.receive()
         heard += slots.receive()

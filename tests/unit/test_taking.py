@@ -9,17 +9,17 @@ from muttd.metrics import Tally
 from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.intake import Lane
 from muttd.roles.refusals import Refusals
-from muttd.roles.taking import syslog_datagrams, trap_datagrams
+from muttd.roles.taking import syslog_messages, trap_datagrams
 from muttd.wire import ber
 from muttd.wire.snmp import TrapReader
 from muttd.wire.syslog import SyslogReader
 
 BURST = [
-    (b"<13>Oct  3 04:05:06 gw1 app: one", ("192.0.2.1", 514)),
-    (b"", ("192.0.2.1", 514)),
-    (b"<13>Oct  3 04:05:06 gw1 app: two", ("192.0.2.66", 514)),
-    (b"<13>Oct  3 04:05:06 gw1 app: three", ("192.0.2.7", 514)),
-    (b"no PRI", ("192.0.2.1", 514)),
+    (b"<13>Oct  3 04:05:06 gw1 app: one", ("192.0.2.1", 514), ()),
+    (b"", ("192.0.2.1", 514), ()),
+    (b"<13>Oct  3 04:05:06 gw1 app: two", ("192.0.2.66", 514), ()),
+    (b"<13>Oct  3 04:05:06 gw1 app: three", ("192.0.2.7", 514), ()),
+    (b"no PRI", ("192.0.2.1", 514), ()),
 ]
 
 
@@ -47,7 +47,9 @@ def test_each_datagram_counts_once_and_a_fault_takes_no_other_with_it(lane: Call
     def fault() -> None:
         faults[0] += 1
 
-    syslog_datagrams(SyslogReader(), EventIds(), kept, refused, None, fault)(BURST, 1796083200.0, lambda *_: None)
+    syslog_messages(SyslogReader(), EventIds(), kept, refused, None, fault, transport="udp")(
+        BURST, 1796083200.0, lambda *_: None
+    )
     assert [json.loads(item)["message"] for item in kept.items] == ["one", "no PRI"]
     assert (kept.tally.received, kept.tally.defective, faults) == (5, 1, [1])
     assert kept.tally.rejected == {"source": 1, "empty": 1}
@@ -55,7 +57,7 @@ def test_each_datagram_counts_once_and_a_fault_takes_no_other_with_it(lane: Call
 
 def test_what_finds_no_room_is_counted_and_the_oldest_of_the_burst_are_kept(lane: Callable[[int], Lane]) -> None:
     kept = lane(2)
-    take = syslog_datagrams(SyslogReader(), EventIds(), kept, None, None, lambda: None)
+    take = syslog_messages(SyslogReader(), EventIds(), kept, None, None, lambda: None, transport="udp")
     take(BURST, 1796083200.0, lambda *_: None)
     take(BURST[:1], 1796083200.0, lambda *_: None)
     assert [json.loads(item)["message"] for item in kept.items] == ["one", "two"]
@@ -79,7 +81,7 @@ def test_a_fault_with_one_trap_takes_no_other_with_it(lane: Callable[[int], Lane
         own_lane=None,
         fault=fault,
     )
-    take([(b"\x30", ("192.0.2.66", 162)), (b"\x30", ("192.0.2.1", 162))], 1796083200.0, lambda *_: None)
+    take([(b"\x30", ("192.0.2.66", 162), ()), (b"\x30", ("192.0.2.1", 162), ())], 1796083200.0, lambda *_: None)
     assert faults == [1]
     assert kept.tally.received == 2
     assert len(kept.items) == 1
@@ -97,7 +99,7 @@ def test_what_is_refused_is_an_event_about_its_device_once_an_hour(lane: Callabl
         own_lane=own,
         fault=lambda: None,
     )
-    burst = [(notification(number, 0xA7), ("192.0.2.1", 162)) for number in range(3)]
+    burst = [(notification(number, 0xA7), ("192.0.2.1", 162), ()) for number in range(3)]
     for moment in (1796083200.0, 1796083200.0 + 3599, 1796083200.0 + 3600):
         take(burst, moment, lambda *_: None)
     assert not kept.items
@@ -129,7 +131,7 @@ async def test_events_of_a_burst_of_traps_keep_its_order(lane: Callable[[int], L
     )
     numbers = [(1, 0xA7), (2, 0xA6), (3, 0xA7), (4, 0xA0), (5, 0xA7), (2, 0xA6)]
     answers: list[bytes] = []
-    burst = [(notification(number, tag), ("192.0.2.1", 162)) for number, tag in numbers]
+    burst = [(notification(number, tag), ("192.0.2.1", 162), ()) for number, tag in numbers]
     take(burst, 1796083200.0, lambda data, _: answers.append(data))
     assert [json.loads(item)["snmp"]["request_id"] for item in kept.items] == [1, 2, 3, 5]
     assert (kept.tally.received, kept.tally.rejected) == (6, {"not_a_notification": 1, "retransmission": 1})
