@@ -22,8 +22,9 @@ from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding, dead
 from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.live import Live
 from muttd.pipeline.outage import Outage, pause
+from muttd.pipeline.queue.faults import FAULTS
 from muttd.pipeline.queue.lists import Batch, Worker
-from muttd.pipeline.queue.outcomes import FAULTS, Committed, Outcome, Outcomes, WorkItem
+from muttd.pipeline.queue.outcomes import Committed, Outcome, Outcomes, WorkItem
 from muttd.pipeline.rulebook import Rulebook
 from muttd.pipeline.unhandled import Kinds
 from muttd.rules import RuleSet

@@ -15,8 +15,9 @@ from muttd.errors import UnavailableError
 from muttd.metrics import Metrics
 from muttd.pipeline.deciding import dead_letter
 from muttd.pipeline.outage import Outage
+from muttd.pipeline.queue.faults import FAULTS
 from muttd.pipeline.queue.lists import Batch, Worker
-from muttd.pipeline.queue.outcomes import FAULTS, Outcomes
+from muttd.pipeline.queue.outcomes import Outcomes
 from muttd.store import AuditRow, Recorded, Store, Written
 
 _WRITE_LIMIT = 5.0

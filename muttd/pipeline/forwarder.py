@@ -25,7 +25,8 @@ from muttd.pipeline import payload
 from muttd.pipeline.moog import Moog, Target, check
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.budget import Circuit
-from muttd.pipeline.queue.lanes import EARLIER_LIMIT, FAULTS, DeadLetter, Ending, Fact, Head, Lanes, Tries, Try
+from muttd.pipeline.queue.faults import FAULTS
+from muttd.pipeline.queue.lanes import EARLIER_LIMIT, DeadLetter, Ending, Fact, Head, Lanes, Tries, Try
 from muttd.pipeline.queue.lists import Worker
 from muttd.pipeline.verdict import Outcome, Policy, Verdict, judge
 

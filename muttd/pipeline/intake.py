@@ -13,10 +13,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from redis.exceptions import RedisError
-
 from muttd.metrics import Tally
-from muttd.pipeline.queue.lists import UNREACHABLE, Producer, Replay
+from muttd.pipeline.queue.faults import FAULTS, UNREACHABLE
+from muttd.pipeline.queue.lists import Producer, Replay
 from muttd.pipeline.spool import Spool
 
 log = logging.getLogger(__name__)
@@ -235,7 +234,7 @@ class Intake:
     async def _push(self, items: list[bytes]) -> bool:
         try:
             length = await self._producer.push(items)
-        except (RedisError, OSError) as error:
+        except FAULTS as error:
             self._met(error)
             return False
         self._see(length)
@@ -269,7 +268,7 @@ class Intake:
                     await self._replay_one(*filled)
                 else:
                     await asyncio.sleep(_LOOK_AGAIN)
-            except (RedisError, OSError) as error:
+            except FAULTS as error:
                 self._met(error)
                 looked = True
 

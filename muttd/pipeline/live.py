@@ -14,7 +14,8 @@ from typing import Final
 
 import msgspec
 
-from muttd.pipeline.queue.live import FAULTS, LiveChannel
+from muttd.pipeline.queue.faults import FAULTS
+from muttd.pipeline.queue.live import LiveChannel
 from muttd.rules import FORWARDED
 from muttd.store import AuditRow
 

@@ -14,7 +14,8 @@ import msgspec
 from muttd.errors import UnavailableError
 from muttd.metrics import Metrics
 from muttd.pipeline.outage import Outage
-from muttd.pipeline.queue.outcomes import FAULTS, Outcomes
+from muttd.pipeline.queue.faults import FAULTS
+from muttd.pipeline.queue.outcomes import Outcomes
 from muttd.rules import RuleSet
 from muttd.store import RuleTables, Store
 

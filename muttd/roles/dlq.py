@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import msgspec
 
-from muttd.errors import UnavailableError
 from muttd.pipeline import dead_letters
 from muttd.pipeline.dead_letters import Choice
-from muttd.pipeline.queue.lanes import FAULTS, DeadLetter
+from muttd.pipeline.queue.faults import translated
+from muttd.pipeline.queue.lanes import DeadLetter
 from muttd.pipeline.queue.letters import Letters
 from muttd.runtime import Runtime
 from muttd.settings import Settings
@@ -65,9 +65,8 @@ def _with(settings: Settings, secrets: Secrets, work: Callable[[Letters], Awaita
     async def connected() -> _T:
         runtime = Runtime("dlq", settings, secrets)
         try:
-            return await work(Letters(runtime.redis(), source=settings.queue.alert_name))
-        except FAULTS as error:
-            raise UnavailableError(f"Redis at {settings.redis.host}: {error}") from None
+            with translated(f"Redis at {settings.redis.host}"):
+                return await work(Letters(runtime.redis(), source=settings.queue.alert_name))
         finally:
             await runtime.close()
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from muttd.connections import Contexts, database_arguments, redis_client, secrets_file, vault_access
 from muttd.errors import MuttError
 from muttd.pipeline.moog import authentication
-from muttd.pipeline.queue.lanes import FAULTS
+from muttd.pipeline.queue.faults import FAULTS
 from muttd.roles.readers import trap_reader
 from muttd.settings import Settings
 from muttd.store.schema import schema_state

@@ -10,7 +10,8 @@ from msgspec import Meta
 
 from muttd.event import Alert
 from muttd.pipeline.dead_letters import Choice, chosen, drop, mend, replay
-from muttd.pipeline.queue.board import Board, translated
+from muttd.pipeline.queue.board import Board
+from muttd.pipeline.queue.faults import translated
 from muttd.pipeline.queue.lanes import DeadLetter
 from muttd.rules import Handling
 from muttd.store import Store

@@ -22,7 +22,8 @@ from msgspec import Meta
 from muttd.errors import UnavailableError
 from muttd.event import Kind
 from muttd.pipeline.live import Report, Watch
-from muttd.pipeline.queue.live import FAULTS, WATCH_TTL, WATCHES_LIMIT, LiveChannel
+from muttd.pipeline.queue.faults import FAULTS, translated
+from muttd.pipeline.queue.live import WATCH_TTL, WATCHES_LIMIT, LiveChannel
 from muttd.rules import Handling
 from muttd.web.problems import ProblemError
 from muttd.web.reading import PRINTABLE, read_query
@@ -100,10 +101,11 @@ class Tail:
         self._viewers[name].add(viewer)
         self._somebody.set()
         try:
-            await self._channel.watch([watch.name])  # alerters need not wait for the next round to hear of it
-        except FAULTS as error:
+            with translated():
+                await self._channel.watch([watch.name])  # alerters need not wait for the next round to hear of it
+        except UnavailableError:
             self.leave(viewer)
-            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
+            raise
         return viewer
 
     def leave(self, viewer: Viewer) -> None:

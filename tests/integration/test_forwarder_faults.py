@@ -19,7 +19,7 @@ from muttd.embedded import Valkey
 from muttd.event import Alert
 from muttd.metrics import Metrics
 from muttd.pipeline.queue.connection import connect
-from muttd.pipeline.queue.lanes import FAULTS
+from muttd.pipeline.queue.faults import FAULTS
 from muttd.sink import Behaviour, Sink
 from tests.delivering import SOURCE, alert, dead_reasons, delivered, forwarder, push, running, waiting
 

@@ -16,14 +16,12 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from muttd.errors import UnavailableError
 from muttd.event import decode
@@ -32,6 +30,7 @@ from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
 from muttd.pipeline.queue.budget import Budget, CircuitState, Rate, circuit_state, used_budget
+from muttd.pipeline.queue.faults import translated
 from muttd.pipeline.queue.heartbeats import HeartbeatState
 from muttd.pipeline.queue.hits import Hits
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
@@ -98,9 +97,9 @@ class Board:
         self._alert_list = alert_list
         self._outcomes = Outcomes(redis, alert_list=alert_list)
         self.letters = Letters(redis, source=alert_list)
-        """The dead letters: use it within `translated`."""
+        """The dead letters: use it within faults.translated."""
         self.books = Books(redis, ingest_list=ingest_list, alert_list=alert_list)
-        """The running totals: use it within `translated`."""
+        """The running totals: use it within faults.translated."""
         self._report: Any = script(redis, "report")
         self._began = time.time()
 
@@ -285,12 +284,3 @@ class TallyReport:
                 await self._board.books.keep(time.time())
         await self.once()
         self._in_a_row += 1
-
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raises UnavailableError for whatever Redis raises."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis: {error or type(error).__name__}") from error

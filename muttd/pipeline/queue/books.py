@@ -11,7 +11,7 @@ disk:LISTENER, what they have in their spools; arrived (lists.py); decided, unre
 alerts (lua/commit.lua, drained.lua); meta_alerts (announce.lua); delivered, retried, dead:WHY, gone (settle.lua,
 sort.lua); replayed, discarded (unletter.lua). ledger.py says how they must add up.
 
-Every method raises one of FAULTS where Redis is away or refuses.
+Every method raises one of faults.FAULTS where Redis is away or refuses.
 """
 
 from typing import Any, Final

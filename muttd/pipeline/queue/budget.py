@@ -45,7 +45,7 @@ class CircuitState(NamedTuple):
 
 
 class Circuit:
-    """The circuit breaker that all forwarders share. Raises one of lanes.FAULTS."""
+    """The circuit breaker that all forwarders share. Raises one of faults.FAULTS."""
 
     def __init__(self, redis: "Redis", *, first_pause: float, longest_pause: float) -> None:
         """Pauses in seconds; each in a row is twice as long as the one before."""

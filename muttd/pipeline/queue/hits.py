@@ -35,7 +35,7 @@ class Hits(NamedTuple):
 
 
 class RuleHits:
-    """The counters. Both methods raise one of outcomes.FAULTS where Redis is away or refuses."""
+    """The counters. Both methods raise one of faults.FAULTS where Redis is away or refuses."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis: Any = redis  # redis-py annotates both of its clients at once

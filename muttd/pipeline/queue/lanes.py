@@ -6,6 +6,8 @@ forwarder (delivering), and Redis moves it between the three in one step. So ord
 of forwarders; a forwarder that dies just lets its leases run out, and its alerts are tried again by whoever asks next.
 
     alert list ─stage─▶ staging ─sort─▶ lanes ─lease─▶ one try ─settle─▶ delivered, retry set, dead letters
+
+Every method raises one of faults.FAULTS where Redis is away or refuses.
 """
 
 import hashlib
@@ -14,15 +16,11 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from muttd.event import Alert
 from muttd.pipeline.queue.budget import CIRCUIT, RATE_LIMIT, Rate
 from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.script import script
-
-FAULTS = (RedisError, OSError)
-"""What every method raises where Redis is away or refuses (read-only, out of memory)."""
 
 STAGING: Final = "mutt:staging:moog"
 LANE: Final = "mutt:lane:moog:"

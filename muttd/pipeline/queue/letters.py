@@ -1,6 +1,6 @@
 """The dead letters as Redis has them, looked at from the oldest to the newest.
 
-Every method raises one of lanes.FAULTS where Redis is away or refuses.
+Every method raises one of faults.FAULTS where Redis is away or refuses.
 """
 
 from typing import Literal, NamedTuple

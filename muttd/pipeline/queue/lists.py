@@ -12,14 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.script import script
-
-UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
-"""What a Redis that is away, loading or too slow raises. BusyLoadingError is a ConnectionError."""
 
 TOTAL: Final = "mutt:ledger:total"
 """Running totals of all that happens (books.py); every script that moves something adds to them in the same step."""
@@ -132,7 +127,7 @@ class Worker:
     """One worker process's side of a reliable list.
 
     Call `beat` before the first `reserve` and then at a third of `heartbeat_ttl`: a worker without a heartbeat
-    loses its batches to others. Every method raises one of UNREACHABLE where Redis is away.
+    loses its batches to others. Every method raises one of faults.UNREACHABLE where Redis is away.
     """
 
     def __init__(self, redis: "Redis", *, role: str, name: str, source: str, heartbeat_ttl: float) -> None:

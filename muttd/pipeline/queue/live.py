@@ -1,7 +1,7 @@
 """The live view's two ways through Redis: what people look at, to the alerters; what there is of it, back.
 
 What is looked at is a small sorted set whose elements run out by themselves (lua/watch.lua). What is shown goes over a
-publish/subscribe channel: nobody looks, nothing is kept. Every method raises one of FAULTS where Redis is away.
+publish/subscribe channel: nobody looks, nothing is kept. Every method raises one of faults.FAULTS where Redis is away.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -9,12 +9,8 @@ from contextlib import aclosing
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from muttd.pipeline.queue.script import script
-
-FAULTS = (RedisError, OSError)
-"""What every method raises where Redis is away or refuses."""
 
 WATCHES: Final = "mutt:live:watches"
 CHANNEL: Final = "mutt:live"

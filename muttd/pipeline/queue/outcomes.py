@@ -1,7 +1,7 @@
 """What decided batches lead to in Redis: alerts, dead letters, audit rows that wait, counters, unhandled kinds.
 
-The names of the keys are in docs/design.md section 6. Every method raises one of FAULTS where Redis is away, refuses
-(read-only, out of memory) or is too slow.
+The names of the keys are in docs/design.md section 6. Every method raises one of faults.FAULTS where Redis is away,
+refuses (read-only, out of memory) or is too slow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +10,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from muttd.event import Event
 from muttd.pipeline.queue.hits import RuleHits
 from muttd.pipeline.queue.lists import TOTAL, Batch, Worker
 from muttd.pipeline.queue.script import script
-
-FAULTS = (RedisError, OSError)
 
 DEAD_LETTERS: Final = "mutt:dlq:alerter"
 BACKLOG: Final = "mutt:audit_backlog"

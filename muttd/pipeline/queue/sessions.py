@@ -10,9 +10,8 @@ from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from muttd.errors import UnavailableError
+from muttd.pipeline.queue.faults import translated
 
 _PREFIX: Final = "mutt:session:"
 _TOKEN_BYTES: Final = 32
@@ -46,16 +45,14 @@ class Sessions:
         """A new session; its token, which is nowhere else."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         session = Session(name, role, key_id, secrets.token_urlsafe(_TOKEN_BYTES), now)
-        try:
+        with translated():
             await self._redis.set(_key(token), msgspec.json.encode(session), ex=IDLE)
-        except (RedisError, OSError) as error:
-            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
         return token
 
     async def find(self, token: str, now: float) -> Session | None:
         """The session of `token`, which goes on for another IDLE seconds; None where there is none any more."""
         key = _key(token)
-        try:
+        with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.get(key)
                 pipeline.expire(key, IDLE)
@@ -66,16 +63,12 @@ class Sessions:
             if now - session.began > ABSOLUTE:
                 await self._redis.delete(key)
                 return None
-        except (RedisError, OSError) as error:
-            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
         return session
 
     async def end(self, token: str) -> None:
         """Logs out: the token is worth nothing from now on."""
-        try:
+        with translated():
             await self._redis.delete(_key(token))
-        except (RedisError, OSError) as error:
-            raise UnavailableError(f"Redis: {error or type(error).__name__}") from error
 
 
 def _key(token: str) -> str:
