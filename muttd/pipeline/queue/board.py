@@ -18,7 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -27,7 +27,7 @@ from muttd.errors import UnavailableError
 from muttd.event import decode
 from muttd.metrics import Tally
 from muttd.pipeline.ledger import Ledger
-from muttd.pipeline.queue import heartbeats
+from muttd.pipeline.queue import heartbeats, resolutions
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
 from muttd.pipeline.queue.budget import Budget, CircuitState, Rate, circuit_state, used_budget
 from muttd.pipeline.queue.faults import translated
@@ -38,14 +38,10 @@ from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, Outcomes, WorkItem
 from muttd.pipeline.queue.outcomes import DEAD_LETTERS as UNREADABLE
+from muttd.pipeline.queue.resolutions import RESOLUTIONS, Resolution
 from muttd.pipeline.queue.script import script
 
-Resolution = Literal["1m", "1h", "24h"]
 Counters = dict[str, int]
-
-SECONDS: Final[Mapping[Resolution, int]] = {"1m": 60, "1h": 3600, "24h": 86_400}
-_KEPT: Final[Mapping[Resolution, int]] = {"1m": 2 * 3600, "1h": 2 * 86_400, "24h": 8 * 86_400}
-"""Seconds from the last write, the same as the other writers': some 200 hashes of some 50 fields at most."""
 
 _REPORT_EVERY: Final = 1.0
 BEAT_TTL: Final = 15.0
@@ -103,19 +99,15 @@ class Board:
         self._report: Any = script(redis, "report")
         self._began = time.time()
 
-    def _key(self, resolution: Resolution, stamp: int) -> str:
-        return f"{self._prefix}:{resolution}:{stamp}"
-
     async def report(self, process: str, counts: Counters, disk: Counters, memory: int) -> None:
         """What a receiving process has counted since it began, added once however often it is reported.
 
         `process` is a name that no other process ever has. `disk`: by listener, events in the spool less those that
         were found there; `memory`: events it holds.
         """
-        now = time.time()
-        keys = [self._key(resolution, int(now) // length * length) for resolution, length in SECONDS.items()]
+        keys = resolutions.keys(self._prefix, time.time())
         wish = {"process": process, "counts": counts, "disk": disk, "memory": memory}
-        wish |= {"ttl": list(_KEPT.values()), "kept": _SAID_TTL}
+        wish |= {"ttl": resolutions.TTLS, "kept": _SAID_TTL}
         with translated():
             await self._report(keys=[SAID + process, *keys, TOTAL, MEMORY], args=[msgspec.json.encode(wish)])
 
@@ -137,8 +129,7 @@ class Board:
 
     async def history(self, resolution: Resolution, count: int, now: float) -> list[Moment]:
         """The newest `count` minutes, hours or days up to `now`, oldest first, empty ones included."""
-        length = SECONDS[resolution]
-        newest = int(now) // length * length
+        length, newest = RESOLUTIONS[resolution].length, resolutions.stamp(resolution, now)
         return await self.moments(resolution, [newest - length * back for back in range(count - 1, -1, -1)])
 
     async def moments(self, resolution: Resolution, stamps: Sequence[int]) -> list[Moment]:
@@ -146,7 +137,7 @@ class Board:
         with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for stamp in stamps:
-                    pipeline.hgetall(self._key(resolution, stamp))
+                    pipeline.hgetall(f"{self._prefix}:{resolution}:{stamp}")
                 found = await pipeline.execute()
         return [
             Moment(stamp, {name.decode(): int(value) for name, value in one.items()})

@@ -20,18 +20,18 @@ import msgspec
 from redis.asyncio import Redis
 
 from muttd.pipeline.ledger import Ledger, Point, balance
+from muttd.pipeline.queue import resolutions
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING
 from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS
+from muttd.pipeline.queue.resolutions import RESOLUTIONS
 from muttd.pipeline.queue.script import script
 
 MEMORY: Final = "mutt:ledger:memory"
 SAID: Final = "mutt:ledger:said:"
 FIRST: Final = "mutt:ledger:first"
-_POINT: Final = "mutt:ledger:"
+_POINT: Final = "mutt:ledger"
 
-_LENGTHS: Final = (("1m", 60, 2 * 3600), ("1h", 3600, 2 * 86_400), ("24h", 86_400, 8 * 86_400))
-"""Name, seconds from one point to the next, and seconds a point is kept: 180 points of some 2 KB."""
 _SILENCE: Final = 15.0
 """Seconds without a report until what a receiving process held in memory counts as gone."""
 
@@ -55,9 +55,9 @@ class Books:
 
     async def keep(self, now: float) -> None:
         """Keeps a point of this minute, hour and day (`now` in seconds since 1970), where there is none yet."""
-        keys = [FIRST, *(f"{_POINT}{name}:{int(now) // length * length}" for name, length, _ in _LENGTHS)]
+        keys = [FIRST, *resolutions.keys(_POINT, now)]
         if not await self._redis.exists(keys[1]):
-            await self._look(keys, [0, *(ttl for _, _, ttl in _LENGTHS)])
+            await self._look(keys, [0, *resolutions.TTLS])
 
     async def _look(self, keep: list[str], ttls: list[int]) -> bytes:
         keys = [TOTAL, MEMORY, self._ingest_list, BACKLOG_ROWS, self._alert_list, STAGING, IN_LANES, RETRY]
@@ -67,9 +67,9 @@ class Books:
     async def at(self, moment: float) -> Point | None:
         """The kept point nearest to `moment`, of those of its minute, hour and day and of the next; None without."""
         keys = [
-            f"{_POINT}{name}:{int(moment) // length * length + step * length}"
-            for name, length, _ in _LENGTHS
-            for step in (0, 1)
+            f"{_POINT}:{name}:{resolutions.stamp(name, moment) + after}"
+            for name, kept in RESOLUTIONS.items()
+            for after in (0, kept.length)
         ]
         found = [_decode(text) for text in await self._redis.mget([*keys, FIRST]) if text is not None]
         return min(found, key=lambda point: abs(point.at - moment), default=None)

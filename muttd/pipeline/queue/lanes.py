@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from muttd.event import Alert
 from muttd.pipeline.queue.budget import CIRCUIT, RATE_LIMIT, Rate
 from muttd.pipeline.queue.lists import TOTAL
+from muttd.pipeline.queue.resolutions import RESOLUTIONS
 from muttd.pipeline.queue.script import script
 
 STAGING: Final = "mutt:staging:moog"
@@ -43,7 +44,7 @@ FACTS_LIMIT: Final = 50_000
 """Facts in each half, some 10 MB in all: the page asks about recent events only."""
 FACTS_TTL: Final = 86_400
 """Seconds without any delivery after which the facts are forgotten."""
-
+_RESOLUTIONS: Final = msgspec.json.encode([(name, *kept) for name, kept in RESOLUTIONS.items()])
 
 EARLIER_LIMIT: Final = 10
 """Tries remembered of one alert, besides the last: what Moog said first and what it says now are seldom the same."""
@@ -202,7 +203,8 @@ class Lanes:
         For each, how many older dead letters had to go for want of room; -1 where the lease had run out and another
         forwarder has the alert: then nothing was done for it. Call it again after a fault; what was done stays done.
         """
-        arguments: list[str | bytes | int] = [LANE, FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT, self._prefix]
+        arguments: list[str | bytes | int] = [LANE, FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT]
+        arguments += (self._prefix, _RESOLUTIONS)
         for ending in endings:
             head = ending.head
             arguments += (head.signature, head.lease, ending.action)

@@ -12,6 +12,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from muttd.event import Event
+from muttd.pipeline.queue import resolutions
 from muttd.pipeline.queue.hits import RuleHits
 from muttd.pipeline.queue.lists import TOTAL, Batch, Worker
 from muttd.pipeline.queue.script import script
@@ -31,9 +32,6 @@ WORK_LIST_DAYS: Final = 30
 """A kind that nobody has seen for so long is off the work list."""
 OVERFLOW: Final = "other"
 """The kind that stands for all beyond KINDS_LIMIT."""
-
-_COUNTERS: Final = ((60, "1m", 2 * 3600), (3600, "1h", 2 * 86_400), (86_400, "24h", 8 * 86_400))
-"""Seconds one hash of dashboard counters stands for, its name, and seconds it is kept after its last write."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -122,7 +120,6 @@ class Outcomes:
 
     async def commit(self, worker: Worker, batch: Batch, outcome: Outcome, now: float) -> Committed:
         """Everything in one step, once however often it is called. `now` in seconds since 1970."""
-        stamps = [f"{self._prefix}:{name}:{int(now) // length * length}" for length, name, _ in _COUNTERS]
         backlog = [] if outcome.deferred is None else [outcome.deferred]
         wish = {
             "alerts": len(outcome.alerts),
@@ -131,7 +128,7 @@ class Outcomes:
             "rows": outcome.rows,
             "dead_limit": DEAD_LETTERS_LIMIT,
             "counters": outcome.counters,
-            "ttl": [ttl for _, _, ttl in _COUNTERS],
+            "ttl": resolutions.TTLS,
             "books": dict(outcome.books),
             "unhandled": list(outcome.unhandled.items()),
             "threshold": self._threshold,
@@ -142,7 +139,8 @@ class Outcomes:
         }
         state = await self._commit(
             keys=[
-                *(batch.key, self._alert_list, DEAD_LETTERS, BACKLOG, BACKLOG_ROWS, *stamps),
+                *(batch.key, self._alert_list, DEAD_LETTERS, BACKLOG, BACKLOG_ROWS),
+                *resolutions.keys(self._prefix, now),
                 *(UNHANDLED + name for name in ("windows", "counts", "before", "about")),
                 *(DUE, TOTAL),
             ],

@@ -15,7 +15,8 @@
 -- ARGV[3]  how many seconds an unchanged half is kept
 -- ARGV[4]  how many dead letters are kept
 -- ARGV[5]  prefix of the dashboard's counters (hashes as in commit.lua); the field is delivery:ACTION
--- ARGV[6..] for each alert eight:
+-- ARGV[6]  their resolutions, JSON: [[name, seconds that one hash stands for, seconds it is kept], ...]
+-- ARGV[7..] for each alert eight:
 --          signature
 --          end of its lease, as lease.lua said it
 --          delivered | refused (dead letter; Moog works) | dead (dead letter) | retry | release (as if never leased)
@@ -85,7 +86,7 @@ local function settle(signature, lease, action, note, delay, event, fact, probe)
 end
 
 local results = {}
-for at = 6, #ARGV, 8 do
+for at = 7, #ARGV, 8 do
   local signature, lease, action, note, delay, event, fact, probe = unpack(ARGV, at, at + 7)
   results[#results + 1] = settle(signature, lease, action, note, delay, event, fact, probe == '1')
 end
@@ -95,11 +96,11 @@ if gone > 0 then
 end
 for action, count in pairs(counts) do
   redis.call('HINCRBY', KEYS[10], books[action], count)
-  for _, counter in ipairs({{60, '1m', 2 * 3600}, {3600, '1h', 2 * 86400}, {86400, '24h', 8 * 86400}}) do
-    local stamp = math.floor(tonumber(time[1]) / counter[1]) * counter[1]
-    local key = ARGV[5] .. ':' .. counter[2] .. ':' .. string.format('%.0f', stamp)
+  for _, resolution in ipairs(cjson.decode(ARGV[6])) do
+    local name, length, ttl = unpack(resolution)
+    local key = ARGV[5] .. ':' .. name .. ':' .. string.format('%.0f', math.floor(tonumber(time[1]) / length) * length)
     redis.call('HINCRBY', key, 'delivery:' .. action, count)
-    redis.call('EXPIRE', key, counter[3])
+    redis.call('EXPIRE', key, ttl)
   end
 end
 return results
