@@ -148,8 +148,8 @@ def read_once(settings: Settings, environment: Mapping[str, str]) -> Secrets:
     if settings.vault.addr:
         if settings.vault.secret_id_wrapped and "VAULT_SECRET_ID_FILE" not in environment:
             raise MuttError(
-                "vault.secret_id_wrapped: it opens once, and that is for a process of mutt; remedy: a file of "
-                "this command's own in VAULT_SECRET_ID_FILE"
+                "vault.secret_id_wrapped: it can be unwrapped only once, by a mutt process; remedy: a file of this "
+                "command's own in VAULT_SECRET_ID_FILE"
             )
         vault = Vault(vault_access(settings, environment))
         vault.log_in()

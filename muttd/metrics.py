@@ -54,7 +54,7 @@ class _Ledger(Collector):
             "mutt_defective", "Events whose text had to be repaired or read in part.", labels=["listener"]
         )
         rejected = CounterMetricFamily("mutt_rejected", "Refused on purpose.", labels=["listener", "reason"])
-        dropped = CounterMetricFamily("mutt_dropped", "Lost although wanted.", labels=["listener", "reason"])
+        dropped = CounterMetricFamily("mutt_dropped", "Lost, by reason.", labels=["listener", "reason"])
         waiting = GaugeMetricFamily("mutt_intake_waiting", "Events in memory that wait for Redis.", labels=["listener"])
         spooled = GaugeMetricFamily("mutt_spool_events", "Events in the disk spool.", labels=["listener"])
         carried = CounterMetricFamily(
@@ -114,37 +114,33 @@ class Metrics:
         self.oldest_unsent = gauge(
             "mutt_oldest_unsent_seconds", "Age of the oldest event that Redis does not have yet."
         )
-        self.restarts = counter(
-            "mutt_process_restarts", "Times this one of several receiving processes was started again."
-        )
+        self.restarts = counter("mutt_process_restarts", "Restarts of this receiving process.")
         self.overflows = counter(
             "mutt_table_overflows",
-            "Times a bounded table of senders was full: it began afresh, or further senders shared one entry.",
+            "Times a bounded table of senders was full: it was emptied, or further senders shared one entry.",
             "table",
         )
         self.unsent_answers = counter(
-            "mutt_unsent_answers", "Answers to SNMP informs that the kernel did not take.", "listener"
+            "mutt_unsent_answers", "Answers to SNMP informs that could not be sent.", "listener"
         )
         self.ingest_requests = counter("mutt_ingest_requests", "HTTP ingest requests by outcome.", "status")
-        self.relayed = counter(
-            "mutt_relayed", "Items that relays posted, by the name of their key and what was done.", "relay", "outcome"
-        )
+        self.relayed = counter("mutt_relayed", "Items that relays posted, by key name and outcome.", "relay", "outcome")
 
         # Its HTTP ports, what it needs, secrets and certificates: every process has its own.
         kept = registry
         self.http_malformed = counter(
-            "mutt_http_malformed", "Requests to the HTTP ports that were no HTTP: answered 400, and closed."
+            "mutt_http_malformed", "Malformed HTTP requests: answered 400, connection closed."
         )
-        self.component_up = gauge("mutt_component_up", "1 where redis or postgresql answers this process.", "component")
-        self.vault_up = gauge("mutt_vault_up", "1 where Vault did what it was last asked; 0: mutt goes on without.")
+        self.component_up = gauge("mutt_component_up", "1 if redis or postgresql answers this process.", "component")
+        self.vault_up = gauge("mutt_vault_up", "1 if the last request to Vault succeeded.")
         self.vault_logins = counter("mutt_vault_logins", "Times mutt logged in to Vault.")
         self.vault_lease_end = gauge(
-            "mutt_vault_lease_end_timestamp_seconds", "When our token of Vault ends unless it is renewed; 0: never."
+            "mutt_vault_lease_end_timestamp_seconds", "When our Vault token expires unless it is renewed; 0: never."
         )
         self.secrets_read = gauge("mutt_secrets_read_timestamp_seconds", "When the secrets were last read from Vault.")
         self.certificate_end = gauge(
             "mutt_certificate_end_timestamp_seconds",
-            "When the first certificate of our own in a file expires.",
+            "When the first certificate of our chain in a file expires.",
             "setting",
         )
 
@@ -157,39 +153,47 @@ class Metrics:
         )
         self.alerter_dlq_depth = gauge("mutt_alerter_dlq_depth", "Elements no alerter could read.")
         self.audit_backlog_depth = gauge("mutt_audit_backlog_depth", "Decided batches that wait for PostgreSQL.")
-        self.audit_backlog_rows = gauge("mutt_audit_backlog_rows", "Their audit rows.")
+        self.audit_backlog_rows = gauge("mutt_audit_backlog_rows", "Audit rows in these batches.")
         self.audit_backlog_limit = gauge(
-            "mutt_audit_backlog_limit", "Audit rows that may wait; above it nobody decides."
+            "mutt_audit_backlog_limit", "Audit rows that may wait; at this many, alerters stop deciding."
         )
         self.ledger_missing = gauge(
-            "mutt_ledger_missing", "Events that the books of the last day miss; below 0: too many.", "station"
+            "mutt_ledger_missing", "Events missing from the books of the last day; negative: too many.", "station"
         )
         self.processed = counter("mutt_alerter_messages_processed", "Events decided, by what was decided.", "status")
-        self.alerter_latency = seconds("mutt_alerter_processing_latency_seconds", "Reserve to commit of a batch.")
+        self.alerter_latency = seconds(
+            "mutt_alerter_processing_latency_seconds", "From reserving a batch to committing it."
+        )
         self.db_latency = seconds("mutt_alerter_db_write_latency_seconds", "One audit transaction.")
-        self.rules_loaded = gauge("mutt_alerter_rule_cache_load_success", "1 where the last load of rules succeeded.")
+        self.rules_loaded = gauge("mutt_alerter_rule_cache_load_success", "1 if the last load of the rules succeeded.")
         self.rules = gauge("mutt_alerter_rules", "Rules by state.", "state")
         self.unhandled = counter("mutt_alerter_unhandled_events", "Events that no rule matched.")
-        self.unhandled_alerts = counter("mutt_alerter_unhandled_alerts", "Meta-alerts for events nobody handles.")
-        self.audited = counter("mutt_alerter_audit_rows", "Audit rows written, straight or by the backlog.", "way")
+        self.unhandled_alerts = counter("mutt_alerter_unhandled_alerts", "Meta-alerts for unhandled events.")
+        self.audited = counter("mutt_alerter_audit_rows", "Audit rows written, directly or from the backlog.", "way")
         self.audit_rejected = counter("mutt_alerter_audit_rejected", "Audit rows that PostgreSQL refused, set aside.")
-        self.alerter_dlq_dropped = counter("mutt_alerter_dlq_dropped", "Oldest dead letters dropped for want of room.")
+        self.alerter_dlq_dropped = counter(
+            "mutt_alerter_dlq_dropped", "Oldest dead letters dropped because their list was full."
+        )
         self.adopted = counter("mutt_adopted_batches", "Batches taken over from lost workers.", "role")
         self.partition_runway = gauge("mutt_audit_partition_runway_days", "Days until the audit log has no partition.")
 
         # Delivering, and the lists that it empties and fills.
         kept = kept_by("forwarder")
         self.alert_depth = gauge("mutt_alert_queue_depth", "Elements of the alert list.")
-        self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts that wait for their next try.")
+        self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts waiting for a retry.")
         self.dlq_depth = gauge("mutt_moog_dlq_depth", "Alerts in the dead letters.")
-        self.moog_requests = counter("mutt_moog_requests", "Tries to deliver, by outcome.", "status")
+        self.moog_requests = counter("mutt_moog_requests", "Delivery attempts, by outcome.", "status")
         for status in ("success", "retry", "fail"):
             self.moog_requests.labels(status)
-        self.moog_retries = counter("mutt_moog_retry_count", "Alerts put off for another try.")
+        self.moog_retries = counter("mutt_moog_retry_count", "Alerts put off for a retry.")
         self.moog_latency = seconds("mutt_moog_forward_latency_seconds", "One request to Moog.")
         self.rate_limited = counter("mutt_moog_rate_limit_hits", "Times a forwarder had to wait for the rate limit.")
-        self.circuit_open = gauge("mutt_moog_circuit_open", "1 while nothing is sent because Moog fails.")
-        self.dlq_overflow = counter("mutt_moog_dlq_overflow", "Oldest dead letters dropped for want of room.")
+        self.circuit_open = gauge(
+            "mutt_moog_circuit_open", "1 while the circuit is open: Moog fails, and nothing is sent."
+        )
+        self.dlq_overflow = counter(
+            "mutt_moog_dlq_overflow", "Oldest dead letters dropped because their list was full."
+        )
         self.delivery_age = seconds("mutt_delivery_latency_seconds", "From receipt of an event to Moog's acceptance.")
 
     def tally(self, listener: str) -> Tally:

@@ -71,10 +71,10 @@ class _Connection(web.RequestHandler):
             raise exc  # the peer has gone: aiohttp ends the connection and says nothing
         if isinstance(exc, HttpProcessingError):
             self._malformed()
-            log.debug("no HTTP from %s: %s", request.remote, type(exc).__name__)
+            log.debug("malformed HTTP from %s: %s", request.remote, type(exc).__name__)
             if request.writer.output_size > 0:
                 raise ConnectionError("the answer has begun: it cannot become another")
-            answer: web.StreamResponse = web.Response(status=status, text="This is not HTTP/1.1 as mutt takes it.\n")
+            answer: web.StreamResponse = web.Response(status=status, text="Not a valid HTTP/1.1 request.\n")
             answer.force_close()
         else:
             answer = super().handle_error(request, status, exc, message)

@@ -225,7 +225,7 @@ class HttpsListener:
         except TooLargeError:
             raise _RefusedError(413, f"more than {self._max_body} bytes, or a decompression bomb") from None
         except ValueError as error:
-            raise _RefusedError(400, f"not the {coding or 'gzip'} that it says: {error}") from None
+            raise _RefusedError(400, f"the body is not valid {coding or 'gzip'}: {error}") from None
 
 
 async def _wait(_: web.Request) -> None:
@@ -238,7 +238,7 @@ async def _invite(request: web.Request) -> None:
     if not expectation or request.version < HttpVersion11:
         return
     if expectation != "100-continue":
-        raise _RefusedError(417, "Expect knows only 100-continue")
+        raise _RefusedError(417, "only Expect: 100-continue is supported")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # what counts is the answer
 

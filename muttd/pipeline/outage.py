@@ -40,5 +40,5 @@ class Outage:
     def over(self) -> None:
         """It works. Logs that once."""
         if self.lasts:
-            log.info("over: %s", self._consequence)
+            log.info("recovered (was: %s)", self._consequence)
             self._pause = 0.0

@@ -19,7 +19,7 @@ def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[s
         raise MuttError(f"{error.filename}: {error.strerror}") from None
     except ValueError as error:
         raise MuttError(str(error)) from None
-    show(f"{files.authority}: for the clients, as curl --cacert; the authority's key is not kept")
+    show(f"{files.authority}: for clients (curl --cacert); the authority's key is not kept")
     show(f"{files.certificate}, {files.key}: for mutt; the user that runs it must be able to read the key")
     show("")
     show("in muttd.conf:")

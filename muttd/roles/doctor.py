@@ -96,7 +96,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
     if facts.clock_state == _CLOCK_UNSYNCHRONISED:
         yield Finding("clock", "FAULT", "not synchronised; start chronyd: systemctl enable --now chronyd")
     elif facts.clock_state is None or facts.clock_state < 0:
-        yield Finding("clock", "NOTE", "the kernel does not tell whether it is synchronised")
+        yield Finding("clock", "NOTE", "the kernel cannot tell whether it is synchronised")
     else:
         yield Finding("clock", "OK", "synchronised")
     if facts.rmem_max is None:
@@ -107,10 +107,8 @@ def judge(facts: Facts) -> Iterator[Finding]:
     else:
         yield Finding("buffers", "OK", f"net.core.rmem_max is {facts.rmem_max}")
     if facts.kernel_drops:
-        text = (
-            f"{facts.kernel_drops} datagrams met a full receive buffer since boot (every program); see receive_buffer"
-        )
-        yield Finding("kernel drops", "NOTE", text)
+        text = f"{facts.kernel_drops} datagrams dropped at full receive buffers since boot, of all programs"
+        yield Finding("kernel drops", "NOTE", f"{text}; see receive_buffer")
     elif facts.kernel_drops == 0:
         yield Finding("kernel drops", "OK", "none since boot")
     if facts.spool_free is not None and facts.spool_free < facts.spool_wanted:
@@ -119,13 +117,13 @@ def judge(facts: Facts) -> Iterator[Finding]:
     elif facts.spool_free is not None:
         yield Finding("spool", "OK", f"{facts.spool_free} bytes free")
     for file in facts.open_files:
-        yield Finding("secrets", "FAULT", f"others may use {file}; chmod o= {file}")
+        yield Finding("secrets", "FAULT", f"{file} is open to other users; chmod o= {file}")
     if not facts.open_files:
-        yield Finding("secrets", "OK", "no file of them is open to others")
+        yield Finding("secrets", "OK", "none of the files is open to other users")
     for line in facts.certificates:
         yield Finding("certificates", "FAULT", f"{line}; renew it, then reload mutt")
     if not facts.certificates:
-        yield Finding("certificates", "OK", "all that are set are good today")
+        yield Finding("certificates", "OK", "all configured ones are valid today")
 
 
 def _judge_ports(facts: Facts) -> Iterator[Finding]:
@@ -139,12 +137,12 @@ def _judge_ports(facts: Facts) -> Iterator[Finding]:
             yield Finding("ports", "FAULT", f"{what} {holder}: stop and disable that, or set {port.setting}")
     if not strangers:
         numbers = sorted({one.port.number for one in facts.held})
-        yield Finding("ports", "OK", f"mutt has {', '.join(map(str, numbers))}" if numbers else "all are free")
+        yield Finding("ports", "OK", f"mutt holds {', '.join(map(str, numbers))}" if numbers else "all are free")
 
 
 def _judge_selinux(facts: Facts) -> Finding:
     if facts.selinux is None:
-        return Finding("SELinux", "OK", "not at work here")
+        return Finding("SELinux", "OK", "not enabled here")
     if facts.label is None or "mutt_exec_t" in facts.label:
         return Finding("SELinux", "OK", facts.selinux)
     text = f"{facts.selinux}, but mutt's policy is not in force: dnf install mutt-selinux; restorecon {_PROGRAM}"

@@ -14,7 +14,7 @@ def surplus_event(surplus: Counter[str], *, listener: str, rate: float, host: st
     """What `surplus` (messages left out by source, not empty) amounts to. `rate` is messages a second."""
     named = ", ".join(f"{source} ({count})" for source, count in surplus.most_common(_NAMED))
     more = f" and {len(surplus) - _NAMED} more" if len(surplus) > _NAMED else ""
-    text = f"{listener}: {surplus.total()} messages above {rate:g}/s of one source left out: {named}{more}"
+    text = f"{listener}: {surplus.total()} messages dropped by the rate limit ({rate:g}/s per source): {named}{more}"
     said = {"listener": listener, "left_out": str(surplus.total()), "sources": str(len(surplus))}
     return _own("RATE", text, said, address="127.0.0.1", host=host, now=now, event_id=event_id)
 

@@ -78,8 +78,8 @@ async def _vault(settings: Settings, secrets: Secrets, environment: Mapping[str,
     if settings.vault.secret_id_wrapped and settings.vault.auth == "approle":
         left = await asyncio.to_thread(vault.wrapping_left)
         return (
-            f"{settings.vault.addr}: the wrapped secret id can be opened for {left:.0f} s more. It opens once and was "
-            "left to mutt, so what follows is without Vault's secrets"
+            f"{settings.vault.addr}: the wrapped secret ID can be unwrapped for {left:.0f} s more. That works only "
+            "once and was left to mutt, so the rest is checked without Vault's secrets"
         )
     grant = await asyncio.to_thread(vault.log_in)
     values = await asyncio.to_thread(vault.read)
@@ -128,7 +128,7 @@ def _redis_fault(error: BaseException) -> str:
     if "WRONGPASS" in upper or "INVALID PASSWORD" in upper or "INVALID USERNAME" in upper or "NOAUTH" in upper:
         return f"{text}; remedy: the secret REDIS_PASS as Redis has it"
     if "AUTHENTICATION REQUIRED" in upper or "WITHOUT ANY PASSWORD" in upper or "AUTH <PASSWORD> CALLED" in upper:
-        return f"{text}; the secret REDIS_PASS does not fit"
+        return f"{text}; the secret REDIS_PASS is wrong"
     if "SSL" in upper or "CERTIFICATE" in upper:
         return f"{text}; see redis.tls_enabled, redis.tls_ca_cert and, where Redis asks for one, redis.tls_cert"
     return f"{text}; is it running, and are redis.host and redis.port right?"
@@ -185,4 +185,4 @@ async def _moog(settings: Settings, contexts: Contexts) -> str:
     writer.close()
     with contextlib.suppress(OSError, ssl.SSLError):
         await writer.wait_closed()
-    return f"{where}: {spoken.version() if spoken else 'TCP; events and key go in clear'}; no alert was sent"
+    return f"{where}: {spoken.version() if spoken else 'TCP; events and key are sent in the clear'}; no alert was sent"

@@ -328,7 +328,9 @@ class Receiving:
 
     def _miss_engine(self) -> None:
         if self._runtime.secrets.snmp_users:
-            log.warning("SNMPv3 informs are not answered before a restart: snmp.engine_file was no use at the start")
+            log.warning(
+                "SNMPv3 informs are not answered until a restart: snmp.engine_file could not be used at the start"
+            )
 
     def _refuse_of(self, lane: Lane) -> tcp.Refuse:
         def refuse(reason: str, peer: str, detail: str) -> None:

@@ -70,7 +70,7 @@ def open_sockets(settings: Settings, processes: int) -> list[Opened]:
     )
     for shown in inherited.left():
         log.warning(
-            "a socket of systemd is not used: %s; FileDescriptorName must be %s, %s, %s or %s",
+            "unused socket passed by systemd: %s; FileDescriptorName must be %s, %s, %s or %s",
             *(shown, SYSLOG, SYSLOG_TLS, SNMP, INGEST),
         )
     return [Opened(*of_one) for of_one in zip(*by_kind, strict=True)]

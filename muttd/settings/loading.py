@@ -95,7 +95,7 @@ def _given(
             faults.append(f"{place}: [{unknown}]: no such table" + _suggest(unknown, known))
         else:
             faults.append(
-                f"{place}: {unknown}: stands in no table" + (_belongs(unknown) or "; expected [TABLE] above it")
+                f"{place}: {unknown}: not in any table" + (_belongs(unknown) or "; expected [TABLE] above it")
             )
     if faults:
         raise ConfigurationError(faults)
@@ -126,7 +126,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
 def _remedy(fault: str) -> str:
     """What to do about a fault of tomllib's."""
     if "overwrite" in fault or "twice" in fault or "namespace" in fault:
-        return "it stands in the file already: keep one of the two"
+        return "it is in the file already: keep one of the two"
     return 'expected key = "text", key = 1, key = true, key = ["text", "text"]'
 
 
@@ -284,7 +284,7 @@ def _check_together(
         for key, text in _vault_faults(settings.vault, "CREDENTIALS_DIRECTORY" in environment):
             fault("vault", key, text)
         if settings.vault.secret_id_wrapped and settings.receiving.processes > 1:
-            text = f"it opens once, and each of receiving.processes ({settings.receiving.processes}) logs in by itself"
+            text = f"only one of receiving.processes ({settings.receiving.processes}) could unwrap it, and each logs in"
             fault("vault", "secret_id_wrapped", text)
     for table, key, text in certificates.faults(settings):
         fault(table, key, text)

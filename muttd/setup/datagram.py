@@ -59,7 +59,7 @@ async def send_and_find(settings: Settings, secrets_now: Secrets) -> list[str]:
                 "not in the audit log: alerter.audit keeps only what a rule matched; the page's Live shows it",
             ]
         if entry is None:
-            raise MuttError(f"{shown}, and not in the audit log after {_LIMIT:g} s: {_REMEDY}")
+            raise MuttError(f"{shown}, but it did not reach the audit log within {_LIMIT:g} s: {_REMEDY}")
         took = time.monotonic() - begin
         rule = "no rule matched" if entry.rule_id is None else f"rule {entry.rule_id} ({entry.rule_name}) matched"
         came = f"arrived in the audit log after {took:.1f} s: event {entry.event_id}, {entry.handling}, {rule}"

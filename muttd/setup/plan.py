@@ -138,18 +138,18 @@ def lines(plan: Plan, wish: Wish, standing: Standing) -> Iterator[str]:
         for name, (old, new) in plan.changes.items():
             yield _line("", f"{name} = {_shown(new)} (now {_shown(old)})")
     elif plan.left:
-        yield _line("leave", f"{file}, which somebody edited; change it by hand where you want what was asked for:")
+        yield _line("leave", f"{file}, which was edited by hand; to have what was asked for, change it yourself:")
         for name, (old, new) in plan.left.items():
-            yield _line("", f"{name} is {_shown(old)}; asked for was {_shown(new)}")
+            yield _line("", f"{name} is {_shown(old)}; asked for: {_shown(new)}")
     else:
-        yield _line("leave", f"{file}: as it is to be")
+        yield _line("leave", f"{file}: no change needed")
     if plan.certificates:
         yield _line("make", f"certificates for a trial in {places.certificates}, for 90 days")
     if plan.credentials:
-        named = [f"{name} (made up here)" if name in plan.made else name for name in sorted(plan.credentials)]
+        named = [f"{name} (generated)" if name in plan.made else name for name in sorted(plan.credentials)]
         yield _line("write", f"{places.credentials}/: {', '.join(named)} (0600)")
     if plan.refused:
-        yield _line("leave", f"{', '.join(plan.refused)}: yours to put into {plan.settings.secrets.file}")
+        yield _line("leave", f"{', '.join(plan.refused)}: put into {plan.settings.secrets.file} by yourself")
     if plan.kept:
         yield _line("keep", f"{places.credentials}/: {', '.join(plan.kept)}")
     given = plan.settings.database
@@ -165,7 +165,7 @@ def _firewall_lines(plan: Plan, wish: Wish) -> Iterator[str]:
     elif plan.firewall:
         yield _line("open", f"in firewalld, default zone: {', '.join(plan.firewall)}")
     elif wish.choices.firewall:
-        yield _line("leave", f"firewalld: {', '.join(wish.choices.firewall)} open already")
+        yield _line("leave", f"firewalld: {', '.join(wish.choices.firewall)} already open")
 
 
 def _unit_lines(plan: Plan, wish: Wish, host: Host) -> Iterator[str]:
@@ -173,7 +173,7 @@ def _unit_lines(plan: Plan, wish: Wish, host: Host) -> Iterator[str]:
         yield _line("leave", "the units: not to be started ([setup] start)")
     elif not host.systemd:
         yield _line(
-            "leave", "the units: no systemd runs here that has them; muttd, muttd alerter, … are yours to start"
+            "leave", "the units: systemd does not run here or lacks them; start muttd, muttd alerter, … yourself"
         )
     else:
         if plan.enable:

@@ -66,7 +66,7 @@ def ask_all(wish: Wish, answered: Wish | None, standing: Standing, talk: Talk) -
     for name, text in _VAULT_SECRETS if after.vault.addr else () if after.secrets.file else _SECRETS:
         if name not in wish.credentials:
             has = name in credentials or name in standing.credentials
-            if given := talk.ask_secret(f"{text} ({'empty: as it is' if has else 'empty: none'}): ").strip():
+            if given := talk.ask_secret(f"{text} ({'empty: unchanged' if has else 'empty: none'}): ").strip():
                 credentials[name] = given
     return Wish(keys, credentials, answered.choices if answered else _choices(wish.choices, standing.edited, talk))
 
@@ -77,7 +77,7 @@ def agreed(question: str, talk: Talk, *, default: bool = False) -> bool:
         answer = talk.ask(f"{question} [{'Y/n' if default else 'y/N'}] ").strip().lower()
         if answer in {"", "y", "yes", "n", "no"}:
             return default if not answer else answer.startswith("y")
-        talk.show("yes or no, please")
+        talk.show("please answer yes or no")
 
 
 def _ask_setting(key: Key, text: str, keys: dict[Key, Any], settings: Settings, talk: Talk) -> None:

@@ -78,7 +78,9 @@ def _checked(wish: Wish, standing: Standing, environment: Mapping[str, str], tal
     """The plan for `wish`. Raises MuttError where that could not work."""
     vault = with_keys(standing.settings, {} if standing.edited else wish.keys).vault
     if vault.addr and vault.secret_id_wrapped:
-        raise MuttError("vault.secret_id_wrapped: it opens once, for a process of mutt; set that host up by hand")
+        raise MuttError(
+            "vault.secret_id_wrapped: it can be unwrapped only once, by a mutt process; set this host up by hand"
+        )
     plan = planned(wish, standing, random.token_urlsafe(32))
     talk.show("checks:")
     _check(plan, wish, standing, environment, talk)
@@ -127,7 +129,7 @@ def _check(plan: Plan, wish: Wish, standing: Standing, environment: Mapping[str,
             )
         faults = asyncio.run(_examined(settings, secrets, {**environment, **service}, talk))
     if faults:
-        raise MuttError(f"nothing was changed; {', '.join(faults)}: mend that and run setup again")
+        raise MuttError(f"nothing was changed; {', '.join(faults)}: fix that and run setup again")
 
 
 async def _examined(settings: Settings, secrets: Secrets, environment: Mapping[str, str], talk: Talk) -> list[str]:

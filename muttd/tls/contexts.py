@@ -127,8 +127,8 @@ def _load(role: Role, what: str, load: Callable[[], None]) -> None:
         load()
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            raise CertificateError("key", f"{what}: key and certificate do not belong together") from None
-        raise CertificateError(role, f"{what}: not what TLS can use: {error.reason or 'nothing in PEM form'}") from None
+            raise CertificateError("key", f"{what}: key and certificate do not match") from None
+        raise CertificateError(role, f"{what}: cannot be used for TLS: {error.reason or 'no PEM data'}") from None
     except ValueError as error:
         raise CertificateError("key", str(error)) from None
 

@@ -96,7 +96,7 @@ class Vault:
         credential = self._credential()
         if access.auth == "approle":
             login = client.auth.approle.login
-            right = f"vault.role_id of an AppRole at auth/{mount}, and a valid secret id in {access.credential}"
+            right = f"vault.role_id of an AppRole at auth/{mount}, and a valid secret ID in {access.credential}"
         else:
             login = client.auth.kubernetes.login
             right = f"a role {access.role!r} at auth/{mount} that our service account is bound to"
@@ -200,7 +200,7 @@ class Vault:
         except OSError as error:
             raise VaultError("refused", f"{file}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise VaultError("refused", f"{file}: not the text of a secret id or token") from None
+            raise VaultError("refused", f"{file}: not the text of a secret ID or token") from None
 
     def _unwrap(self, token: str) -> str:
         before, self._client.token = self._client.token, token
@@ -218,8 +218,8 @@ class Vault:
     def _used_up(self) -> VaultError:
         return VaultError(
             "refused",
-            f"the wrapping token in {self._access.credential} has expired or was used before. If not by mutt, then "
-            "by somebody who has it now: revoke the secret id; else write a new token",
+            f"the wrapping token in {self._access.credential} has expired or was used before. If mutt did not use it, "
+            "somebody else has the secret ID: revoke it; otherwise write a new token",
         )
 
 

@@ -68,7 +68,7 @@ class ProblemError(Exception):
 
 def unavailable(error: UnavailableError) -> ProblemError:
     """503 that says which service is away, and not more."""
-    detail = f"{_service(error)} is away or does not answer in time. Nothing is lost by waiting."
+    detail = f"{_service(error)} is away or does not answer in time. No events are being lost."
     return ProblemError(503, detail, headers={"Retry-After": _RETRY_AFTER})
 
 

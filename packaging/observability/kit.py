@@ -120,17 +120,17 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             [Alert(
                 "MuttRelayRefused",
                 'sum by (instance) (increase(mutt_ingest_requests_total{status="fail_auth"}[10m])) > 0',
-                "0m", "critical", "A relay sends without a valid key: what it sends is lost.",
+                "0m", "critical", "A relay sends without a valid key; what it sends is lost.",
             )],
         ),
         Panel(
-            "Tables of senders that were full", "muttd", "cps",
+            "Full tables of senders", "muttd", "cps",
             {"{{table}}": _rate("mutt_table_overflows_total", "table")},
         ),
     ],
     "Queues": [
         Panel(
-            "Ingest list, part of its limit", "alerter", "percentunit",
+            "Ingest list, share of its limit", "alerter", "percentunit",
             {"ingest list": "max(mutt_ingest_queue_depth) / max(mutt_ingest_queue_limit)"},
             [Alert(
                 "MuttIngestQueueFilling", "max(mutt_ingest_queue_depth) / max(mutt_ingest_queue_limit) > 0.7", "2m",
@@ -138,7 +138,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             )],
         ),
         Panel(
-            "Oldest event that waits for its decision", "alerter", "s",
+            "Oldest event waiting for a decision", "alerter", "s",
             {"oldest": "max(mutt_ingest_oldest_seconds)"},
             [Alert(
                 "MuttDecisionsLate", "max(mutt_ingest_oldest_seconds) > 60", "2m", "critical",
@@ -161,7 +161,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             },
         ),
         Panel(
-            "Disk spool, part of its limit", "muttd", "percentunit",
+            "Disk spool, share of its limit", "muttd", "percentunit",
             {"{{instance}}": "max by (instance) (mutt_spool_bytes / mutt_spool_limit_bytes)"},
             [Alert(
                 "MuttSpoolFilling", "max by (instance) (mutt_spool_bytes / mutt_spool_limit_bytes) > 0.5", "1m",
@@ -169,7 +169,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             )],
         ),
         Panel(
-            "Alerts that wait for delivery", "forwarder", "short",
+            "Alerts waiting for delivery", "forwarder", "short",
             {"alerts": "max(mutt_alert_queue_depth)", "signatures to retry": "max(mutt_moog_retry_depth)"},
             [Alert(
                 "MuttAlertsWaiting", "max(mutt_alert_queue_depth) > 3000", "10m", "warning",
@@ -183,7 +183,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             {"{{status}}": _rate("mutt_alerter_messages_processed_total", "status")},
         ),
         Panel(
-            "A batch, reserve to commit", "alerter", "s",
+            "A batch, from reserve to commit", "alerter", "s",
             {"median": _quantile("mutt_alerter_processing_latency_seconds", 0.5),
              "99 %": _quantile("mutt_alerter_processing_latency_seconds", 0.99),
              "audit, 99 %": _quantile("mutt_alerter_db_write_latency_seconds", 0.99)},
@@ -217,7 +217,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             ],
         ),
         Panel(
-            "Audit backlog, part of its limit", "alerter", "percentunit",
+            "Audit backlog, share of its limit", "alerter", "percentunit",
             {"rows": "max(mutt_audit_backlog_rows) / max(mutt_audit_backlog_limit)"},
             [
                 Alert(
@@ -250,11 +250,11 @@ WATCH: Mapping[str, Sequence[Panel]] = {
     ],
     "Delivering": [
         Panel(
-            "Tries to deliver", "forwarder", "reqps",
+            "Delivery attempts", "forwarder", "reqps",
             {"{{status}}": _rate("mutt_moog_requests_total", "status")},
             [Alert(
                 "MuttDeliveryFailing", f"{_FAILED} / sum(rate(mutt_moog_requests_total[5m])) > 0.2", "10m", "warning",
-                "{{ $value | humanizePercentage }} of the tries to deliver fail.",
+                "{{ $value | humanizePercentage }} of the delivery attempts fail.",
             )],
         ),
         Panel(
@@ -285,7 +285,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
                 ),
             ],
         ),
-        Panel("Waits for the rate limit", "forwarder", "cps", {"waits": _rate("mutt_moog_rate_limit_hits_total")}),
+        Panel("Waits at the rate limit", "forwarder", "cps", {"waits": _rate("mutt_moog_rate_limit_hits_total")}),
     ],
     "Vault and certificates": [
         Panel(
@@ -297,25 +297,25 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             )],
         ),
         Panel(
-            "Token of Vault ends in", "all", "s",
+            "Vault token expires in", "all", "s",
             {"{{role}} {{instance}}": f"({_LEASE} > 0) - time()"},
             [Alert(
                 "MuttVaultTokenEnds", f"({_LEASE} > 0) - time() < 3600 and on (instance) mutt_vault_up == 0", "1m",
                 "critical",
-                "The token of {{ $labels.role }} ends in {{ $value | humanizeDuration }} and is not renewed.",
+                "The Vault token of {{ $labels.role }} expires in {{ $value | humanizeDuration }} and is not renewed.",
             )],
         ),
         Panel(
-            "Certificates end in", "all", "s",
+            "Certificates expire in", "all", "s",
             {"{{setting}}": f"min by (setting) ({_CERTIFICATE}) - time()"},
             [
                 Alert(
                     "MuttCertificateEnds", f"{_CERTIFICATE} - time() < 14 * 86400", "1h", "warning",
-                    "The certificate of {{ $labels.setting }} ends in {{ $value | humanizeDuration }}.",
+                    "The certificate of {{ $labels.setting }} expires in {{ $value | humanizeDuration }}.",
                 ),
                 Alert(
                     "MuttCertificateEnded", f"{_CERTIFICATE} - time() < 86400", "1m", "critical",
-                    "The certificate of {{ $labels.setting }} has ended or ends within a day.",
+                    "The certificate of {{ $labels.setting }} has expired or expires within a day.",
                 ),
             ],
         ),

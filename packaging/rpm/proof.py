@@ -199,7 +199,8 @@ class Proof:
         self.configuration = file.read_text()
         said = self.setup(answers='[log]\nlevel = "debug"\n')
         expect(
-            "which somebody edited" in said and file.read_text() == self.configuration, "an edited muttd.conf is left"
+            "which was edited by hand" in said and file.read_text() == self.configuration,
+            "an edited muttd.conf is left",
         )
 
     def undone(self) -> None:

@@ -264,11 +264,11 @@ def test_files_are_checked_with_the_configuration(
     ]
     other = Authority(tmp_path)
     assert configured(tls=tls, tls_cert=cert, tls_key=f'"{other.key}"') == [
-        f"syslog.tls_key: {authority.cert} with {other.key}: key and certificate do not belong together"
+        f"syslog.tls_key: {authority.cert} with {other.key}: key and certificate do not match"
     ]
     (tmp_path / "text.pem").write_text("text")
     [fault] = configured(tls=tls, tls_cert=f'"{tmp_path}/text.pem"')
-    assert fault.startswith(f"syslog.tls_cert: {tmp_path}/text.pem: not what TLS can use: ")
+    assert fault.startswith(f"syslog.tls_cert: {tmp_path}/text.pem: cannot be used for TLS: ")
     [fault] = configured(tls=tls, tls_cert=cert, tls_key=key, tls_client_certificate='"optional"')
     assert fault == "syslog.tls_client_certificate: optional needs tls_ca, a file of CA certificates"
     [fault] = configured(tls=tls, tls_cert=cert, tls_key=key, tls_permitted_names='["a.b"]')

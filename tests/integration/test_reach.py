@@ -138,7 +138,7 @@ async def test_a_wrapped_secret_id_is_left_closed_for_mutt(tmp_path: Path, bao: 
     )
     for _ in range(2):
         line = (await told(settings))[1]["Vault"]
-        assert re.search(r"can be opened for (59|60) s more\. It opens once and was left to mutt", line), line
+        assert re.search(r"can be unwrapped for (59|60) s more\. That works only once and was left to mutt", line), line
     with pytest.raises(MuttError, match="a file of this command's own in VAULT_SECRET_ID_FILE"):
         read_once(settings, {})
     bao.put(DB_PASS="there")

@@ -167,7 +167,7 @@ async def test_the_surplus_of_a_source_is_counted_and_told(
         await close(writer)
     told = [event for event in await events(redis) if event.get("app_name") == "muttd"]
     assert [event["message"] for event in told] == [
-        "syslog: 18 messages above 0.001/s of one source left out: 127.0.0.1 (15), 192.0.2.7 (3)"
+        "syslog: 18 messages dropped by the rate limit (0.001/s per source): 127.0.0.1 (15), 192.0.2.7 (3)"
     ]
 
 

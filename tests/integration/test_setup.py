@@ -140,7 +140,7 @@ def test_from_nothing_to_a_message_that_came_out(site: Site) -> None:
     assert again.returncode == 0, again.stdout + again.stderr
     assert "arrived in the audit log after" in again.stdout
     assert "no rule matched" in again.stdout
-    assert "ports        OK     mutt has" in again.stdout
+    assert "ports        OK     mutt holds" in again.stdout
     assert "leave    " in again.stdout
     assert "write    " not in again.stdout
     assert site.credential("WEBUI_API_KEY") not in again.stdout
@@ -180,8 +180,8 @@ def test_an_edited_configuration_is_left_alone_and_what_differs_is_said(site: Si
     )
     done = site.setup()
     assert site.file.read_text() == text
-    assert "which somebody edited" in done.stdout
-    assert "spool.max_bytes is 1048576; asked for was 2097152" in done.stdout
+    assert "which was edited by hand" in done.stdout
+    assert "spool.max_bytes is 1048576; asked for: 2097152" in done.stdout
     assert site.credential("DB_PASS") == "hunter2-2"
     assert "keep     " in done.stdout
 
@@ -192,7 +192,7 @@ def test_faults_change_nothing(site: Site) -> None:
     done = site.setup(REDIS_HOST="127.0.0.1", REDIS_PORT=str(nobody), REDIS_TLS_ENABLED="no")
     assert done.returncode == 1
     assert "Redis        FAULT" in done.stdout
-    assert done.stderr == "muttd: nothing was changed; Redis: mend that and run setup again\n"
+    assert done.stderr == "muttd: nothing was changed; Redis: fix that and run setup again\n"
     assert not site.folder.exists()
 
 
@@ -242,7 +242,7 @@ def test_where_a_file_has_the_secrets_none_is_written(site: Site, tmp_path: Path
     site.say(f'{site.tables}[secrets]\nfile = "{file}"\n[credentials]\nDB_PASS = "hunter2"\n[setup]\nstart = false\n')
     done = site.setup()
     assert done.returncode == 0, done.stderr
-    assert f"DB_PASS: yours to put into {file}" in done.stdout
+    assert f"DB_PASS: put into {file} by yourself" in done.stdout
     assert set(modes(site.folder)) == {"muttd.conf", "credentials", "setup.json"}
 
 
@@ -356,7 +356,7 @@ esac; done
     site.say(site.tables + '[setup]\nfirewall = ["mutt", "mutt-webui"]\nstart = false\n')
     assert "opened    mutt, mutt-webui" in site.setup(PATH=path).stdout
     assert opened.read_text().split() == ["mutt", "mutt-webui"]
-    assert "firewalld: mutt, mutt-webui open already" in site.setup(PATH=path).stdout
+    assert "firewalld: mutt, mutt-webui already open" in site.setup(PATH=path).stdout
     assert "close in firewalld: mutt, mutt-webui" in site.setup("--undo", answers=False, PATH=path).stdout
     assert opened.read_text() == ""
 
@@ -432,7 +432,7 @@ def test_at_a_terminal_it_asks_shows_and_waits_for_a_yes(site: Site) -> None:
     status, shown = at_a_terminal(command, typed("y"))
     assert status == 0, shown
     assert 'moog.webhook_url: "nonsense": expected https://HOST/PATH' in shown
-    assert "yes or no, please" in shown
+    assert "please answer yes or no" in shown
     assert "createdb -O mutt nowhere" in shown, "and was asked again, with the rest as answered"
     assert "Moog         FAULT" in shown, "it may come later"
     assert "hunter2" not in shown, "a secret was shown"

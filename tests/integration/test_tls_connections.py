@@ -422,10 +422,10 @@ def test_a_certificate_is_warned_of_a_month_before_and_once_a_day(pems: Pems, ca
     [
         ('[redis]\ntls_cert = "{client}"\ntls_key = "{server}"', "redis.tls_key: "),
         ('[redis]\ntls_ca_cert = "{directory}/gone"', "redis.tls_ca_cert: {directory}/gone: cannot be read: No such"),
-        ('[moog]\nca_cert = "{directory}/text"', "moog.ca_cert: {directory}/text: not what TLS can use"),
+        ('[moog]\nca_cert = "{directory}/text"', "moog.ca_cert: {directory}/text: cannot be used for TLS"),
         ('[vault]\nclient_cert = "{directory}/gone"', "vault.client_cert: {directory}/gone: cannot be read"),
         ('[database]\nssl_cert = "{client}"', "database.ssl_cert: unused with ssl_mode prefer"),
-        ('[http]\ntls_cert = "{directory}/text"', "http.tls_cert: {directory}/text: not what TLS can use"),
+        ('[http]\ntls_cert = "{directory}/text"', "http.tls_cert: {directory}/text: cannot be used for TLS"),
         ('[http]\ntls_client_certificate = ["ingest"]', "http.tls_client_certificate: needs tls_cert"),
         ('[http]\ntls_cert = "{server}"\ntls_client_certificate = ["ingest"]', "needs tls_ca"),
         ('[http]\ntls = ["ingets"]', "expected one of ingest"),

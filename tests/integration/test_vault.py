@@ -235,7 +235,7 @@ async def test_a_wrapped_secret_id_opens_once_and_serves_for_every_log_in(
     kept = Kept(access)
     async with kept.running():
         await eventually(lambda: kept.metric("mutt_vault_logins_total") >= 2)
-    with pytest.raises(VaultError, match=r"was used before\. If not by mutt, then by somebody who has it"):
+    with pytest.raises(VaultError, match=r"was used before\. If mutt did not use it, somebody else has the secret ID"):
         await asyncio.to_thread(Vault(access).log_in)
 
 

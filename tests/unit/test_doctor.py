@@ -44,7 +44,7 @@ def test_a_machine_in_order_is_all_ok() -> None:
         (GOOD._replace(held=(Held(SYSLOG, None, ours=False),)), "ports", "NOTE", "ss -lnup 'sport = :514'"),
         (GOOD._replace(label="system_u:object_r:bin_t:s0"), "SELinux", "NOTE", "dnf install mutt-selinux"),
         (GOOD._replace(clock_state=5), "clock", "FAULT", "chronyd"),
-        (GOOD._replace(clock_state=None), "clock", "NOTE", "does not tell"),
+        (GOOD._replace(clock_state=None), "clock", "NOTE", "cannot tell"),
         (GOOD._replace(rmem_max=212992), "buffers", "NOTE", "sysctl -w net.core.rmem_max=8388608"),
         (GOOD._replace(kernel_drops=7), "kernel drops", "NOTE", "7 datagrams"),
         (GOOD._replace(spool_free=5), "spool", "FAULT", "spool.max_bytes"),

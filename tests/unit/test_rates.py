@@ -66,7 +66,9 @@ def test_a_clock_that_steps_back_gives_nothing() -> None:
 def test_the_event_of_a_surplus_names_the_worst() -> None:
     surplus = Counter({f"192.0.2.{number}": number + 1 for number in range(30)})
     event = surplus_event(surplus, listener="syslog", rate=100.0, host="log-1", now=1e9, event_id="x")
-    assert event.message.startswith("syslog: 465 messages above 100/s of one source left out: 192.0.2.29 (30), ")
+    assert event.message.startswith(
+        "syslog: 465 messages dropped by the rate limit (100/s per source): 192.0.2.29 (30), "
+    )
     assert event.message.endswith(" and 10 more")
     assert event.received_at == "2001-09-09T01:46:40.000000Z"
 

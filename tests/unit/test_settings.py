@@ -118,10 +118,10 @@ def test_established_names_have_their_defaults() -> None:
         ("[moog]\nwebhook_url = 'moog'\n", 2, "expected https://HOST/PATH"),
         ("[redis]\nport = \n", 2, "not TOML at column"),
         ("[redis]\nhost = redis-1\n", 2, 'expected key = "text"'),
-        ("[redis]\nport = 1\nport = 2\n", 3, "it stands in the file already: keep one of the two"),
-        ("[redis]\nport = 1\n[redis]\n", 3, "it stands in the file already: keep one of the two"),
-        ("port = 1\n[redis]\n", 1, "port: stands in no table; it is a key of [redis] and [database]"),
-        ("nothing = 1\n", 1, "nothing: stands in no table; expected [TABLE] above it"),
+        ("[redis]\nport = 1\nport = 2\n", 3, "it is in the file already: keep one of the two"),
+        ("[redis]\nport = 1\n[redis]\n", 3, "it is in the file already: keep one of the two"),
+        ("port = 1\n[redis]\n", 1, "port: not in any table; it is a key of [redis] and [database]"),
+        ("nothing = 1\n", 1, "nothing: not in any table; expected [TABLE] above it"),
         ("[redis]\nmax_message = 1\n", 2, "redis.max_message: no such key; it is a key of [syslog]"),
         ("[redis]\npassword = 'x'\n", 2, "redis.password: no such key; secrets do not belong here, see [secrets]"),
         ("[redis]\nhost = ''\n", 2, "expected a name, an address, or the path of a Unix socket"),
@@ -142,7 +142,11 @@ def test_a_fault_names_file_line_key_and_what_is_right(tmp_path: Path, text: str
     ("mode", "more", "expected"),
     [
         (0o604, "", "secret-id: open to others; remedy: chmod o= "),
-        (0o600, "secret_id_wrapped = true\n[receiving]\nprocesses = 2\n", "each of receiving.processes (2) logs in by"),
+        (
+            0o600,
+            "secret_id_wrapped = true\n[receiving]\nprocesses = 2\n",
+            "only one of receiving.processes (2) could unwrap it",
+        ),
         (0o640, "secret_id_wrapped = true\n", None),
     ],
 )

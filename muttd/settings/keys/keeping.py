@@ -86,11 +86,11 @@ class Database:
 
     host: str = key("127.0.0.1", "Name, address, or directory of a Unix socket.", env="DB_HOST", form="host")
     port: int = port_key(5432, "Port.", "DB_PORT")
-    name: str = key("mutt", "Database.", env="DB_NAME")
+    name: str = key("mutt", "Name of the database.", env="DB_NAME")
     user: str = key("mutt", "Role; owns the tables after `muttd migrate`.", env="DB_USER")
     ssl_mode: str = key(
         "prefer",
-        "As libpq's sslmode. Only verify-full also checks the server's name.",
+        "The values of libpq's sslmode. Only verify-full also checks the server's name.",
         env="DB_SSL_MODE",
         choices=("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     )

@@ -97,7 +97,7 @@ class Syslog:
     )
     rate: float = key(
         0.0,
-        "Messages a second taken from one source on average; those above it are left out, counted, and summed up in "
+        "Messages a second taken from one source on average; those above it are dropped, counted, and reported in "
         "one event a minute. 0: no limit.",
         low=0,
     )

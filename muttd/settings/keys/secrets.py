@@ -42,7 +42,11 @@ class Vault:
 
     addr: str = key("", "Address of Vault, https://HOST:8200. Empty: no Vault.", env="VAULT_ADDR", form="url")
     namespace: str = key("", "Namespace, where Vault has any.", env="VAULT_NAMESPACE")
-    ca_cert: str = key("", "File with the CA certificates of Vault; empty: the usual ones.", env="VAULT_CACERT")
+    ca_cert: str = key(
+        "",
+        "File with the CA certificates of Vault; empty: the public ones that come with mutt (certifi).",
+        env="VAULT_CACERT",
+    )
     client_cert: str = key("", "PEM file with our certificate, where Vault asks for one.", env="VAULT_CLIENT_CERT")
     client_key: str = key("", "PEM file with its key; empty: it is in client_cert.", env="VAULT_CLIENT_KEY")
     timeout: float = key(5.0, "Seconds to connect, and to wait for an answer.", low=0.1, high=60)
