@@ -18,7 +18,7 @@ from muttd.pipeline.audit_trail import AuditTrail
 from muttd.pipeline.live import Live
 from muttd.pipeline.queue.lists import Batch, Producer, Worker
 from muttd.pipeline.queue.live import LiveChannel
-from muttd.pipeline.queue.outcomes import BACKLOG, About, Outcome, Outcomes
+from muttd.pipeline.queue.outcomes import BACKLOG, About, BatchOutcome, Outcomes
 from muttd.pipeline.rulebook import Rulebook
 from muttd.store import Store, migrate
 
@@ -39,7 +39,7 @@ async def commit(
     def about(kind: str) -> About:
         raise AssertionError(kind)
 
-    outcome = Outcome(alerts, [], None, 0, counters or {}, {}, about)
+    outcome = BatchOutcome(alerts, [], None, 0, counters or {}, {}, about)
     return (await Outcomes(redis, alert_list=ALERTS).commit(worker, batch, outcome, now)).done
 
 

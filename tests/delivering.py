@@ -14,8 +14,8 @@ from muttd.pipeline.forwarder import Forwarder
 from muttd.pipeline.moog import Authentication, Target
 from muttd.pipeline.payload import Profile, signature
 from muttd.pipeline.queue.budget import Circuit, Rate
+from muttd.pipeline.queue.dead_letters import DeadLetters
 from muttd.pipeline.queue.lanes import Lanes
-from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.queue.lists import Worker
 from muttd.pipeline.verdict import Policy
 from muttd.sink import Sink
@@ -68,7 +68,7 @@ async def waiting(redis: Any) -> int:
 
 async def dead_reasons(redis: Any) -> list[str]:
     """Oldest first."""
-    return [found.letter.reason for found in await Letters(redis, source=SOURCE).page(0, 1000)]
+    return [found.letter.reason for found in await DeadLetters(redis, source=SOURCE).page(0, 1000)]
 
 
 def lanes(redis: Any, rate: Rate = Rate(100_000, 1.0), lease: float = 10.0) -> Lanes:  # noqa: B008 (immutable)

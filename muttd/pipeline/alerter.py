@@ -17,14 +17,14 @@ import msgspec
 from muttd.event import Alert, encode, rfc3339
 from muttd.metrics import Metrics
 from muttd.pipeline.audit_care import AuditCare
-from muttd.pipeline.audit_trail import AuditTrail, deferred, refused_letters
+from muttd.pipeline.audit_trail import AuditTrail, dead_letters_of, deferred
 from muttd.pipeline.deciding import AsRecorded, Decided, Decides, Deciding, dead_letter
 from muttd.pipeline.event_ids import EventIds
 from muttd.pipeline.live import Live
 from muttd.pipeline.outage import Outage, pause
 from muttd.pipeline.queue.faults import FAULTS
 from muttd.pipeline.queue.lists import Batch, Worker
-from muttd.pipeline.queue.outcomes import Committed, Outcome, Outcomes, WorkItem
+from muttd.pipeline.queue.outcomes import BatchOutcome, Committed, Outcomes, WorkItem
 from muttd.pipeline.rulebook import Rulebook
 from muttd.pipeline.unhandled import Kinds
 from muttd.rules import RuleSet
@@ -222,7 +222,7 @@ class Alerter:
         finally:
             done.set()
 
-    async def _decide(self, batch: Batch, rules: RuleSet) -> tuple[Outcome, Decided]:
+    async def _decide(self, batch: Batch, rules: RuleSet) -> tuple[BatchOutcome, Decided]:
         now = datetime.now(UTC)
         decided = await self._decided(batch, rules, now)
         unreadable = len(decided.dead)
@@ -237,13 +237,13 @@ class Alerter:
             waiting, waiting_rows = deferred(batch.id, decided.rows), rows
         else:
             waiting, waiting_rows = None, 0
-            letters = refused_letters(decided.rows, written, now)
+            letters = dead_letters_of(decided.rows, written, now)
             decided.dead += letters
             books |= {"audited": rows - len(letters), "refused": len(letters)}
             self._metrics.audit_rejected.inc(len(letters))
             if written.new:
                 self._metrics.audited.labels("direct").inc(rows - len(letters))
-        outcome = Outcome(
+        outcome = BatchOutcome(
             alerts=decided.alerts,
             dead=decided.dead,
             deferred=waiting,
@@ -278,7 +278,7 @@ class Alerter:
                 found.append(item)
         return found
 
-    async def _commit(self, batch: Batch, outcome: Outcome, decided: Decided) -> None:
+    async def _commit(self, batch: Batch, outcome: BatchOutcome, decided: Decided) -> None:
         while True:
             try:
                 committed = await self._outcomes.commit(self._worker, batch, outcome, time.time())

@@ -42,7 +42,7 @@ def deferred(batch_id: str, rows: Sequence[AuditRow]) -> bytes:
     return _encode({"batch": batch_id, "rows": rows})
 
 
-def refused_letters(rows: Sequence[AuditRow], written: Written, now: datetime) -> list[bytes]:
+def dead_letters_of(rows: Sequence[AuditRow], written: Written, now: datetime) -> list[bytes]:
     """Dead letters for the rows that PostgreSQL refused."""
     return [
         dead_letter(rows[position][-1].encode(), f"audit row refused: {reason}", now)
@@ -136,7 +136,7 @@ class AuditTrail:
             await self._worker.give_back(batch)
             raise
         self._outage.over()
-        letters = refused_letters(element.rows, written, now)
+        letters = dead_letters_of(element.rows, written, now)
         await self._outcomes.drained(self._worker, batch, len(element.rows), letters)
         self._metrics.audit_rejected.inc(len(letters))
         if written.new:

@@ -1,4 +1,4 @@
-"""What people do with dead letters: `muttd dlq list | show | replay | drop`, and the page, which also mends them.
+"""What people do with dead letters: `muttd dlq list | show | replay | drop`, and the page, which also edits them.
 
 Promises: a replayed alert leaves the dead letters in the same step in which it comes back to the alert list, under
 the external_id it always had; a replay stays below live traffic and never picks up what died since it began.
@@ -13,8 +13,8 @@ import msgspec
 
 from muttd.event import rfc3339
 from muttd.pipeline.outage import pause
+from muttd.pipeline.queue.dead_letters import DeadLetters, Found
 from muttd.pipeline.queue.lanes import DeadLetter
-from muttd.pipeline.queue.letters import Found, Letters
 
 REPLAY_RATE = 5.0
 """Alerts per second at most: a tenth of the usual rate limit."""
@@ -57,7 +57,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
         return (self.since is None or when >= self.since) and (self.before is None or when < self.before)
 
 
-async def chosen(letters: Letters, choice: Choice, limit: int) -> list[DeadLetter]:
+async def chosen(letters: DeadLetters, choice: Choice, limit: int) -> list[DeadLetter]:
     """Up to `limit` of those chosen, oldest first."""
     found: list[DeadLetter] = []
     if limit > 0:
@@ -68,7 +68,7 @@ async def chosen(letters: Letters, choice: Choice, limit: int) -> list[DeadLette
     return found
 
 
-async def drop(letters: Letters, choice: Choice) -> int:
+async def drop(letters: DeadLetters, choice: Choice) -> int:
     """Deletes those chosen; how many."""
     count = 0
     async for one in _walk(letters, choice):
@@ -76,18 +76,18 @@ async def drop(letters: Letters, choice: Choice) -> int:
     return count
 
 
-async def mend(letters: Letters, choice: Choice, mended: Callable[[DeadLetter], DeadLetter | None]) -> int:
-    """Puts what `mended` makes of each of those chosen in its place (None: it stays as it is); how many."""
+async def edit(letters: DeadLetters, choice: Choice, edited: Callable[[DeadLetter], DeadLetter | None]) -> int:
+    """Puts what `edited` makes of each of those chosen in its place (None: it stays as it is); how many."""
     count = 0
     async for one in _walk(letters, choice):
-        letter = mended(one.letter)
+        letter = edited(one.letter)
         if letter is not None and letter != one.letter:
-            count += await letters.mend(one, letter)
+            count += await letters.edit(one, letter)
     return count
 
 
 async def replay(
-    letters: Letters,
+    letters: DeadLetters,
     choice: Choice,
     stop: asyncio.Event,
     *,
@@ -114,7 +114,7 @@ async def replay(
     return count
 
 
-async def _walk(letters: Letters, choice: Choice) -> AsyncIterator[Found]:
+async def _walk(letters: DeadLetters, choice: Choice) -> AsyncIterator[Found]:
     """Those chosen, oldest first. Some may be taken out while we walk, by our caller and by others."""
     place = 0
     while page := await letters.page(place, _PAGE):

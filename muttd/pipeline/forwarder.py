@@ -28,7 +28,7 @@ from muttd.pipeline.queue.budget import Circuit
 from muttd.pipeline.queue.faults import FAULTS
 from muttd.pipeline.queue.lanes import EARLIER_LIMIT, DeadLetter, Ending, Fact, Head, Lanes, Tries, Try
 from muttd.pipeline.queue.lists import Worker
-from muttd.pipeline.verdict import Outcome, Policy, Verdict, judge
+from muttd.pipeline.verdict import Policy, RequestOutcome, Verdict, judge
 
 log = logging.getLogger(__name__)
 
@@ -313,7 +313,9 @@ def _place(item: bytes) -> "str | DeadLetter":
         return DeadLetter(id=name, time=now, reason=f"not an alert: {error}", attempts=0, item=text)
 
 
-def _ending(head: Head, alert: Alert, outcome: Outcome, verdict: Verdict, now: float, *, several: bool) -> Ending:
+def _ending(
+    head: Head, alert: Alert, outcome: RequestOutcome, verdict: Verdict, now: float, *, several: bool
+) -> Ending:
     """Where the alert goes. `several`: it was not alone in its request."""
     time_text = rfc3339(now)
     before = head.tries or Tries(attempts=0, first_failure=now, reason="")

@@ -185,7 +185,7 @@ class Intake:
     async def run(self, stop: asyncio.Event) -> None:
         """Empties the lanes until `stop`, then for up to five seconds more; what is left is dropped and counted."""
         async with asyncio.TaskGroup() as tasks:
-            pushing = [tasks.create_task(self._push_for_ever()), tasks.create_task(self._mend_for_ever())]
+            pushing = [tasks.create_task(self._push_for_ever()), tasks.create_task(self._replay_for_ever())]
             await stop.wait()
             if self._lanes:
                 await asyncio.wait([lane.settled() for lane in self._lanes.values()], timeout=_DRAIN_LIMIT)
@@ -251,7 +251,7 @@ class Intake:
         self._producer.set_aside()
         return True
 
-    async def _mend_for_ever(self) -> None:
+    async def _replay_for_ever(self) -> None:
         """Looks whether Redis is back, and then brings it what is on disk, a batch between those of live traffic."""
         looked = False
         while True:

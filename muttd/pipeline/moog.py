@@ -1,6 +1,6 @@
 """Moog's HTTP side: one request, and what came of it as a value.
 
-Promises: every answer and every failure is an Outcome; the key and the URL are in no log line, exception or Outcome.
+Promises: every answer and every failure is a RequestOutcome; key and URL are in none, and in no log line or exception.
 """
 
 import base64
@@ -15,7 +15,7 @@ import aiohttp
 from muttd.errors import ConfigurationError
 from muttd.event import Alert
 from muttd.pipeline import payload
-from muttd.pipeline.verdict import Outcome, body_kind, retry_after_seconds
+from muttd.pipeline.verdict import RequestOutcome, body_kind, retry_after_seconds
 
 _ANSWER_LIMIT = 65536
 """Bytes read of an answer: what it is shows at its beginning."""
@@ -94,7 +94,7 @@ class Moog:
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=target.timeout)
 
-    async def post(self, alerts: list[Alert]) -> Outcome:
+    async def post(self, alerts: list[Alert]) -> RequestOutcome:
         """Sends `alerts` in one request, once."""
         headers = {"Content-Type": "application/json", **self._target.authentication.header}
         body = payload.body(self._target.profile, alerts)
@@ -102,18 +102,18 @@ class Moog:
             async with self._session.post(
                 self._target.url, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
             ) as answer:
-                return Outcome(
+                return RequestOutcome(
                     answer.status,
                     body_kind(await _beginning(answer), answer.headers.get("Content-Type", "")),
                     retry_after_seconds(answer.headers.get("Retry-After"), time.time()),
                 )
         except TimeoutError:
-            return Outcome(trouble="timeout", detail=f"{self._target.timeout:g} s")
+            return RequestOutcome(trouble="timeout", detail=f"{self._target.timeout:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return failure(error)
 
 
-def failure(error: Exception) -> Outcome:
+def failure(error: Exception) -> RequestOutcome:
     """What a request came to that ended with `error`.
 
     No text of aiohttp's is shown: it may hold the URL, and a URL may hold a password.
@@ -122,9 +122,9 @@ def failure(error: Exception) -> Outcome:
     reason = next(filter(None, (getattr(one, "reason", None) for one in causes if isinstance(one, ssl.SSLError))), "")
     # In TLS 1.3 the server looks at our certificate after we have connected, and refuses it by an alert.
     if isinstance(error, aiohttp.ClientSSLError) or "_ALERT_" in reason:
-        return Outcome(trouble="tls", detail=reason.lower().replace("_", " ") or type(error).__name__)
+        return RequestOutcome(trouble="tls", detail=reason.lower().replace("_", " ") or type(error).__name__)
     words = (one.strerror for one in causes if isinstance(one, OSError) and not isinstance(one, aiohttp.ClientError))
-    return Outcome(trouble="connection", detail=next(filter(None, words), type(causes[-1]).__name__))
+    return RequestOutcome(trouble="connection", detail=next(filter(None, words), type(causes[-1]).__name__))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

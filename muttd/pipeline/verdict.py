@@ -37,7 +37,7 @@ _MAY_ASK_FOR_TIME = frozenset({429, 503})
 _DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class RequestOutcome(msgspec.Struct, frozen=True):
     """What came of one request: an answer (`status`, `body`), or `trouble` and no answer."""
 
     status: int | None = None
@@ -74,7 +74,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def judge(
-    outcome: Outcome, attempts: int, policy: Policy, jitter: Callable[[], float], *, probe: bool = False
+    outcome: RequestOutcome, attempts: int, policy: Policy, jitter: Callable[[], float], *, probe: bool = False
 ) -> Verdict:
     """The verdict on the try that followed `attempts` counted ones.
 
@@ -129,12 +129,12 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
         return None
 
 
-def _is_elsewhere(outcome: Outcome) -> bool:
+def _is_elsewhere(outcome: RequestOutcome) -> bool:
     status = outcome.status
     return status is not None and (300 <= status < 400 or (200 <= status < 300 and outcome.body == "html"))
 
 
-def _reason(outcome: Outcome) -> str:
+def _reason(outcome: RequestOutcome) -> str:
     detail = f": {outcome.detail}" if outcome.detail else ""
     match outcome.trouble:
         case "timeout":

@@ -9,9 +9,9 @@ import msgspec
 
 from muttd.pipeline import dead_letters
 from muttd.pipeline.dead_letters import Choice
+from muttd.pipeline.queue.dead_letters import DeadLetters
 from muttd.pipeline.queue.faults import translated
 from muttd.pipeline.queue.lanes import DeadLetter
-from muttd.pipeline.queue.letters import Letters
 from muttd.runtime import Runtime
 from muttd.settings import Settings
 from muttd.vault import Secrets
@@ -45,7 +45,7 @@ def shown(settings: Settings, secrets: Secrets, choice: Choice, show: Print, *, 
 def replayed(settings: Settings, secrets: Secrets, choice: Choice, per_second: float, show: Print) -> None:
     """Sends those chosen again, below live traffic, until done or Ctrl-C."""
 
-    async def replay(letters: Letters) -> int:
+    async def replay(letters: DeadLetters) -> int:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -61,12 +61,12 @@ def dropped(settings: Settings, secrets: Secrets, choice: Choice, show: Print) -
     show(f"{_with(settings, secrets, lambda letters: dead_letters.drop(letters, choice))} dropped")
 
 
-def _with(settings: Settings, secrets: Secrets, work: Callable[[Letters], Awaitable[_T]]) -> _T:
+def _with(settings: Settings, secrets: Secrets, work: Callable[[DeadLetters], Awaitable[_T]]) -> _T:
     async def connected() -> _T:
         runtime = Runtime("dlq", settings, secrets)
         try:
             with translated(f"Redis at {settings.redis.host}"):
-                return await work(Letters(runtime.redis(), source=settings.queue.alert_name))
+                return await work(DeadLetters(runtime.redis(), source=settings.queue.alert_name))
         finally:
             await runtime.close()
 

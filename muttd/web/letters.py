@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from muttd.event import Alert
-from muttd.pipeline.dead_letters import Choice, chosen, drop, mend, replay
+from muttd.pipeline.dead_letters import Choice, chosen, drop, edit, replay
 from muttd.pipeline.queue.board import Board
 from muttd.pipeline.queue.faults import translated
 from muttd.pipeline.queue.lanes import DeadLetter
@@ -118,7 +118,7 @@ class LettersApi:
         """Dead letters, the oldest first."""
         choice = _choice(read_query(request.query, LettersQuery))
         with translated():
-            found = await chosen(self._board.letters, choice, _LIMIT)
+            found = await chosen(self._board.dead_letters, choice, _LIMIT)
         depths = await self._board.depths()
         return answer(LetterList([_shown(letter) for letter in found], depths.dead_letters))
 
@@ -145,8 +145,8 @@ class LettersApi:
         who = actor(request, form.comment)
         await record(self._store, about, who, {"alert": _plain(alert)}, {"alert": _plain(before.alert)})
         with translated():
-            done = await mend(
-                self._board.letters, Choice(id=before.id), lambda letter: after if letter == before else None
+            done = await edit(
+                self._board.dead_letters, Choice(id=before.id), lambda letter: after if letter == before else None
             )
         if not done and after != before:
             raise _changed_meanwhile()
@@ -168,7 +168,7 @@ class LettersApi:
 
         await self._record(request, "update", form)
         with translated():
-            return answer(Mended(await mend(self._board.letters, choice, mended)))
+            return answer(Mended(await edit(self._board.dead_letters, choice, mended)))
 
     async def replay(self, request: web.Request) -> web.Response:
         """Sends those chosen again, as far as that goes in five seconds."""
@@ -179,8 +179,8 @@ class LettersApi:
         timer = asyncio.get_running_loop().call_later(_REPLAY_TIME, stop.set)
         try:
             with translated():
-                count = await replay(self._board.letters, choice, stop)
-                left = await chosen(self._board.letters, choice, _LIMIT)
+                count = await replay(self._board.dead_letters, choice, stop)
+                left = await chosen(self._board.dead_letters, choice, _LIMIT)
         finally:
             timer.cancel()
         return answer(Replayed(count, sum(letter.alert is not None for letter in left)))
@@ -191,7 +191,7 @@ class LettersApi:
         choice = self._some(form)
         await self._record(request, "drop", form)
         with translated():
-            return answer(Dropped(await drop(self._board.letters, choice)))
+            return answer(Dropped(await drop(self._board.dead_letters, choice)))
 
     def _some(self, form: LettersChosen) -> Choice:
         choice = _choice(form)
@@ -201,7 +201,7 @@ class LettersApi:
 
     async def _letter(self, request: web.Request) -> DeadLetter:
         with translated():
-            found = await chosen(self._board.letters, Choice(id=request.match_info["id"]), 1)
+            found = await chosen(self._board.dead_letters, Choice(id=request.match_info["id"]), 1)
         if not found:
             raise NotThereError("no dead letter has this id")
         return found[0]

@@ -12,8 +12,8 @@ import pytest
 from muttd.event import decode_alert
 from muttd.pipeline.dead_letters import Choice, chosen, drop, replay
 from muttd.pipeline.queue.budget import Circuit
+from muttd.pipeline.queue.dead_letters import DeadLetters
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, DeadLetter
-from muttd.pipeline.queue.letters import Letters
 from muttd.sink import Behaviour, Sink
 from tests.delivering import SOURCE, alert, forwarder, push, running
 
@@ -33,10 +33,10 @@ def letter(number: int, reason: str = "HTTP 400", minute: int | None = None, **f
     return DeadLetter(id=one.id, time=when, reason=reason, attempts=1, alert=one)
 
 
-async def put(redis: Any, *letters: DeadLetter) -> Letters:
+async def put(redis: Any, *letters: DeadLetter) -> DeadLetters:
     for one in letters:
         await redis.lpush(DEAD_LETTERS, msgspec.json.encode(one))
-    return Letters(redis, source=SOURCE)
+    return DeadLetters(redis, source=SOURCE)
 
 
 async def taken(redis: Any) -> list[str]:
@@ -89,7 +89,7 @@ async def test_twins_go_one_by_one(redis: Any) -> None:
 
 async def test_two_that_drop_and_replay_at_once_lose_and_double_nothing(redis: Any) -> None:
     letters = await put(redis, *(letter(number, minute=1) for number in range(200)))
-    dropped, again = await asyncio.gather(drop(letters, Choice()), drop(Letters(redis, source=SOURCE), Choice()))
+    dropped, again = await asyncio.gather(drop(letters, Choice()), drop(DeadLetters(redis, source=SOURCE), Choice()))
     assert dropped + again == 200
     assert await redis.exists(DEAD_LETTERS) == 0
 

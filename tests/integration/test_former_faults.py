@@ -21,9 +21,9 @@ from muttd.event import Event
 from muttd.pipeline.dead_letters import Choice, replay
 from muttd.pipeline.payload import webhook_fields
 from muttd.pipeline.queue.budget import Rate
+from muttd.pipeline.queue.dead_letters import DeadLetters
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, DeadLetter
-from muttd.pipeline.queue.letters import Letters
-from muttd.pipeline.verdict import Outcome, Policy, judge
+from muttd.pipeline.verdict import Policy, RequestOutcome, judge
 from muttd.rules import Rule, RuleSet
 from muttd.settings import Settings
 from muttd.sink import Behaviour, Sink
@@ -142,7 +142,7 @@ async def test_an_open_circuit_throws_alerts_to_the_dead_letters(
 async def test_nothing_replays_dead_letters(redis: Any, sink: Sink, eventually: Eventually) -> None:
     letter = DeadLetter(id=alert(1).id, time="2026-03-05T04:00:00Z", reason="HTTP 400", attempts=1, alert=alert(1))
     await redis.lpush(DEAD_LETTERS, msgspec.json.encode(letter))
-    letters = Letters(redis, source="mutt:alert_queue")
+    letters = DeadLetters(redis, source="mutt:alert_queue")
     assert await replay(letters, Choice(), asyncio.Event(), per_second=1000) == 1
     async with running(forwarder(redis, sink.url)):
         await eventually(lambda: delivered(sink) == [alert(1).id])
@@ -257,7 +257,7 @@ async def test_deleting_a_rule_that_had_history_is_500(
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_202_and_204_do_not_count_as_success(status: int) -> None:
-    assert judge(Outcome(status, "empty"), 0, Policy(), lambda: 0.5).action == "delivered"
+    assert judge(RequestOutcome(status, "empty"), 0, Policy(), lambda: 0.5).action == "delivered"
 
 
 def test_all_alerts_of_a_host_merge_into_one() -> None:

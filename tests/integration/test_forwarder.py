@@ -16,8 +16,8 @@ from muttd.errors import ConfigurationError
 from muttd.metrics import Metrics
 from muttd.pipeline.queue.budget import Rate, circuit_state
 from muttd.pipeline.queue.connection import connect
+from muttd.pipeline.queue.dead_letters import DeadLetters
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, Fact, delivery_facts
-from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.verdict import Policy
 from muttd.sink import Behaviour, Sink
 from tests.delivering import SOURCE, alert, dead_reasons, delivered, forwarder, push, running, waiting
@@ -121,7 +121,7 @@ async def test_after_its_retries_an_alert_is_a_dead_letter(
                 break
             await asyncio.sleep(0)
         await eventually(lambda: alert(2).id in delivered(sink))
-    (found,) = await Letters(redis, source=SOURCE).page(0, 10)
+    (found,) = await DeadLetters(redis, source=SOURCE).page(0, 10)
     assert (found.letter.id, found.letter.attempts, found.letter.alert) == (alert(1).id, 3, alert(1, message="poison"))
     assert "given up after 3 tries" in found.letter.reason
 
@@ -257,7 +257,7 @@ async def test_an_element_that_is_no_alert_is_set_aside(redis: Any, sink: Sink, 
     await push(redis, alert(1))
     async with running(forwarder(redis, sink.url)):
         await eventually(lambda: sink.total == 1)
-    page = await Letters(redis, source=SOURCE).page(0, 10)
+    page = await DeadLetters(redis, source=SOURCE).page(0, 10)
     assert [found.letter.item for found in page[1:5]] == ["not json", "\\xff\\x00\\xfe", '{"id": 1}', "[]"]
     assert all(found.letter.reason.startswith("not an alert: ") for found in page)
     assert len(page) == len(bad)

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from muttd.pipeline.moog import Authentication, Moog, Target, failure
-from muttd.pipeline.verdict import Outcome, Policy, judge
+from muttd.pipeline.verdict import Policy, RequestOutcome, judge
 from tests.delivering import alert
 
 
@@ -43,7 +43,7 @@ def refusing(context: ssl.SSLContext) -> Iterator[int]:
         thread.join()
 
 
-async def outcome(url: str, context: ssl.SSLContext | None = None) -> Outcome:
+async def outcome(url: str, context: ssl.SSLContext | None = None) -> RequestOutcome:
     target = Target(url=url, profile="webhook", authentication=Authentication("none", ""), timeout=10)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context or True)) as session:
         return await Moog(target, session).post([alert(1)])
@@ -84,5 +84,5 @@ async def test_a_connection_that_breaks_is_none_and_its_url_is_not_told() -> Non
     assert "s3cret" not in came.detail
     error = aiohttp.ClientOSError(None, "Can not write request body for https://moog.example/x?token=s3cret")
     error.__cause__ = aiohttp.ClientConnectionResetError("Cannot write to closing transport")
-    assert failure(error) == Outcome(trouble="connection", detail="ClientConnectionResetError")
+    assert failure(error) == RequestOutcome(trouble="connection", detail="ClientConnectionResetError")
     assert (await outcome("http://127.0.0.1:1/x")).trouble == "connection"

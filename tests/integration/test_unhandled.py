@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from muttd.pipeline.queue.lists import Batch, Worker
-from muttd.pipeline.queue.outcomes import DUE, OVERFLOW, UNHANDLED, About, Committed, Outcome, Outcomes
+from muttd.pipeline.queue.outcomes import DUE, OVERFLOW, UNHANDLED, About, BatchOutcome, Committed, Outcomes
 from tests.alerting import ALERTS, INGEST, alerting, alerts, event, execute, idle, prepared, push
 
 Eventually = Callable[..., Any]
@@ -81,7 +81,7 @@ class Counting:
         unhandled: Counter[str] = Counter()
         for kind, count in counts:
             unhandled[kind] += count
-        outcome = Outcome([], [], None, 0, {}, unhandled, lambda _: about)
+        outcome = BatchOutcome([], [], None, 0, {}, unhandled, lambda _: about)
         return await self.outcomes.commit(self.worker, batch or await self.batch(), outcome, 1e9)
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from muttd.pipeline.verdict import (
     LONGEST_PAUSE,
-    Outcome,
     Policy,
+    RequestOutcome,
     Verdict,
     backoff,
     body_kind,
@@ -22,31 +22,31 @@ from muttd.pipeline.verdict import (
 POLICY = Policy(base_delay=1.0, max_delay=60.0, max_retries=5)
 
 
-def verdict(outcome: Outcome, attempts: int = 0, *, probe: bool = False) -> Verdict:
+def verdict(outcome: RequestOutcome, attempts: int = 0, *, probe: bool = False) -> Verdict:
     return judge(outcome, attempts, POLICY, lambda: 0.5, probe=probe)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 @pytest.mark.parametrize("body", ["empty", "json", "text"])
 def test_any_2xx_without_html_is_delivered(status: int, body: str) -> None:
-    assert verdict(Outcome(status, body)).action == "delivered"  # type: ignore[arg-type]  # the literals above
+    assert verdict(RequestOutcome(status, body)).action == "delivered"  # type: ignore[arg-type]  # the literals above
 
 
 @pytest.mark.parametrize(
     "outcome",
     [
-        Outcome(200, "html"),
-        Outcome(204, "html"),
-        Outcome(301, "html"),
-        Outcome(302),
-        Outcome(401),
-        Outcome(403, "html"),
-        Outcome(407),
-        Outcome(trouble="tls"),
+        RequestOutcome(200, "html"),
+        RequestOutcome(204, "html"),
+        RequestOutcome(301, "html"),
+        RequestOutcome(302),
+        RequestOutcome(401),
+        RequestOutcome(403, "html"),
+        RequestOutcome(407),
+        RequestOutcome(trouble="tls"),
     ],
 )
 @pytest.mark.parametrize("attempts", [0, 5, 500])
-def test_a_wrong_configuration_opens_the_circuit_and_costs_no_retry(outcome: Outcome, attempts: int) -> None:
+def test_a_wrong_configuration_opens_the_circuit_and_costs_no_retry(outcome: RequestOutcome, attempts: int) -> None:
     found = verdict(outcome, attempts)
     assert found.action == "circuit"
     assert found.attempts == attempts
@@ -55,7 +55,7 @@ def test_a_wrong_configuration_opens_the_circuit_and_costs_no_retry(outcome: Out
 
 @pytest.mark.parametrize("status", [400, 402, 404, 405, 409, 410, 413, 415, 422, 451])
 def test_what_moog_refuses_is_dead_at_once(status: int) -> None:
-    found = verdict(Outcome(status, "json"))
+    found = verdict(RequestOutcome(status, "json"))
     assert (found.action, found.attempts, found.exhausted) == ("dead", 1, False)
     assert str(status) in found.reason
 
@@ -63,12 +63,12 @@ def test_what_moog_refuses_is_dead_at_once(status: int) -> None:
 @pytest.mark.parametrize(
     "outcome",
     [
-        *(Outcome(status, "html") for status in (408, 425, 429, 500, 501, 502, 503, 504, 599)),
-        Outcome(trouble="timeout"),
-        Outcome(trouble="connection"),
+        *(RequestOutcome(status, "html") for status in (408, 425, 429, 500, 501, 502, 503, 504, 599)),
+        RequestOutcome(trouble="timeout"),
+        RequestOutcome(trouble="connection"),
     ],
 )
-def test_what_may_pass_is_tried_again_and_then_dead(outcome: Outcome) -> None:
+def test_what_may_pass_is_tried_again_and_then_dead(outcome: RequestOutcome) -> None:
     for attempts in range(POLICY.max_retries):
         found = verdict(outcome, attempts)
         assert (found.action, found.attempts) == ("retry", attempts + 1)
@@ -79,27 +79,31 @@ def test_what_may_pass_is_tried_again_and_then_dead(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_heeded_by_all(status: int) -> None:
-    found = verdict(Outcome(status, retry_after=17))
+    found = verdict(RequestOutcome(status, retry_after=17))
     assert found.delay == 17
     assert found.pause == 17
-    assert verdict(Outcome(status, retry_after=1e9)).pause == LONGEST_PAUSE
-    assert verdict(Outcome(status, retry_after=0)).delay == 0.5
-    assert verdict(Outcome(500, retry_after=17)).pause == 0
+    assert verdict(RequestOutcome(status, retry_after=1e9)).pause == LONGEST_PAUSE
+    assert verdict(RequestOutcome(status, retry_after=0)).delay == 0.5
+    assert verdict(RequestOutcome(500, retry_after=17)).pause == 0
 
 
 @pytest.mark.parametrize(
     "outcome",
-    [*(Outcome(status) for status in (429, 502, 503, 504)), Outcome(trouble="timeout"), Outcome(trouble="connection")],
+    [
+        *(RequestOutcome(status) for status in (429, 502, 503, 504)),
+        RequestOutcome(trouble="timeout"),
+        RequestOutcome(trouble="connection"),
+    ],
 )
-def test_a_probe_that_finds_moog_away_costs_no_retry(outcome: Outcome) -> None:
+def test_a_probe_that_finds_moog_away_costs_no_retry(outcome: RequestOutcome) -> None:
     for attempts in (0, 5, 100):
         found = verdict(outcome, attempts, probe=True)
         assert (found.action, found.attempts) == ("retry", attempts)
-    assert verdict(Outcome(500), 5, probe=True).action == "dead"
+    assert verdict(RequestOutcome(500), 5, probe=True).action == "dead"
 
 
 outcomes = st.builds(
-    Outcome,
+    RequestOutcome,
     status=st.none() | st.integers(100, 999),
     body=st.sampled_from(["empty", "json", "html", "text"]),
     retry_after=st.none() | st.floats(0, 1e12),
@@ -116,7 +120,7 @@ policies = st.builds(
 @settings(deadline=None, max_examples=200)
 @given(outcomes, st.integers(0, 10**6), policies, st.floats(0, 1), st.booleans())
 def test_every_answer_has_a_bounded_verdict(
-    outcome: Outcome, attempts: int, policy: Policy, jitter: float, probe: bool
+    outcome: RequestOutcome, attempts: int, policy: Policy, jitter: float, probe: bool
 ) -> None:
     found = judge(outcome, attempts, policy, lambda: jitter, probe=probe)
     assert found.action in {"delivered", "retry", "dead", "circuit"}

@@ -30,11 +30,11 @@ from muttd.pipeline.ledger import Ledger
 from muttd.pipeline.queue import heartbeats, resolutions
 from muttd.pipeline.queue.books import MEMORY, SAID, Books
 from muttd.pipeline.queue.budget import Budget, CircuitState, Rate, circuit_state, used_budget
+from muttd.pipeline.queue.dead_letters import DeadLetters
 from muttd.pipeline.queue.faults import translated
 from muttd.pipeline.queue.heartbeats import HeartbeatState
 from muttd.pipeline.queue.hits import Hits
 from muttd.pipeline.queue.lanes import DEAD_LETTERS, IN_LANES, RETRY, STAGING, Fact, delivery_facts
-from muttd.pipeline.queue.letters import Letters
 from muttd.pipeline.queue.lists import TOTAL
 from muttd.pipeline.queue.outcomes import BACKLOG, BACKLOG_ROWS, Outcomes, WorkItem
 from muttd.pipeline.queue.outcomes import DEAD_LETTERS as UNREADABLE
@@ -92,7 +92,7 @@ class Board:
         self._ingest_list = ingest_list
         self._alert_list = alert_list
         self._outcomes = Outcomes(redis, alert_list=alert_list)
-        self.letters = Letters(redis, source=alert_list)
+        self.dead_letters = DeadLetters(redis, source=alert_list)
         """The dead letters: use it within faults.translated."""
         self.books = Books(redis, ingest_list=ingest_list, alert_list=alert_list)
         """The running totals: use it within faults.translated."""

@@ -9,7 +9,7 @@
 Totals: received, queued, rejected, dropped by listener and reason, as receivers report them (board.TallyReport), and
 disk:LISTENER, what they have in their spools; arrived (lists.py); decided, unreadable, audited, refused, unaudited,
 alerts (lua/commit.lua, drained.lua); meta_alerts (announce.lua); delivered, retried, dead:WHY, gone (settle.lua,
-sort.lua); replayed, discarded (unletter.lua). ledger.py says how they must add up.
+sort.lua); replayed, discarded (take_dead_letter.lua). ledger.py says how they must add up.
 
 Every method raises one of faults.FAULTS where Redis is away or refuses.
 """

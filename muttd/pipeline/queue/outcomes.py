@@ -49,7 +49,7 @@ class About(msgspec.Struct, frozen=True, omit_defaults=True):
 _decode_about = msgspec.json.Decoder(About).decode
 
 
-class Outcome(NamedTuple):
+class BatchOutcome(NamedTuple):
     """What a batch led to."""
 
     alerts: Sequence[bytes]
@@ -118,7 +118,7 @@ class Outcomes:
         self._announce = script(redis, "announce")
         self.hits = RuleHits(redis)
 
-    async def commit(self, worker: Worker, batch: Batch, outcome: Outcome, now: float) -> Committed:
+    async def commit(self, worker: Worker, batch: Batch, outcome: BatchOutcome, now: float) -> Committed:
         """Everything in one step, once however often it is called. `now` in seconds since 1970."""
         backlog = [] if outcome.deferred is None else [outcome.deferred]
         wish = {

@@ -33,7 +33,7 @@
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local facts_limit, letters_limit = tonumber(ARGV[2]), tonumber(ARGV[4])
+local facts_limit, dead_letters_limit = tonumber(ARGV[2]), tonumber(ARGV[4])
 local counts, gone = {}, 0
 local books = {retry = 'retried', delivered = 'delivered', refused = 'dead:refused', dead = 'dead:retries used up'}
 
@@ -66,8 +66,8 @@ local function settle(signature, lease, action, note, delay, event, fact, probe)
       redis.call('RPUSH', KEYS[3], signature)
     end
     if action ~= 'delivered' then
-      lost = math.max(0, redis.call('LPUSH', KEYS[6], note) - letters_limit)
-      redis.call('LTRIM', KEYS[6], 0, letters_limit - 1)
+      lost = math.max(0, redis.call('LPUSH', KEYS[6], note) - dead_letters_limit)
+      redis.call('LTRIM', KEYS[6], 0, dead_letters_limit - 1)
       gone = gone + lost
     end
     if action ~= 'dead' and (probe or not redis.call('HGET', KEYS[7], 'until')) then

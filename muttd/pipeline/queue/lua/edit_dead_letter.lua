@@ -1,4 +1,4 @@
--- mend: one dead letter becomes another one, in its place.
+-- edit_dead_letter: one dead letter becomes another one, in its place.
 --
 -- KEYS[1]  dead letters (head newest)
 -- ARGV[1]  place of the dead letter, counted from the oldest: -1, -2, ...

@@ -1,4 +1,4 @@
--- unletter: one dead letter goes, and where it is replayed its alert comes back to the alert list, in one step.
+-- take_dead_letter: one dead letter goes, and where it is replayed its alert comes back to the alert list, in one step.
 --
 -- KEYS[1]  dead letters (head newest)
 -- KEYS[2]  alert list

@@ -23,14 +23,14 @@ class Found(NamedTuple):
     letter: DeadLetter
 
 
-class Letters:
+class DeadLetters:
     """The dead letters, and the alert list `source` where a replay goes."""
 
     def __init__(self, redis: "Redis", *, source: str) -> None:
         self._redis = redis
         self._source = source
-        self._unletter = script(redis, "unletter")
-        self._mend = script(redis, "mend")
+        self._take_script = script(redis, "take_dead_letter")
+        self._edit_script = script(redis, "edit_dead_letter")
 
     async def page(self, first: int, count: int) -> list[Found]:
         """Up to `count` of them from place `first` on; fewer at the newest end."""
@@ -49,13 +49,13 @@ class Letters:
         assert found.letter.alert is not None
         return await self._take(found, encode(found.letter.alert))
 
-    async def mend(self, found: Found, letter: DeadLetter) -> bool:
+    async def edit(self, found: Found, letter: DeadLetter) -> bool:
         """Puts `letter` in its place. False as of `drop`."""
         arguments: list[int | bytes] = [-found.place - 1, found.element, msgspec.json.encode(letter)]
-        return bool(await self._mend(keys=[DEAD_LETTERS], args=arguments))
+        return bool(await self._edit_script(keys=[DEAD_LETTERS], args=arguments))
 
     async def _take(self, found: Found, alert: bytes) -> Literal["done", "moved", "busy"]:
-        done = await self._unletter(
+        done = await self._take_script(
             keys=[DEAD_LETTERS, self._source, STAGING, READY, CIRCUIT, TOTAL],
             args=[-found.place - 1, found.element, alert],
         )
