@@ -15,9 +15,9 @@ LOSS_MINUTES = 15
 _WAIT_LIMIT = 60.0
 """Seconds an event may wait for its decision: normally it is milliseconds."""
 _ROLES: Mapping[str, tuple[str, str]] = {
-    "listener": ("No receiver reports", "No muttd process has reported for 15 s: nothing may be coming in."),
-    "alerter": ("No alerter is alive", "Events wait undecided. Start `muttd alerter`."),
-    "forwarder": ("No forwarder is alive", "Alerts wait undelivered. Start `muttd forwarder`."),
+    "listener": ("No receiver is reporting", "No muttd process has reported for 15 s: events may not be arriving."),
+    "alerter": ("No alerter is running", "Events are waiting for a decision. Start `muttd alerter`."),
+    "forwarder": ("No forwarder is running", "Alerts are waiting for delivery. Start `muttd forwarder`."),
 }
 _REASONS: Mapping[str, str] = {
     "kernel": "the kernel's receive buffer was full",
@@ -86,8 +86,8 @@ def _circuit(circuit: CircuitState) -> Iterable[Alarm]:
         yield Alarm(
             "critical",
             "circuit",
-            "Nothing is delivered to Moog",
-            f"{circuit.reason or 'Moog fails'}. Alerts wait and are not lost; mutt tries again by itself.{probing}",
+            "Nothing is being delivered to Moog",
+            f"{circuit.reason or 'Moog is failing'}. Alerts wait and are not lost; retries are automatic.{probing}",
             circuit.since or None,
         )
 
@@ -105,30 +105,30 @@ def _queues(situation: Situation) -> Iterable[Alarm]:
         yield Alarm(
             "critical",
             "late",
-            f"Events wait {waited:,.0f} s for a decision",
-            f"{depths.ingest:,} wait on the ingest list: the alerters are too few or too slow.",
+            f"Events have been waiting {waited:,.0f} s for a decision",
+            f"{depths.ingest:,} on the ingest list: there are too few alerters, or they are too slow.",
             situation.now - waited,
         )
     if depths.audit_backlog:
         yield Alarm(
             "warning",
             "audit_backlog",
-            f"Audit rows wait for PostgreSQL: {depths.audit_backlog_rows:,}",
-            "Alerts flow meanwhile; the rows follow by themselves when PostgreSQL is back.",
+            f"{_many(depths.audit_backlog_rows, 'audit row')} waiting for PostgreSQL",
+            "Alerts are delivered meanwhile; the rows are written when PostgreSQL is back.",
         )
     if depths.dead_letters:
         yield Alarm(
             "warning",
             "dead_letters",
-            f"{_many(depths.dead_letters, 'alert')} given up",
-            "They are in the dead letters: look at their reasons, then replay or drop them.",
+            f"{_many(depths.dead_letters, 'alert')} could not be delivered",
+            "They are in the dead letters: look at the reasons, then send them again or drop them.",
         )
     if depths.unreadable:
         yield Alarm(
             "warning",
             "unreadable",
-            f"{_many(depths.unreadable, 'element')} that no alerter could take",
-            "They are kept in the list mutt:dlq:alerter with their reasons.",
+            f"{_many(depths.unreadable, 'element')} that no alerter could read",
+            "They are kept in the list mutt:dlq:alerter, with the reasons.",
         )
 
 

@@ -65,13 +65,13 @@ class BackTestApi:
         draft = drafted(form.rule)
         since, until = _range(form)
         if self._running >= _AT_ONCE:
-            raise ProblemError(503, "Other back-tests are running; try again.", headers={"Retry-After": "10"})
+            raise ProblemError(503, "Other back-tests are running; try again soon.", headers={"Retry-After": "10"})
         self._running += 1
         try:
             job = await self._job(draft)
             count = await count_between(self._store, since, until)
             if count > EVENTS_LIMIT:
-                detail = f"There are {count:,} events in this range; {EVENTS_LIMIT:,} can be tried at most."
+                detail = f"There are {count:,} events in this range; at most {EVENTS_LIMIT:,} can be tested."
                 raise ProblemError(422, detail, [Fault("from", "must be later: take a shorter range")])
             response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson", "X-Accel-Buffering": "no"})
             with contextlib.suppress(ConnectionResetError):  # nobody waits for it any more

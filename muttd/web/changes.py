@@ -1,4 +1,4 @@
-"""What was changed, by whom, and taking it back."""
+"""What was changed, by whom, and reverting it."""
 
 from typing import Annotated, Any, Final
 
@@ -70,15 +70,15 @@ class ChangesApi:
             raise ProblemError(409, "This cannot be reverted.")
         if found.subject == KEYS.subject:
             _check_key(request, found)
-        who = actor(request, given.reason or f"takes back change {found.id}")
+        who = actor(request, given.reason or f"reverts change {found.id}")
         after = await Config(self._store, TABLES[found.subject]).revert(found, who, forced=given.force)
         self._ring.forget()
         return answer(Reverted(None if after is None else after.content))
 
 
 def _check_key(request: web.Request, found: Change) -> None:
-    """Raises ProblemError where a change of a key cannot be taken back, or not by everybody who may edit."""
+    """Raises ProblemError where a change of a key cannot be reverted, or not by everybody who may edit."""
     if not request[PRINCIPAL].may("admin"):
         raise ProblemError(403, "Keys need the role admin.")
     if found.after is None:
-        raise ProblemError(409, "A deleted key cannot be restored: nobody knows it any more. Make a new one.")
+        raise ProblemError(409, "A deleted key cannot be restored. Create a new one.")

@@ -90,7 +90,9 @@ class EventsApi:
         try:
             event = decode(bytes(entry.event))
         except msgspec.DecodeError:
-            raise ProblemError(409, "This event was stored by another version and cannot be read any more.") from None
+            raise ProblemError(
+                409, "This event was stored by another version of mutt and can no longer be read."
+            ) from None
         now = told(await self._rules.get(), event)
         facts = await self._board.deliveries([entry.event_id])
         return answer(

@@ -124,7 +124,7 @@ def _own_name(name: str) -> str:
     if not name:
         raise ProblemError(400, "The body cannot be accepted.", [Fault("name", "must not be empty")])
     if name == FIRST_NAME:
-        fault = Fault("name", "is the name under which the key in the secrets is recorded")
+        fault = Fault("name", "is reserved for the key in the secrets")
         raise ProblemError(400, "The body cannot be accepted.", [fault])
     return name
 

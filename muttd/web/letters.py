@@ -229,7 +229,9 @@ def _plain(alert: Alert | None) -> Any:
 
 
 def _changed_meanwhile() -> ProblemError:
-    return ProblemError(412, "It is not what you have seen: it was changed, sent again or dropped. Look at it again.")
+    return ProblemError(
+        412, "It is not the version that you loaded: it was changed, sent again or dropped. Load it again."
+    )
 
 
 def _shown(letter: DeadLetter) -> LetterShown:

@@ -123,7 +123,7 @@ _IF_MATCH: Final = {
     "in": "header",
     "required": False,
     "schema": {"type": "string"},
-    "description": "The ETag that the caller has seen; 412 where it is not the present one.",
+    "description": "The ETag of the version that the caller has seen; 412 where it is not the present one.",
 }
 
 

@@ -22,8 +22,8 @@ VIEWS: Final = ("/", "/live", "/events", "/rules", "/hosts", "/unhandled", "/del
 
 _FORM_LIMIT: Final = 4096
 _IN_CLEAR: Final = (
-    '<p class="warn">This connection is not encrypted: whoever can listen reads the key. '
-    "Set http.tls_cert, or put a proxy with TLS before mutt.</p>"
+    '<p class="warn">This connection is not encrypted: anyone on its path can read the key. '
+    "Set http.tls_cert, or put a proxy with TLS in front of mutt.</p>"
 )
 _TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS: Final = {
@@ -101,7 +101,7 @@ class Pages:
             shown.headers.update(problem.headers)
             return shown
         if token is None:
-            return self._log_in_form(request, following, "That is not the key.", 401)
+            return self._log_in_form(request, following, "This key is not valid.", 401)
         response = web.Response(status=303, headers={"Location": following})
         set_cookie(request, response, token)
         return response

@@ -81,11 +81,11 @@ def _conflict(error: ConflictError) -> ProblemError:
     who = error.by or f"{by},"
     when = f" at {error.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if error.at else ""
     if isinstance(error, AlreadyThereError):
-        return ProblemError(409, f"There is one with this name already: {who} made or changed it{when}.")
+        return ProblemError(409, f"It already exists: {who} created or changed it{when}.")
     if isinstance(error, ChangedSinceError):
         detail = f"It was changed since, last by {by}{when}. Reverting this change would undo the later ones too."
         return ProblemError(412, detail)
-    return ProblemError(412, f"It is not what you have seen: {who} changed it{when}. Look at it again.")
+    return ProblemError(412, f"It is not the version that you loaded: {who} changed it{when}. Load it again.")
 
 
 class Problems:
@@ -116,7 +116,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
     except ProblemError as problem:
         return problem.response()
     except NotThereError:
-        return ProblemError(404, "It is not there (any more).").response()
+        return ProblemError(404, "It does not exist (any more).").response()
     except ConflictError as error:
         return _conflict(error).response()
     except MuttError as error:
@@ -130,7 +130,7 @@ async def _answered(request: web.Request, handler: Handler) -> web.StreamRespons
             answer.status, f"{request.method} {request.path}: {answer.reason}.", headers=allowed
         ).response()
     except GoneError:  # nobody reads this
-        return ProblemError(400, "The connection broke off.").response()
+        return ProblemError(400, "The connection was lost.").response()
     except Exception:  # a process's top loop: the next request must not suffer
         log.exception("%s %s hit a bug in mutt", request.method, request.path)
-        return ProblemError(500, "A bug in mutt. Its log has the details.").response()
+        return ProblemError(500, "This is a bug in mutt; its log has the details.").response()

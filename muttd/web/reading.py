@@ -42,7 +42,7 @@ def check_names(given: Iterable[str], known: Iterable[str]) -> list[Fault]:
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            faults.append(Fault(name[:80], f"no such field; meant {close[0]}?" if close else "no such field"))
+            faults.append(Fault(name[:80], f"no such field; did you mean {close[0]}?" if close else "no such field"))
     return faults
 
 
@@ -94,9 +94,9 @@ async def read_content(request: web.Request, *, most: int = BODY_LIMIT, within: 
                 if len(found) > most:
                     raise ProblemError(413, f"The body is larger than {most:,} bytes.")
     except TimeoutError:
-        raise ProblemError(408, f"The body did not come within {within:g} seconds.") from None
+        raise ProblemError(408, f"The body did not arrive within {within:g} seconds.") from None
     except (OSError, web.RequestPayloadError):
-        raise ProblemError(400, "The body broke off.") from None
+        raise ProblemError(400, "The body is incomplete.") from None
     return bytes(found)
 
 
@@ -132,7 +132,7 @@ def in_utc(moment: datetime | None, field: str) -> datetime | None:
         return None if moment is None else moment.astimezone(UTC)
     except OverflowError:
         raise ProblemError(
-            400, "A time cannot be accepted.", [Fault(field, "is outside of the years 1 to 9999")]
+            400, "A time cannot be accepted.", [Fault(field, "is outside the years 1 to 9999")]
         ) from None
 
 

@@ -86,7 +86,7 @@ class RuleFileApi:
         if request.content_type not in _TAKEN:
             raise ProblemError(415, f"Send Content-Type: {_YAML}.")
         if not form.dry_run and "If-Match" not in request.headers:
-            raise ProblemError(428, "Send If-Match with the ETag of the rules that you have seen, or * for any.")
+            raise ProblemError(428, "Send If-Match with the ETag of the rules that you loaded, or * for any.")
         wanted = await asyncio.to_thread(read, await read_content(request, most=FILE_LIMIT, within=_FILE_TIME))
         version = wanted_version(request)
         if form.dry_run:

@@ -101,7 +101,7 @@ def _twins(entries: Sequence[Entry]) -> Iterator[Fault]:
         first = seen.setdefault(sign, entry)
         if first is not entry:
             field = "name" if sign[0] is None else "id"
-            reason = f"is that of rules[{first.index}] too ({entry.called})"
+            reason = f"is also that of rules[{first.index}] ({entry.called})"
             yield Fault(f"rules[{entry.index}].{field}", reason)
 
 
@@ -109,20 +109,20 @@ def _entries(text: bytes) -> tuple[list[Entry], list[Fault]]:
     try:
         root = _Composer(text).document()
     except yaml.YAMLError as error:
-        raise ProblemError(400, "The file is not YAML that can be taken.", [Fault("", _place(error))]) from None
+        raise ProblemError(400, "The file cannot be read as YAML.", [Fault("", _place(error))]) from None
     except UnicodeDecodeError:
         raise ProblemError(400, "The file is not UTF-8.") from None
     if not isinstance(root, _Mapping) or list(root.values) != ["rules"] or not isinstance(root.values["rules"], _List):
         raise ProblemError(400, "The file must have one key, rules, with a list.", [Fault("rules", "must be a list")])
     items = root.values["rules"].items
     if len(items) > RULES_LIMIT:
-        raise ProblemError(413, f"The file has {len(items)} rules; {RULES_LIMIT} are the most.")
+        raise ProblemError(413, f"The file has {len(items)} rules; at most {RULES_LIMIT} are allowed.")
     entries, faults = [], []
     for index, item in enumerate(items):
         if isinstance(item, _Mapping):
             entries.append(Entry(index, item.line, {name: _plain(value) for name, value in item.values.items()}))
         else:
-            faults.append(Fault(f"rules[{index}]", "must be a rule: names with values"))
+            faults.append(Fault(f"rules[{index}]", "must be a rule: fields with values"))
     return entries, faults
 
 

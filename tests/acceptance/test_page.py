@@ -89,7 +89,7 @@ async def test_what_devices_send_never_runs(site: Site, tab: Tab) -> None:
         assert await page.locator(made).count() == 0
     for number in range(len(EVIL)):
         await page.goto(f"{site.address}/events?event={event(number).id}")
-        await page.get_by_role("button", name="Why? Ask the current rules").click()
+        await page.get_by_role("button", name="Explain with the current rules").click()
         await expect(page.get_by_role("dialog")).to_contain_text("Decision")
         assert "owned" not in await page.title()
     assert tab.complaints == []
@@ -149,10 +149,10 @@ async def test_status_shows_processes_and_that_the_books_balance(site: Site, pag
     await Board(site.redis).beat("alerter", "host-a", {"state": "deciding"}, 600)
     await log_in(site, page, "/status")
     await expect(page.get_by_role("region", name="Processes")).to_contain_text(f"host-adeciding{__version__}")
-    await expect(page.get_by_role("region", name="Services")).to_contain_text("nothing waits in a spool")
-    await expect(page.get_by_role("region", name="Services")).to_contain_text("has partitions for")
+    await expect(page.get_by_role("region", name="Services")).to_contain_text("no events in spools")
+    await expect(page.get_by_role("region", name="Services")).to_contain_text("partitions ready for")
     await expect(page.get_by_role("region", name="Services")).to_contain_text("Certificate http.tls_cert")
-    await expect(page.get_by_role("region", name="Ledger")).to_contain_text("it balances")
+    await expect(page.get_by_role("region", name="Ledger")).to_contain_text("✓ balanced")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -25,14 +25,14 @@ async def test_a_rule_is_made_tried_on_a_message_and_on_the_past_and_seen_to_wor
     await dialog.get_by_label("Name").fill("Fans")
     await dialog.get_by_label("How the text is matched").select_option("regex")
     await dialog.get_by_label("Text in the message").fill("fan (")
-    await dialog.get_by_label("A message").fill("<11>Oct 11 22:14:15 core-1 env: Fan 3 failed")
+    await dialog.get_by_label("Sample message").fill("<11>Oct 11 22:14:15 core-1 env: Fan 3 failed")
     await expect(dialog.locator(".tester").first).to_contain_text("missing")
     await dialog.get_by_role("button", name="Save").click()
     await expect(dialog.get_by_label("Text in the message")).to_have_attribute("aria-invalid", "true")
     await dialog.get_by_label("Text in the message").fill("fan [0-9] failed")
     await expect(dialog.locator(".tester").first).to_contain_text("It becomes an alert")
-    await dialog.get_by_role("button", name="Try it on the past").click()
-    await expect(dialog).to_contain_text("3 match, the rule decides 3, 3 alerts")
+    await dialog.get_by_role("button", name="Run on past events").click()
+    await expect(dialog).to_contain_text("3 match; this rule decides 3, making 3 alerts")
     await expect(dialog).to_contain_text("unhandled")
     await dialog.get_by_role("button", name="Save").click()
     await expect(page.locator("tr.link")).to_contain_text("Fans")
@@ -54,7 +54,7 @@ async def test_a_trap_is_tried_as_hex(site: Site, page: Page) -> None:
         "03 00 43 03 01 02 03 30 11 06 0a 2b 06 01 06 03 01 01 04 01 00 06 03 2b 06 01"
     )
     await page.get_by_label("Trap OID begins with").fill("1.3.6.1.6.3.1.1.5")
-    await page.get_by_label("A message").fill(trap)
+    await page.get_by_label("Sample message").fill(trap)
     await expect(page.locator(".tester").first).to_contain_text("Read as: host 192.0.2.1")
 
 
@@ -79,7 +79,7 @@ async def test_a_list_of_hosts_is_pasted_or_taken_from_a_file_looked_at_and_adde
     await log_in(site, page, "/hosts")
     teams = page.get_by_role("region", name="Teams")
     await teams.get_by_role("button", name="Add a list").click()
-    await page.get_by_label("One a line").fill("hostname, team\ncore-*, network\n10.1.0.0/16;storage\nb ad, x")
+    await page.get_by_label("One per line").fill("hostname, team\ncore-*, network\n10.1.0.0/16;storage\nb ad, x")
     dialog = page.get_by_role("dialog")
     await expect(dialog.locator("tbody tr")).to_have_count(3)
     assert (await site.get("/api/v1/teams"))["items"] == []

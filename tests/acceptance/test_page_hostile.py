@@ -74,7 +74,7 @@ async def test_nothing_that_devices_send_runs_in_a_browser(
             await page.goto(address + "/events")
             for place in range(0, 100, 9):  # a page of them
                 await page.locator("td button.open").nth(place).click()
-                await page.get_by_role("button", name="Why? Ask the current rules").click()
+                await page.get_by_role("button", name="Explain with the current rules").click()
                 await expect(page.get_by_role("dialog")).to_contain_text("Decision")
                 assert await page.locator("dialog script, dialog iframe, dialog img").count() == 0
                 await page.keyboard.press("Escape")

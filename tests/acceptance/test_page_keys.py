@@ -25,14 +25,14 @@ async def test_a_key_is_made_shown_once_and_deleted(site: Site, scheme: str) -> 
     async with browsing(viewport={"width": 1280, "height": 900}, color_scheme=scheme) as tab:
         page = tab.page
         await log_in(site, page, "/keys")
-        await expect(page.locator("main")).to_contain_text("There are no keys besides those in the secrets.")
+        await expect(page.locator("main")).to_contain_text("There are no keys other than those in the secrets.")
         await page.get_by_role("button", name="New key").click()
         await page.get_by_label("Name").fill("Night shift")
         await page.get_by_label("Role").select_option("operator")
         await page.get_by_label("Expires").fill("2099-01-01T00:00")
         await look(page, f"keys-new-{scheme}")
         assert await tab.unreachable() == []
-        await page.get_by_role("button", name="Make the key").click()
+        await page.get_by_role("button", name="Create the key").click()
         made = page.get_by_label("The key", exact=True)
         key = await made.input_value()
         assert await tab.unreachable() == []
@@ -45,7 +45,7 @@ async def test_a_key_is_made_shown_once_and_deleted(site: Site, scheme: str) -> 
         await look(page, f"keys-{scheme}")
         await page.get_by_role("button", name="Delete Night shift").click()
         await page.get_by_role("button", name="Delete it").click()
-        await expect(page.locator("main")).to_contain_text("There are no keys besides those in the secrets.")
+        await expect(page.locator("main")).to_contain_text("There are no keys other than those in the secrets.")
         assert (await site.client.get("/api/v1/session", headers={"X-API-KEY": key})).status == 401
         assert tab.complaints == []
 
@@ -74,18 +74,18 @@ async def test_a_file_of_rules_is_shown_before_it_is_taken(site: Site, tmp_path:
         text = file.read_text()
         file.write_text(text.replace("match_string: fan\n", "match_string: fan failed\n", 1))
         await page.get_by_role("button", name="Import").click()
-        await page.get_by_label("A YAML file").set_input_files(file)
+        await page.get_by_label("YAML file").set_input_files(file)
         await expect(page.get_by_role("dialog")).to_contain_text("0 new, 1 changed, 0 deleted, 1 unchanged.")
         assert await tab.unreachable() == []
         await look(page, "rules-import")
         file = tmp_path / "wrong.yaml"
         file.write_text(text.replace("contains", "glob", 1))
-        await page.get_by_label("A YAML file").set_input_files(file)
+        await page.get_by_label("YAML file").set_input_files(file)
         await expect(page.get_by_role("dialog")).to_contain_text("rules[0].match_type must be one of")
         await expect(page.get_by_role("button", name="Apply")).to_be_disabled()
         file = tmp_path / "right.yaml"
         file.write_text(text.replace("name: Pumps", "name: Fountains"))
-        await page.get_by_label("A YAML file").set_input_files(file)
+        await page.get_by_label("YAML file").set_input_files(file)
         await expect(page.get_by_role("dialog")).to_contain_text("1 changed")
         await page.get_by_role("button", name="Apply").click()
         await expect(page.locator("main")).to_contain_text("Fountains")

@@ -151,7 +151,7 @@ async def test_a_key_changes_and_ends_with_its_record(site: Site) -> None:
     late = await site.send("PUT", path, {"role": "admin"}, 412, If_Match=f'"{key["version"]}"')
     assert "admin changed it" in late["detail"]
     twin = await site.send("POST", KEYS, {"name": "Night shift", "role": "viewer"}, 409)
-    assert "admin made or changed it" in twin["detail"]
+    assert "admin created or changed it" in twin["detail"]
     await site.send("DELETE", path, None, 204)
     assert await status(site, key["key"]) == 401
     recorded = (await site.get("/api/v1/changes", subject="api_key"))["items"]
@@ -193,7 +193,7 @@ async def test_a_key_that_cannot_be_made_says_which_field(site: Site, wrong: dic
     problem = await site.send("POST", KEYS, {"name": "a", "role": "viewer", **wrong}, 400)
     assert [fault["field"] for fault in problem["errors"]] == [field]
     if field == "expire_at":
-        assert problem["errors"][0]["reason"] == "no such field; meant expires_at?"
+        assert problem["errors"][0]["reason"] == "no such field; did you mean expires_at?"
 
 
 async def test_a_key_ends_by_itself(site: Site) -> None:

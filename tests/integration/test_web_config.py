@@ -270,7 +270,7 @@ async def test_regex_tester(site: Site) -> None:
 async def test_a_development_host_comes_and_goes(site: Site, name: str) -> None:
     await site.send("POST", "/api/v1/dev-hosts", {"hostname": f" {name.upper()} ", "note": "lab"}, 201)
     twin = await site.send("POST", "/api/v1/dev-hosts", {"hostname": name}, 409)
-    assert "admin made or changed it at 20" in twin["detail"]
+    assert "admin created or changed it at 20" in twin["detail"]
     (listed,) = (await site.get("/api/v1/dev-hosts"))["items"]
     assert (listed["hostname"], listed["note"]) == (name, "lab")
     path = site.client.make_url("/api/v1/dev-hosts").joinpath(name)

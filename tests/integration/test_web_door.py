@@ -80,7 +80,7 @@ async def test_whoever_would_send_a_key_in_clear_is_warned(site: Site) -> None:
 async def test_a_wrong_key_is_told_so_and_nothing_more(site: Site) -> None:
     response = await site.client.post("/login", data={"key": "wrong"}, allow_redirects=False)
     assert response.status == 401
-    assert "That is not the key." in await response.text()
+    assert "This key is not valid." in await response.text()
     assert "mutt-session" not in response.cookies
 
 

@@ -93,7 +93,7 @@ def test_any_file_is_read_or_refused(text: bytes) -> None:
         (FILE.replace("fan failed", "[a"), "", "line"),
         (FILE.replace("contains", "glob"), "rules[0].match_type", "“Fans”, line 3"),
         (FILE.replace("Page_only", "Page"), "rules[0].prod_handling", "must be one of Page_and_ticket"),
-        (FILE.replace("name:", "nane:"), "rules[0].nane", "meant name?"),
+        (FILE.replace("name:", "nane:"), "rules[0].nane", "did you mean name?"),
         (FILE + "  priority: high\n", "rules[0].priority", "line 3"),
         (FILE + "  app_name: no\n", "rules[0].app_name", "got `bool`"),
         (FILE + "  name: Twice\n", "", "name is given twice at line 8"),

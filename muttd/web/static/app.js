@@ -62,7 +62,7 @@ async function pulse() {
 
 /** What stands here is old: nobody may take it for how things are. */
 function outdated(error) {
-  stale = { level: "critical", code: "stale", title: "This page is not up to date", detail: `${error.message} It tries again by itself.`, since: heard };
+  stale = { level: "critical", code: "stale", title: "This page is not up to date", detail: `${error.message} It tries again automatically.`, since: heard };
 }
 
 function tell() {

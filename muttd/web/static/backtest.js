@@ -11,10 +11,10 @@ const RANGES = [["3600", "the last hour"], ["86400", "the last day"], ["604800",
 export function backTest(read, failed) {
   const range = choice("range", RANGES, "86400");
   const place = el("div", { class: "stack" }), state = el("p", { class: "quiet", role: "status" });
-  const bar = el("progress", { max: "1", value: "0", hidden: true, "aria-label": "Events tried" });
+  const bar = el("progress", { max: "1", value: "0", hidden: true, "aria-label": "Events tested" });
   let running = null;
 
-  const start = el("button", { type: "button", on: { click: () => (running ? running.abort() : run()) } }, "Try it on the past");
+  const start = el("button", { type: "button", on: { click: () => (running ? running.abort() : run()) } }, "Run on past events");
 
   async function run() {
     running = new AbortController();
@@ -41,12 +41,12 @@ export function backTest(read, failed) {
     }
     running = null;
     bar.hidden = true;
-    start.textContent = "Try it on the past";
+    start.textContent = "Run on past events";
   }
 
   return {
     element: el("section", { class: "tester" }, el("h3", {}, "Back-test"),
-      el("div", { class: "actions" }, field("Events of", range), start), bar, state, place),
+      el("div", { class: "actions" }, field("Events from", range), start), bar, state, place),
     stop: () => running?.abort(),
   };
 }
@@ -57,17 +57,17 @@ function outcome(found) {
     lines.map((cells) => el("tr", {}, cells.map((cell, index) => (index ? el("td", {}, cell) : el("th", { scope: "row" }, cell))))), { cards: false, label: title, caption: title }) : null);
   const chart = el("div", { class: "chart-frame" });
   const series = [{ name: "would be alerts", fill: "fill3", counts: found.hours.map((hour) => hour.alerts) },
-    { name: "match only", fill: "fill6", counts: found.hours.map((hour) => hour.matched - hour.alerts) }];
+    { name: "match, no alert", fill: "fill6", counts: found.hours.map((hour) => hour.matched - hour.alerts) }];
   if (found.hours.length > 1) columns(chart, found.hours.map((hour) => hour.start), series, "an hour");
   return [
-    el("p", {}, el("strong", {}, whole(found.matched)), ` match, the rule decides ${whole(found.decided)}, `, el("strong", {}, `${whole(found.alerts)} alerts`),
-      ` (${whole(found.alerts_before)} of these events were alerts).`,
+    el("p", {}, el("strong", {}, whole(found.matched)), ` ${found.matched === 1 ? "matches" : "match"}; this rule decides ${whole(found.decided)}, `, el("strong", {}, `making ${whole(found.alerts)} ${found.alerts === 1 ? "alert" : "alerts"}`),
+      ` (before: ${whole(found.alerts_before)}).`,
       found.peak ? [" Most in one minute: ", el("strong", {}, whole(found.peak)), ", at ", time(found.peak_minute * 60), "."] : null),
     found.hours.length > 1 ? el("div", {}, chart, legend(series)) : null,
     rows(`Hosts (${whole(found.hosts_in_all)})`, ["Host", "Match", "Alerts"], found.hosts.slice(0, 15).map((one) => [one.host, whole(one.matched), whole(one.alerts)])),
-    rows("What was done with them", ["Handling", "By rule", "Events"], found.decisions.map((one) => [handling(one.handling), one.rule_id === null ? "no rule" : one.rule_name ?? `rule ${one.rule_id}`, whole(one.events)])),
+    rows("How they were handled", ["Handling", "By rule", "Events"], found.decisions.map((one) => [handling(one.handling), one.rule_id === null ? "no rule" : one.rule_name ?? `rule ${one.rule_id}`, whole(one.events)])),
     rows("Other rules for the same events", ["Rule", "Loses", "Keeps"], found.overlaps.map((one) => [one.rule_name ?? `rule ${one.rule_id}`, whole(one.taken), whole(one.kept)])),
-    found.samples.length ? el("details", {}, el("summary", {}, `${found.samples.length} of them`), el("ul", { class: "samples" }, found.samples.map((one) =>
+    found.samples.length ? el("details", {}, el("summary", {}, `${found.samples.length} of these events`), el("ul", { class: "samples" }, found.samples.map((one) =>
       el("li", {}, el("div", {}, time(one.time), " ", severity(one.severity), " ", el("strong", {}, one.host)), one.message)))) : null,
   ].filter(Boolean);
 }

@@ -19,8 +19,8 @@ export function draw(main) {
       rows = [...(anew ? [] : rows), ...found.items.map(row)];
       next = found.next;
       further.hidden = next === null;
-      show(place, rows.length ? table(["When", "Who", "What", "Difference", "Why", ""], rows)
-        : empty("Nothing has been changed yet.", el("p", {}, "Every change of rules, hosts, teams and dead letters is kept here, and can be reverted.")));
+      show(place, rows.length ? table(["When", "Who", "What", "Difference", "Reason", ""], rows)
+        : empty("Nothing has been changed yet.", el("p", {}, "Every change to rules, hosts, teams, keys and dead letters is recorded here; most can be reverted.")));
     } catch (error) { note(error.message, true); }
   }
 
@@ -30,7 +30,7 @@ export function draw(main) {
     el("td", {}, may("editor") && change.subject !== "dead_letters" ? el("button", { type: "button", on: { click: () => revert(change) } }, "Revert") : null));
 
   async function revert(change) {
-    if (!await confirmed(`Make ${change.subject} ${change.subject_id} what it was before this change?`, "Revert it")) return;
+    if (!await confirmed(`Undo this change to ${(SUBJECTS[change.subject] ?? change.subject).toLowerCase()} ${change.subject_id}?`, "Revert it")) return;
     try {
       if (!await reverted(change)) return;
       note("Reverted.");

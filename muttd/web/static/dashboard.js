@@ -19,7 +19,7 @@ export function draw(main, live) {
   const chart = el("div", { class: "chart-frame" });
   const talkers = el("div");
   let by = new URL(location.href).searchParams.get("by") === "kind" ? "kind" : "severity", minutes = null;
-  const parts = el("div", { class: "switch", role: "group", "aria-label": "Columns by" }, ["severity", "kind"].map((name) => el("button", { type: "button", "data-by": name, on: { click: () => { by = name; keepInAddress({ ...filters, by: by === "kind" ? by : null }); chosen(); } } }, name)));
+  const parts = el("div", { class: "switch", role: "group", "aria-label": "Group by" }, ["severity", "kind"].map((name) => el("button", { type: "button", "data-by": name, on: { click: () => { by = name; keepInAddress({ ...filters, by: by === "kind" ? by : null }); chosen(); } } }, name)));
   const chosen = () => {
     for (const button of parts.children) button.setAttribute("aria-pressed", String(button.dataset.by === by));
     if (minutes) drawChart(chart, key, minutes, by);
@@ -64,7 +64,7 @@ export function draw(main, live) {
       if (turn++ % TALKERS_EVERY === 0) show(talkers, topTalkers(await get("/api/v1/sources")));
       away.textContent = "";
     } catch (error) {
-      away.textContent = `✕ ${error.message} What is shown here is old.`;
+      away.textContent = `✕ ${error.message} What is shown here is out of date.`;
     }
     asking = false;
   }
@@ -115,18 +115,18 @@ function stages({ rates, today, queues, oldest_waiting_seconds: waited, circuit 
       (today.rejected ?? 0) > 0 ? `${short(today.rejected)} rejected` : null,
       el("span", { class: lost ? "bad" : "" }, lost ? `✕ ${whole(lost)} lost today` : "none lost today")]),
     stage("Waiting for a decision", depth(queues.ingest), [
-      waited !== null ? `oldest ${ago(waited)}` : "nothing waits",
+      waited !== null ? `oldest ${ago(waited)}` : "nothing waiting",
       rates.queued ? `${rate(rates.queued)}/s queued` : null], true),
     stage("Decided", figure("decided"), [
       `${short(today.decided ?? 0)} today`, `${short(today.alerts ?? 0)} alerts`,
-      queues.audit_backlog_rows ? el("span", { class: "warn" }, `${short(queues.audit_backlog_rows)} rows wait for PostgreSQL`) : null,
+      queues.audit_backlog_rows ? el("span", { class: "warn" }, `${short(queues.audit_backlog_rows)} rows waiting for PostgreSQL`) : null,
       queues.unreadable ? el("span", { class: "warn" }, `${short(queues.unreadable)} unreadable`) : null]),
     stage("Waiting for delivery", depth(queues.alert), [
-      queues.retry ? el("span", { class: "warn" }, `${short(queues.retry)} to be tried again`) : "none to be tried again",
+      queues.retry ? el("span", { class: "warn" }, `${short(queues.retry)} to retry`) : "nothing to retry",
       circuit.state === "closed" ? "circuit closed" : el("span", { class: "bad" }, `✕ circuit ${circuit.state}`)], true),
     stage("Delivered", figure("delivery:delivered"), [
       `${short(today["delivery:delivered"] ?? 0)} today`,
-      queues.dead_letters ? el("a", { class: "bad", href: "/delivery" }, `${short(queues.dead_letters)} given up`) : "no dead letters"]),
+      queues.dead_letters ? el("a", { class: "bad", href: "/delivery" }, `${short(queues.dead_letters)} ${queues.dead_letters === 1 ? "dead letter" : "dead letters"}`) : "no dead letters"]),
   ];
 }
 
@@ -135,7 +135,7 @@ const KINDS = { syslog: "fill5", trap: "fill3", relay: "fill6" };
 function drawChart(place, key, minutes, by) {
   const none = minutes.stamps.map(() => 0);
   const series = (by === "kind" ? Object.entries(KINDS).map(([name, fill]) => ({ name, fill, counts: minutes.counts[`kind:${name}`] ?? none })) : [...SEVERITIES.map((name, index) => ({ name, fill: `fill${index}`, counts: minutes.counts[`severity:${index}`] ?? none })),
-    { name: "without severity", fill: "filln", counts: minutes.counts["severity:none"] ?? none }])
+    { name: "no severity", fill: "filln", counts: minutes.counts["severity:none"] ?? none }])
     .filter((one) => one.counts.some(Boolean));
   columns(place, minutes.stamps, series);
   show(key, series.length ? legend(series) : el("p", { class: "legend" }, "Nothing was decided in the last hour."));
@@ -158,7 +158,7 @@ function receivers({ rates, today, workers }) {
   const alive = Object.entries(workers.reduce((all, worker) => ({ ...all, [worker.role]: (all[worker.role] ?? 0) + 1 }), {}));
   return [
     rows.length ? table(["Receiver", ["Per second", "number"], ["Lost", "number"], ["Rejected", "number minor"], ["Today", "number"]], rows, { cards: false, label: "By receiver" }) : el("p", { class: "empty" }, "Nothing was received today (UTC)."),
-    el("p", { class: "quiet legend" }, alive.length ? `Alive: ${alive.map(([role, count]) => `${count} ${role}`).join(", ")}` : "No worker reports."),
+    el("p", { class: "quiet legend" }, alive.length ? `Running: ${alive.map(([role, count]) => `${count} ${role}${count === 1 ? "" : "s"}`).join(", ")}` : "No process is reporting."),
   ];
 }
 
@@ -172,11 +172,11 @@ function sender(one) {
 /** Who sends most, among the newest events. */
 function topTalkers({ events, seconds, items }) {
   if (!events) return el("p", { class: "empty" }, "Nothing has been received in the last day.");
-  return [table(["Sender", ["Per second", "number"], ["Share", "number"], ["Unclean", "number minor"], ["Last", "number minor"]], items.slice(0, TALKERS).map((one) => el("tr", {},
+  return [table(["Sender", ["Per second", "number"], ["Share", "number"], ["Repaired", "number minor"], ["Last", "number minor"]], items.slice(0, TALKERS).map((one) => el("tr", {},
     el("th", { scope: "row" }, ...sender(one)),
     el("td", {}, rate(one.rate)), el("td", {}, `${Math.round((one.events / events) * 100)} %`),
-    el("td", { title: "Events in which something had to be repaired" }, one.defective ? whole(one.defective) : "–"), el("td", {}, time(one.last_seen)))), { cards: false }),
-  el("p", { class: "quiet legend" }, `Of the newest ${whole(events)} events, in ${ago(seconds)}; ${whole(items.length)} ${items.length === 1 ? "sender" : "senders"}.`)];
+    el("td", { title: "Events in which the parser had to repair something" }, one.defective ? whole(one.defective) : "–"), el("td", {}, time(one.last_seen)))), { cards: false }),
+  el("p", { class: "quiet legend" }, `The newest ${whole(events)} events, over ${ago(seconds)}, from ${whole(items.length)} ${items.length === 1 ? "sender" : "senders"}.`)];
 }
 
 function decisions({ rates, today }) {
@@ -197,5 +197,5 @@ export function alarmList(place, alarms) {
   show(place, alarms.map((alarm) => el("div", { class: `alarm ${alarm.level}` },
     el("span", { class: "level" }, alarm.level), el("strong", {}, alarm.title),
     alarm.since ? el("span", { class: "when quiet" }, { loss: "last at ", stale: "as of " }[alarm.code] ?? "since ", time(alarm.since)) : null,
-    el("p", {}, alarm.detail, WHERE[alarm.code] ? [" ", el("a", { href: WHERE[alarm.code] }, "Look")] : null))));
+    el("p", {}, alarm.detail, WHERE[alarm.code] ? [" ", el("a", { href: WHERE[alarm.code] }, "Details")] : null))));
 }

@@ -17,7 +17,7 @@ export function draw(main, live) {
 
   const wanted = () => Object.fromEntries([["host", host.value.trim()], ["reason", reason.value.trim()]].filter(([, value]) => value));
   const filtered = () => Object.keys(wanted()).length > 0;
-  /** Those that match the filter. What was given up after the last look is not included. */
+  /** Those that match the filter. What failed after the last look is not included. */
   const body = () => (seen ? { ...wanted(), before: seen } : filtered() ? wanted() : { all: true });
 
   async function load() {
@@ -26,14 +26,14 @@ export function draw(main, live) {
       seen = asOf;
       total = found.total;
       history.replaceState(history.state, "", `${location.pathname}?${new URLSearchParams(wanted())}`.replace(/\?$/, ""));
-      state.textContent = total ? `${whole(found.items.length)} shown of ${whole(total)}` : "";
+      state.textContent = total ? `${whole(found.items.length)} of ${whole(total)} shown` : "";
       for (const button of buttons) button.disabled = !found.items.length;
       show(place, found.items.length ? list(found.items) : total
-        ? empty("No dead letter matches these filters.") : empty("No alert has been given up.", el("p", {}, "Alerts that Moog refuses, or that could not be delivered after all retries, appear here.")));
+        ? empty("No dead letter matches these filters.") : empty("There are no dead letters.", el("p", {}, "Alerts that Moog refuses, or that cannot be delivered however often it is tried, appear here.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
-  const list = (items) => table(["Given up", "Host", "Message", "Handling", "Team", "Reason", ["Tries", "number"], ""],
+  const list = (items) => table(["Failed", "Host", "Message", "Handling", "Team", "Reason", ["Attempts", "number"], ""],
     items.map((item) => el("tr", {}, el("td", { class: "nowrap" }, time(item.time || null)), el("td", {}, item.alert?.event.hostname ?? "–"),
       el("td", { class: "message" }, item.alert?.event.message ?? item.item ?? ""), el("td", {}, item.alert ? handling(item.alert.handling) : "–"), el("td", {}, item.alert?.team ?? "–"),
       el("td", { class: "message" }, item.reason), el("td", {}, String(item.attempts)),
@@ -49,8 +49,8 @@ export function draw(main, live) {
     const text = el("textarea", { id: "alert", name: "alert", rows: "22", spellcheck: "false" });
     text.value = JSON.stringify(item.alert, null, 2);
     const comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
-    const form = el("form", { class: "stack", novalidate: true, id: "letter-form" }, el("p", {}, `Given up: ${item.reason}`),
-      field("The alert, as it will be sent again", text), field("Reason for the change (for the record)", comment), general);
+    const form = el("form", { class: "stack", novalidate: true, id: "letter-form" }, el("p", {}, `Delivery failed: ${item.reason}`),
+      field("The alert as it will be sent again", text), field("Reason (for the record)", comment), general);
     const save = async (again) => {
       let alert;
       try { alert = JSON.parse(text.value); } catch (error) { general.textContent = `This is not JSON: ${error.message}`; return; }
@@ -71,10 +71,10 @@ export function draw(main, live) {
   function mendAll() {
     const general = el("p", { class: "refusal", role: "alert" });
     const team = el("input", { id: "team", name: "team" }), comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
-    const form = el("form", { class: "form", novalidate: true }, field("Team", team, { hint: "empty: unchanged" }),
-      field("Handling", choice("handling", [["", "stays"], ...Object.entries(HANDLINGS).filter(([name]) => name !== "unhandled")])),
-      field("Severity in Moog", choice("severity", [["", "stays"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]])),
-      field("Why (for the record)", comment, { long: true }), general, el("div", { class: "long" }, el("button", { class: "primary" }, "Change all that match")));
+    const form = el("form", { class: "form", novalidate: true }, field("Team", team, { hint: "leave empty for unchanged" }),
+      field("Handling", choice("handling", [["", "unchanged"], ...Object.entries(HANDLINGS).filter(([name]) => name !== "unhandled")])),
+      field("Severity in Moog", choice("severity", [["", "unchanged"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]])),
+      field("Reason (for the record)", comment, { long: true }), general, el("div", { class: "long" }, el("button", { class: "primary" }, "Change all that match")));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const given = Object.fromEntries([...new FormData(form)].filter(([name, value]) => value && name !== "comment"));
@@ -126,12 +126,12 @@ export function draw(main, live) {
       ["Circuit", el("span", { class: open ? "bad" : "good" }, open ? `✕ ${circuit.state}: ${circuit.reason}` : "✓ closed: alerts flow")],
       open ? ["Since", [time(circuit.since), ` (${ago(Date.parse(now) / 1000 - circuit.since)})`]] : null,
       ["Delivered", `${(rates["delivery:delivered"] ?? 0).toFixed(1)} a second, ${short(today["delivery:delivered"] ?? 0)} today`],
-      ["Waiting", `${short(queues.alert)} alerts, ${short(queues.retry)} ${queues.retry === 1 ? "signature" : "signatures"} to be tried again`],
+      ["Waiting", `${short(queues.alert)} alerts, ${short(queues.retry)} ${queues.retry === 1 ? "signature" : "signatures"} to retry`],
       ["Rate budget", budget],
-      ["Failed tries", `${short(today["delivery:retry"] ?? 0)} today`],
+      ["Failed attempts", `${short(today["delivery:retry"] ?? 0)} today`],
     ].filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat());
     if (queues.dead_letters !== total && total >= 0) await load();
     const rate = (await get("/api/v1/status")).budget;
-    if (rate) show(budget, `${whole(rate.used)} of ${whole(rate.limit)} alerts used in the last ${rate.period} s `, el("meter", { min: "0", max: String(rate.limit), high: String(rate.limit * 0.9), value: String(rate.used), "aria-label": "Used" }));
+    if (rate) show(budget, `${whole(rate.used)} of ${whole(rate.limit)} alerts sent in the last ${rate.period} s `, el("meter", { min: "0", max: String(rate.limit), high: String(rate.limit * 0.9), value: String(rate.used), "aria-label": "Used" }));
   });
 }

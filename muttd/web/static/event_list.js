@@ -33,7 +33,7 @@ export function filterForm(names, filters, changed) {
     text: () => el("input", { id: "text", name: "text", placeholder: "in the message", value: filters.text ?? "" }),
     team: () => el("input", { id: "team", name: "team", value: filters.team ?? "" }),
     app: () => el("input", { id: "app", name: "app", value: filters.app ?? "" }),
-    rule: () => el("input", { id: "rule", name: "rule", inputmode: "numeric", pattern: "[0-9]*", placeholder: "number", value: filters.rule ?? "" }),
+    rule: () => el("input", { id: "rule", name: "rule", inputmode: "numeric", pattern: "[0-9]*", placeholder: "id", value: filters.rule ?? "" }),
     severity: () => choice("severity", [["", "any"], ...SEVERITIES.map((name, index) => [String(index), name])], filters.severity),
     kind: () => choice("kind", [["", "any"], ["syslog", "syslog"], ["trap", "trap"], ["relay", "relay"]], filters.kind),
     handling: () => choice("handling", [["", "any"], ...Object.entries(HANDLINGS)], filters.handling),
@@ -117,7 +117,7 @@ export async function openEvent(id) {
   try {
     const found = await get(`/api/v1/events/${encodeURIComponent(id)}`);
     show(place, ...inFull(found));
-    const why = el("button", { type: "button", on: { click: () => explain(id, explanation, why) } }, "Why? Ask the current rules");
+    const why = el("button", { type: "button", on: { click: () => explain(id, explanation, why) } }, "Explain with the current rules");
     show(explanation, why);
   } catch (error) {
     show(place, el("p", { class: "refusal" }, error.message));
@@ -128,23 +128,23 @@ export async function openEvent(id) {
 function inFull(row) {
   const event = row.event;
   const facts = [
-    ["Happened", time(row.event_timestamp, true)], ["Received", time(row.received_at, true)],
-    row.device_timestamp ? ["Device said", time(row.device_timestamp, true)] : null,
-    ["Host", row.hostname], ["From", `${event.source_ip} by ${event.transport}`],
+    ["Event time", time(row.event_timestamp, true)], ["Received", time(row.received_at, true)],
+    row.device_timestamp ? ["Device time", time(row.device_timestamp, true)] : null,
+    ["Host", row.hostname], ["From", `${event.source_ip} over ${event.transport}`],
     ["Severity", severity(row.severity)], ["Kind", row.kind], row.app_name ? ["Application", row.app_name] : null,
     event.trap_oid ? ["Trap", event.trap_name ? `${event.trap_name} (${event.trap_oid})` : event.trap_oid] : null,
-    ["Rule", row.rule_id === null ? "no rule matched" : `${row.rule_name ?? "without name"} (${row.rule_id})`],
+    ["Rule", row.rule_id === null ? "no rule matched" : `${row.rule_name ?? "unnamed"} (${row.rule_id})`],
     ["Handling", handling(row.handling)], ["Team", row.team], ["Environment", row.environment],
     ["Delivery", delivery(row)], row.delivery?.reason ? ["Moog said", row.delivery.reason] : null,
-    ["Id", el("code", {}, row.event_id)],
+    ["ID", el("code", {}, row.event_id)],
   ].filter(Boolean);
   return [
     el("pre", { tabindex: "0", "aria-label": "Message" }, row.message || "(empty message)"),
     el("dl", { class: "facts" }, facts.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]).flat()),
     event.varbinds?.length ? section("Variables", varbinds(event.varbinds)) : null,
     event.structured_data ? section("Structured data", pairs(event.structured_data)) : null,
-    event.defects ? section("Repaired while reading", el("ul", {}, event.defects.map((defect) => el("li", {}, defect)))) : null,
-    event.raw ? section("As it came", el("pre", { tabindex: "0", "aria-label": "Raw" }, event.raw)) : null,
+    event.defects ? section("Repaired by the parser", el("ul", {}, event.defects.map((defect) => el("li", {}, defect)))) : null,
+    event.raw ? section("As received", el("pre", { tabindex: "0", "aria-label": "Raw" }, event.raw)) : null,
   ];
 }
 
@@ -173,34 +173,34 @@ export function explanation(found, title = "The current rules") {
   const { decision, matched, missed, host } = found;
   return el("section", { class: "explained" }, el("h3", {}, title),
     el("p", {}, "Decision: ", handling(decision.handling), ` for team ${decision.team}, as a ${decision.environment} host. `,
-      decision.forwarded ? "It becomes an alert." : "It is only kept."),
-    found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "When it arrived it was decided differently: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,
+      decision.forwarded ? "It becomes an alert." : "It is only stored."),
+    found.stored && differs(found.stored, decision) ? el("p", { class: "warn" }, "It was decided differently when it arrived: ", handling(found.stored.handling), ` for team ${found.stored.team}, `,
       found.stored.rule ? `by ${named(found.stored.rule)}.` : "no rule matched.") : null,
     el("p", { class: "quiet" }, host.development_host ? `In development because of ${host.development_host}. ` : "No development host matches. ",
       host.team ? `The host's team comes from ${host.team}.` : "No team entry matches the host."),
     found.delivery ? el("div", {}, "Moog: ", tried(found.delivery)) : null,
     matched.length ? null : el("p", { class: "quiet" }, "No rule matches."),
-    matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "matches too, after the one that decides")),
+    matched.map((one) => considered(one, one.verdict === "won" ? "decides" : "also matches, but an earlier rule decides")),
     missed.length ? el("details", {}, el("summary", {}, `${missed.length} ${missed.length === 1 ? "rule" : "rules"} nearly matched`), missed.map((one) => considered(one, "does not match"))) : null);
 }
 
 const named = (rule) => rule.name ?? `rule ${rule.id}`;
 const differs = (then, now) => then.handling !== now.handling || then.team !== now.team || (then.rule?.id ?? null) !== (now.rule?.id ?? null);
 
-/** What came of the tries to deliver an alert. */
+/** What came of the attempts to deliver an alert. */
 function tried(fact) {
-  const words = { delivered: "delivered", retry: "will be tried again", dead: "given up" }[fact.state] ?? fact.state;
+  const words = { delivered: "delivered", retry: "will be retried", dead: "failed" }[fact.state] ?? fact.state;
   const earlier = (fact.earlier ?? []).map((one) => el("li", {}, time(one.time, true), `: ${one.status ? `HTTP ${one.status}` : "no answer"}${one.reason ? `, ${one.reason}` : ""}`));
-  return [`${words} after ${fact.attempts} ${fact.attempts === 1 ? "try" : "tries"}, the last `, time(fact.time, true),
+  return [`${words} after ${fact.attempts} ${fact.attempts === 1 ? "attempt" : "attempts"}, the last `, time(fact.time, true),
     `: ${fact.status ? `HTTP ${fact.status}` : "no answer"}${fact.reason ? `, ${fact.reason}` : ""}`,
-    earlier.length ? el("details", {}, el("summary", {}, `${earlier.length} before it`), el("ul", { class: "samples" }, earlier)) : null];
+    earlier.length ? el("details", {}, el("summary", {}, `${earlier.length} earlier`), el("ul", { class: "samples" }, earlier)) : null];
 }
 
 function considered(one, words) {
   return el("div", { class: `considered ${one.verdict}` },
     el("p", {}, el("strong", {}, one.rule.name ?? `rule ${one.rule.id}`), ` (${one.rule.id || "draft"}, priority ${one.rule.priority ?? 100}) ${words}`),
     el("ul", {}, one.checks.map((check) => el("li", {}, el("span", { class: check.held ? "good" : "bad" }, check.held ? "✓ " : "✕ "),
-      `${check.condition}: wants ${check.wanted}, found ${check.found}`))));
+      `${check.condition}: expected ${check.wanted}, found ${check.found}`))));
 }
 
 /** What to show instead of rows. */

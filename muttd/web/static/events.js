@@ -3,6 +3,7 @@
 import { asQuery, get } from "/static/api.js";
 import { el, show } from "/static/dom.js";
 import { asAsked, eventRow, eventTable, filterForm, filtersOf, keepInAddress, nothing } from "/static/event_list.js";
+import { whole } from "/static/words.js";
 
 export const title = "Events";
 
@@ -33,7 +34,7 @@ export function draw(main) {
       next = found.next;
       further.hidden = next === null;
       const count = table.body.children.length;
-      state.textContent = count ? `${count} events${next ? ", and there are older ones" : ""}` : "";
+      state.textContent = count ? `${whole(count)} ${count === 1 ? "event" : "events"}${next ? ", and there are older ones" : ""}` : "";
       show(list, count ? table.element : nothing(Object.keys(filters).length > 0));
     } catch (error) {
       if (error.name === "AbortError") return;

@@ -10,8 +10,8 @@ export function draw(main) {
   const teams = hostList("Teams", "/api/v1/teams", ["hostname", "team_assignment", "note"],
     empty("No host has a team yet.", el("p", {}, "Alerts go to the rule's team, else the host's, else the default team. Add a host, a pattern or a network.")));
   const hosts = hostList("Development hosts", "/api/v1/dev-hosts", ["hostname", "note"],
-    empty("No host is in development.", el("p", {}, "Events of development hosts are handled by a rule's handling for development. Add a host, a pattern or a network.")));
-  show(main, el("h1", { class: "sr" }, "Hosts and teams"), el("p", { class: "quiet" }, "A name, a pattern with * and ?, an address or a network. The most specific one counts."),
+    empty("No host is in development.", el("p", {}, "For events from development hosts, a rule's handling for development applies. Add a host, a pattern or a network.")));
+  show(main, el("h1", { class: "sr" }, "Hosts and teams"), el("p", { class: "quiet" }, "A name, a pattern with * and ?, an address or a network. The most specific entry wins."),
     el("div", { class: "columns" }, teams, hosts));
 }
 
@@ -32,7 +32,7 @@ function hostList(heading, path, columns, nothing) {
     try {
       const { items } = await get(path);
       state.textContent = items.length ? whole(items.length) : "";
-      show(place, items.length ? table([...columns.map((name) => LABELS[name]), "Since", ["", "number"]], items.map(row)) : nothing);
+      show(place, items.length ? table([...columns.map((name) => LABELS[name]), "Added", ["", "number"]], items.map(row)) : nothing);
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
@@ -84,7 +84,7 @@ function hostList(heading, path, columns, nothing) {
       rows = rows.filter((found) => found.hostname.toLowerCase() !== "hostname");
       add.disabled = rows.length === 0;
       add.textContent = `Add ${whole(rows.length)}`;
-      show(preview, rows.length ? table(columns.map((name) => LABELS[name]), rows.slice(0, 10).map((found) => el("tr", {}, columns.map((name) => el("td", {}, found[name])))), { label: "What was read" }) : null,
+      show(preview, rows.length ? table(columns.map((name) => LABELS[name]), rows.slice(0, 10).map((found) => el("tr", {}, columns.map((name) => el("td", {}, found[name])))), { label: "Preview" }) : null,
         rows.length > 10 ? el("p", { class: "quiet" }, `and ${whole(rows.length - 10)} more`) : null);
     });
     async function go() {
@@ -100,7 +100,7 @@ function hostList(heading, path, columns, nothing) {
       show(preview, refused.length ? el("ul", {}, refused.slice(0, 100).map((line) => el("li", { class: "refusal" }, line))) : null);
       load();
     }
-    dialog(`A list of ${heading.toLowerCase()}`, [field(`One a line: ${columns.map((name) => LABELS[name].toLowerCase()).join(", ")}`, text), field("or a CSV file", file), preview, el("div", { class: "actions" }, add, progress)]);
+    dialog(`Add a list of ${heading.toLowerCase()}`, [field(`One per line: ${columns.map((name) => LABELS[name].toLowerCase()).join(", ")}`, text), field("Or a CSV file", file), preview, el("div", { class: "actions" }, add, progress)]);
   }
 
   load();

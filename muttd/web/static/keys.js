@@ -7,27 +7,27 @@ import { time } from "/static/words.js";
 export const title = "Keys";
 
 const ROLES = [["viewer", "Viewer"], ["operator", "Operator"], ["editor", "Editor"], ["admin", "Administrator"]];
-const ROLES_HINT = "Viewers can look; operators also edit dead letters; editors also change rules, hosts and teams; administrators also make keys.";
+const ROLES_HINT = "Viewers can look; operators also edit dead letters; editors also change rules, hosts and teams; administrators also manage keys.";
 
 export function draw(main) {
   const place = el("div");
   async function load() {
     try {
       const { items } = await get("/api/v1/keys");
-      show(place, items.length ? table(["Name", "Role", "Made", "Last used", "Expires", ["", "number"]], items.map(row)) : empty("There are no keys besides those in the secrets.",
-        el("p", {}, "Make one for every person and every script: changes are recorded under its name, and it can be deleted without touching the others.")));
+      show(place, items.length ? table(["Name", "Role", "Created", "Last used", "Expires", ["", "number"]], items.map(row)) : empty("There are no keys other than those in the secrets.",
+        el("p", {}, "Create one for each person and each script: changes are recorded under its name, and it can be deleted without affecting the others.")));
     } catch (error) { show(place, el("p", { class: "empty" }, error.message)); }
   }
 
   const row = (key) => el("tr", { class: ended(key) ? "off" : null }, el("th", { scope: "row" }, key.name), el("td", {}, key.role),
     el("td", { class: "nowrap" }, time(key.created_at)), el("td", { class: "nowrap" }, key.last_used_at ? time(key.last_used_at) : "never"),
-    el("td", { class: "nowrap" }, key.expires_at ? el("time", { datetime: key.expires_at, title: key.expires_at }, local(key.expires_at).replace("T", " ")) : "never", ended(key) ? el("span", { class: "bad" }, " (ended)") : null),
+    el("td", { class: "nowrap" }, key.expires_at ? el("time", { datetime: key.expires_at, title: key.expires_at }, local(key.expires_at).replace("T", " ")) : "never", ended(key) ? el("span", { class: "bad" }, " (expired)") : null),
     el("td", {}, el("span", { class: "actions" },
       el("button", { type: "button", "aria-label": `Change ${key.name}`, on: { click: () => edit(key) } }, "Change"),
       el("button", { type: "button", class: "danger", "aria-label": `Delete ${key.name}`, on: { click: () => gone(key) } }, "Delete"))));
 
   async function gone(key) {
-    if (!await confirmed(`Delete the key ${key.name}? Whoever uses it is shut out at once. It cannot be restored.`, "Delete it")) return;
+    if (!await confirmed(`Delete the key ${key.name}? Whoever uses it loses access at once. It cannot be restored.`, "Delete it")) return;
     try {
       await remove(`/api/v1/keys/${key.id}`, { "If-Match": `"${key.version}"` });
       note(`${key.name} is no longer accepted.`);
@@ -40,9 +40,9 @@ export function draw(main) {
     const form = el("form", { class: "form", novalidate: true },
       field("Name", el("input", { id: "name", name: "name", value: key?.name ?? "", maxlength: "100", autocomplete: "off" }), { hint: "A person or a script. Changes are recorded under it." }),
       field("Role", choice("role", ROLES, key?.role ?? "viewer"), { hint: ROLES_HINT }),
-      field("Expires", el("input", { id: "expires_at", name: "expires_at", type: "datetime-local", value: local(key?.expires_at) }), { hint: "In your time zone; empty: never." }),
-      field("Why", el("input", { id: "reason", name: "reason", maxlength: "500" })),
-      general, el("div", { class: "long" }, el("button", { class: "primary" }, key ? "Save" : "Make the key")));
+      field("Expires", el("input", { id: "expires_at", name: "expires_at", type: "datetime-local", value: local(key?.expires_at) }), { hint: "In your time zone; leave empty for never." }),
+      field("Reason (for the record)", el("input", { id: "reason", name: "reason", maxlength: "500" })),
+      general, el("div", { class: "long" }, el("button", { class: "primary" }, key ? "Save" : "Create the key")));
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const given = Object.fromEntries(new FormData(form));
@@ -80,6 +80,6 @@ function once(made) {
     value.select();
     try { await navigator.clipboard.writeText(made.key); note("Copied."); } catch { note("Copy it by hand: it is selected."); }
   } } }, "Copy");
-  dialog(`The key of ${made.name}`, [el("p", {}, "Copy it now. mutt keeps only a digest of it, so it cannot be shown again."),
+  dialog(`Key for ${made.name}`, [el("p", {}, "Copy it now. mutt keeps only a digest of it, so it cannot be shown again."),
     el("div", { class: "field long" }, value), el("div", { class: "actions" }, copy)], { small: true });
 }

@@ -32,7 +32,7 @@ export function draw(main) {
   }
 
   function tell() {
-    const words = trouble || (paused ? `Paused${passed ? `: ${whole(passed)} arrived meanwhile` : ""}` : "");
+    const words = trouble || (paused ? `Paused${passed ? `: ${whole(passed)} new ${passed === 1 ? "event" : "events"}` : ""}` : "");
     if (state.textContent !== words) state.textContent = words;
   }
 
@@ -83,7 +83,7 @@ export function draw(main) {
 
   function tellRate({ decided, looked, matched, shown }) {
     const filtered = Object.keys(filters).length > 0;
-    const whole_share = decided > 0 && looked < decided ? ` of ${Math.round((looked / decided) * 100)} % that were looked at` : "";
+    const whole_share = decided > 0 && looked < decided ? `, of the ${Math.round((looked / decided) * 100)} % that were examined` : "";
     const hidden = Math.max(0, matched - shown);
     const figure = (name, value, more = "") => el("div", {}, el("dt", {}, name), el("dd", {}, rate(value), el("small", {}, ` /s${more}`)));
     show(figures, figure("Decided", decided), filtered ? figure("Match the filter", matched, whole_share) : null,

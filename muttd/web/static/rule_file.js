@@ -24,14 +24,14 @@ function importFile(changed) {
     take.disabled = true;
     show(plan);
     if (!file.files.length) return;
-    state.textContent = "Looking at what it would change …";
+    state.textContent = "Checking what it would change …";
     try {
       text = await file.files[0].text();
       const found = await send(true);
       version = found.version;
       state.textContent = `${whole(found.created.length)} new, ${whole(found.changed.length)} changed, ${whole(found.deleted.length)} deleted, ${whole(found.unchanged)} unchanged.`;
       const rows = [...found.created.map((one) => row("new", one)), ...found.changed.map((one) => row("changed", one)), ...found.deleted.map((one) => row("deleted", one))];
-      show(plan, rows.length ? table(["What", "Rule", "Difference"], rows, { label: "What it would change" })
+      show(plan, rows.length ? table(["Change", "Rule", "Difference"], rows, { label: "What it would change" })
         : empty("The file matches the rules in force.", el("p", {}, "There is nothing to change.")));
       take.disabled = rows.length === 0;
     } catch (error) { refused(error); }
@@ -55,7 +55,7 @@ function importFile(changed) {
   file.addEventListener("click", () => { file.value = ""; }); // a mended file may be chosen again
   file.addEventListener("change", look);
   merge.addEventListener("change", look);
-  const shown = dialog("Import rules", [field("A YAML file, as Export writes it", file, { hint: "Nothing changes until you have seen what would." }),
+  const shown = dialog("Import rules", [field("YAML file, as Export writes it", file, { hint: "You see what would change before anything does." }),
     el("div", { class: "field" }, el("label", { for: "rule-merge" }, merge, " Keep rules that are not in the file")), state, plan, el("div", { class: "actions" }, take)]);
 }
 

@@ -35,8 +35,8 @@ export function draw(main) {
     const found = rules.filter((rule) => !wanted || String(rule.id) === wanted || [...TEXTS, "match_type", "prod_handling"].some((name) => (rule[name] ?? "").toLowerCase().includes(wanted)));
     state.textContent = rules.length ? `${whole(found.length)} of ${whole(rules.length)}` : "";
     if (!found.length) {
-      show(place, rules.length ? empty("No rule contains this.", el("p", {}, "Try something shorter."))
-        : empty("There are no rules yet.", el("p", {}, "Without rules every event is unhandled and nothing is sent to Moog. Make the first one, or look at Unhandled for drafts.")));
+      show(place, rules.length ? empty("No rule matches this search.", el("p", {}, "Try a shorter term."))
+        : empty("There are no rules yet.", el("p", {}, "Without rules every event is unhandled and nothing is sent to Moog. Create the first one, or look at Unhandled for drafts.")));
       return;
     }
     show(place, table([["Priority", "number"], "Rule", "When", "Production", "Development", "Team", "Last hit", ["Hits, 24 h", "number"]],
@@ -44,16 +44,16 @@ export function draw(main) {
         el("td", {}, String(rule.priority)),
         el("th", { scope: "row" }, el("button", { type: "button", class: "open" }, rule.name || `rule ${rule.id}`), rule.is_active ? null : el("span", { class: "quiet" }, " (off)")),
         el("td", {}, inWords(rule)), el("td", {}, handling(rule.prod_handling)), el("td", {}, handling(rule.dev_handling)),
-        el("td", {}, rule.team_assignment ?? el("span", { class: "quiet" }, "the host's")),
+        el("td", {}, rule.team_assignment ?? el("span", { class: "quiet" }, "the host's team")),
         el("td", { class: "nowrap" }, time(rule.last_hit)),
-        el("td", {}, rule.hits_24h === undefined ? el("span", { class: "quiet", title: "Redis counts them, and is away." }, "unknown") : whole(rule.hits_24h))))));
+        el("td", {}, rule.hits_24h === undefined ? el("span", { class: "quiet", title: "Hits are counted in Redis, which is away." }, "unknown") : whole(rule.hits_24h))))));
   }
 
   find.addEventListener("input", list);
   const make = el("button", { class: "primary", type: "button", on: { click: () => edit({}, load) } }, "New rule");
   show(main, el("section", { class: "panel" },
     el("div", { class: "heading" }, el("h1", {}, "Rules"), el("div", { class: "actions" }, state, find, fileActions(load), may("editor") ? make : null)),
-    el("p", { class: "quiet legend" }, "Tried from the lowest priority number to the highest; the first that matches decides. Among equals, the older rule."), place));
+    el("p", { class: "quiet legend" }, "Rules are tried in priority order, lowest number first; ties go to the lowest id. The first that matches decides."), place));
   load();
 }
 
@@ -99,12 +99,12 @@ export function edit(rule, saved) {
     text("host_pattern", "Host", { hint: "name, or pattern with * and ?" }), text("source_network", "Source network", { hint: "10.1.0.0/16" }),
     pick("environment", "Only hosts in", [["", "both"], ["prod", "production"], ["dev", "development"]]),
     text("trap_oid", "Trap OID begins with", { mono: true }), text("varbind_oid", "Variable OID", { mono: true }), text("varbind_value", "Variable value"),
-    el("details", { class: "long", open: (rule.negated ?? []).length > 0 }, el("summary", {}, "Conditions that must not hold"), negated),
+    el("details", { class: "long", open: (rule.negated ?? []).length > 0 }, el("summary", {}, "Conditions that must not be met"), negated),
     el("h3", {}, "What to do with them"),
     pick("prod_handling", "In production", MADE, "Ticket_only"), pick("dev_handling", "In development", MADE, "Log_only"),
     text("team_assignment", "Team", { hint: "empty: the host's team" }),
     pick("moog_severity", "Severity in Moog", [["", "from the event"], ["0", "0 clear"], ["1", "1 indeterminate"], ["2", "2 warning"], ["3", "3 minor"], ["4", "4 major"], ["5", "5 critical"]]),
-    field("Why (for the record)", el("input", { id: "reason", name: "reason", maxlength: "500" }), { long: true }), general);
+    field("Reason (for the record)", el("input", { id: "reason", name: "reason", maxlength: "500" }), { long: true }), general);
 
   const read = () => {
     const data = new FormData(form), made = {};
@@ -128,7 +128,7 @@ export function edit(rule, saved) {
       const from = rule.sample && line.value === rule.sample.message ? { event: rule.sample } : TRAP.test(line.value) ? { trap: line.value } : { line: line.value };
       const found = await post("/api/v1/rules/test", { ...from, rule: { ...read(), id: rule.id } });
       showFaults(form, general, null);
-      show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Decided now as: `, handling(found.now.decision.handling)), explanation(found.draft, "With the rule as in this form"));
+      show(outcome, el("p", { class: "quiet" }, `Read as: host ${found.event.hostname}, message “${found.event.message}”. Current decision: `, handling(found.now.decision.handling)), explanation(found.draft, "With the rule as edited here"));
     } catch (error) { show(outcome, el("p", { class: "refusal" }, [error.message, ...(error.problem?.errors ?? []).map((fault) => `${fault.field}: ${fault.reason}`)].join(" "))); }
   }
   form.addEventListener("input", tryIt);
@@ -141,7 +141,7 @@ export function edit(rule, saved) {
       if (rule.id) await put(`/api/v1/rules/${rule.id}`, body, { "If-Match": `"${rule.version}"` });
       else await post("/api/v1/rules", body);
       shown.close();
-      note(`Saved. It takes effect within two seconds.`);
+      note(`Saved. The change takes effect within two seconds.`);
       saved();
     } catch (error) { showFaults(form, general, error.problem ?? { detail: error.message }); }
   });
@@ -160,7 +160,7 @@ export function edit(rule, saved) {
   const actions = may("editor") ? [
     rule.id ? el("button", { class: "danger", type: "button", on: { click: drop } }, "Delete") : null,
     el("button", { class: "primary", form: form.id }, "Save")] : [];
-  const tester = el("section", { class: "tester" }, el("h3", {}, "Try it"), field("A message", line), outcome);
+  const tester = el("section", { class: "tester" }, el("h3", {}, "Try it"), field("Sample message", line), outcome);
   const past = backTest(() => ({ ...read(), id: rule.id }), (problem) => showFaults(form, general, problem));
   const shown = dialog(rule.id ? `Rule ${rule.id}` : "New rule", el("div", { class: "wide-left" }, form, el("div", { class: "beside" }, tester, past.element)), { actions, closed: past.stop });
   attempt();

@@ -54,12 +54,12 @@ export function handling(name) {
 
 /** What the forwarders say about an audit row: [class, words, explanation]. */
 export function delivery(row) {
-  if (!row.forwarded) return el("span", { class: "quiet", title: "This handling makes no alert: the event is only kept." }, "kept");
+  if (!row.forwarded) return el("span", { class: "quiet", title: "This handling makes no alert: the event is only stored." }, "no alert");
   const fact = row.delivery;
   const old = Date.now() - Date.parse(row.received_at) > 86400000;
-  if (!fact) return el("span", { class: "quiet", title: old ? "Delivery is remembered for a day." : "Not tried yet." }, old ? "unknown" : "waiting");
+  if (!fact) return el("span", { class: "quiet", title: old ? "Results of delivery are kept for a day." : "Not tried yet." }, old ? "unknown" : "waiting");
   const answer = fact.status ? `HTTP ${fact.status}` : "";
-  const title = [`${fact.attempts} ${fact.attempts === 1 ? "try" : "tries"}`, answer, fact.reason ?? "", fact.time].filter(Boolean).join(" · ");
-  const [kind, words] = { delivered: ["good", "✓ delivered"], retry: ["warn", "↻ retrying"], dead: ["bad", "✕ given up"] }[fact.state] ?? ["quiet", fact.state];
+  const title = [`${fact.attempts} ${fact.attempts === 1 ? "attempt" : "attempts"}`, answer, fact.reason ?? "", fact.time].filter(Boolean).join(" · ");
+  const [kind, words] = { delivered: ["good", "✓ delivered"], retry: ["warn", "↻ retrying"], dead: ["bad", "✕ failed"] }[fact.state] ?? ["quiet", fact.state];
   return el("span", { class: kind, title }, words);
 }
