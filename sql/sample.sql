@@ -1,7 +1,7 @@
--- sample: rules, hosts and teams to start with; `muttd standalone` loads them. Adds only what is not there.
+-- sample: rules, hosts and teams to start with; `muttd standalone` loads them. Adds only what is missing.
 --
--- alert_rules (ids 1..), development_hosts, device_teams. Promise: run twice it changes nothing, and a row that somebody
--- has changed or a table in use is left alone.
+-- alert_rules (ids 1..), development_hosts, device_teams. Promise: a second run changes nothing; a row that somebody
+-- has changed, or a table of rules in use, is left alone.
 
 INSERT INTO alert_rules (priority, name, match_type, match_string, trap_oid, severity_from, severity_to, app_name,
                          prod_handling, dev_handling, team_assignment)

@@ -1,1 +1,1 @@
-"""Names for object identifiers: the index that traps are named with, and the compiler that makes one from MIBs."""
+"""Names for object identifiers: the index that gives traps their names, and the compiler that makes one from MIBs."""

@@ -1,8 +1,8 @@
 """A folder of vendor MIBs → one index file.
 
-pysmi parses each module; names are resolved here, because folders from vendors are seldom whole: what a module imports
-is looked for in the folder, then by name in any module, then in the shipped index. Nothing is fatal: what cannot be
-read is a line of the report, with file and cause, and everything else is kept.
+pysmi parses each module; names are resolved here, because vendors' folders are seldom complete: what a module imports
+is looked for in the folder, then by name in any module, then in the shipped index. Nothing is fatal: whatever cannot
+be read gets a line in the report, with file and cause, and everything else is kept.
 """
 
 from collections import Counter
@@ -21,9 +21,9 @@ from muttd.mib.display import DATE_AND_TIME, INET_ADDRESS
 from muttd.mib.index import OBJECT_IDENTIFIER, Object, Table, Trap, Type
 
 MAX_FILE_OCTETS = 16 * 1024 * 1024
-"""The largest MIB known to us has 5 MB; a larger file is something else."""
+"""The largest MIB we know of has 5 MB; a larger file is something else."""
 MAX_DEPTH = 128
-"""RFC 2578 section 3.5: so long can a chain of parents be, and no chain of types is longer."""
+"""The longest chain of parents that RFC 2578 section 3.5 allows; no chain of types is longer."""
 
 _ROOTS = {
     "ccitt": "0",
@@ -50,7 +50,7 @@ _ROOTS = {
     "snmpModules": "1.3.6.1.6.3",
     "zeroDotZero": "0.0",
 }
-"""RFC 2578's own names and RFC 1213's groups: every folder leaves out the modules that define them."""
+"""RFC 2578's own names and RFC 1213's groups: no folder includes the modules that define them."""
 
 _TYPES = {
     "MacAddress": Type(hint="1x:"),
@@ -74,7 +74,7 @@ _OBJECT_IDENTIFIERS = frozenset(
 
 
 class Finding(NamedTuple):
-    """One line of the report: what was in a file, or why something of it is missing."""
+    """One line of the report: what was in a file, or why part of it is missing."""
 
     path: Path
     line: int | None
@@ -87,7 +87,7 @@ class Finding(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """A table and how it came about."""
+    """A table, and the report on how it was made."""
 
     table: Table
     findings: list[Finding]
@@ -95,7 +95,7 @@ class Compiled(NamedTuple):
 
 @dataclass
 class _Module:
-    """A parsed module: its symbols by name. A value is an OID's parts, its parent's name first."""
+    """A parsed module: its symbols by name. Each value is an OID's parts, the parent's name first."""
 
     name: str
     path: Path
@@ -107,7 +107,7 @@ class _Module:
 
 
 def compile_folders(folders: Sequence[Path], shipped: Table) -> Compiled:
-    """Every MIB file in these folders and those below them. Raises MuttError only where a folder is none."""
+    """Compiles every MIB file in these folders and below. Raises MuttError only for a folder that does not exist."""
     findings: list[Finding] = []
     modules: dict[str, _Module] = {}
     parser = parserFactory(**smi_v1_relaxed)(tempdir="")
@@ -150,13 +150,13 @@ def _parse(parser: Any, path: Path, findings: list[Finding]) -> list[_Module]:
         lines = text.splitlines()
         cause = f"cannot be parsed near: {lines[line - 1].strip()}" if line and line <= len(lines) else str(error)
         findings.append(Finding(path, line, cause, fault=True))
-    except Exception as error:  # noqa: BLE001 # a fault of the parser at one file must not cost the others
+    except Exception as error:  # noqa: BLE001 # a bug in the parser, hit by one file, must not cost the others
         findings.append(Finding(path, None, f"the parser failed: {type(error).__name__}: {error}", fault=True))
     return []
 
 
 def _module(tree: Any, path: Path) -> _Module:
-    """A module from pysmi's tree: (name, OID, imports by module, declarations)."""
+    """A module, from pysmi's tree: (name, OID, imports by module, declarations)."""
     name, _, imports, declarations = tree[:4]
     module = _Module(name, path)
     for source, symbols in (imports or {}).items():
@@ -206,7 +206,7 @@ class _Resolver:
         self._oids: dict[tuple[str, str], str | None] = {}
 
     def table(self, findings: list[Finding]) -> Table:
-        """All that the modules define, with a finding for each module and each name that it lacks."""
+        """All that the modules define; adds a finding for each module and each name that it lacks."""
         table = Table({}, {}, {}, {})
         for module in self._modules.values():
             missing: Counter[str] = Counter()
@@ -235,10 +235,10 @@ class _Resolver:
         return table
 
     def _oid(self, module: _Module, name: str, depth: int = 0) -> str | None:
-        """The OID of a name as this module knows it, None where its chain of parents ends nowhere."""
+        """The OID of a name as this module knows it; None if its chain of parents leads nowhere."""
         key = module.name, name
         if key not in self._oids:
-            self._oids[key] = None  # what a chain that bites its tail finds
+            self._oids[key] = None  # what a circular chain finds
             self._oids[key] = self._find_oid(module, name, depth)
         return self._oids[key]
 
@@ -273,7 +273,7 @@ class _Resolver:
         return name
 
     def _type(self, module: _Module, syntax: Any, inline: str, table: Table, depth: int) -> str | None:
-        """The key in Table.types for a syntax, None where its values are shown as they are."""
+        """The key in Table.types for a syntax; None if its values are shown as they are."""
         if depth > MAX_DEPTH:
             return None
         labels = _labels(syntax)
@@ -320,7 +320,7 @@ def _labels(syntax: Any) -> dict[int, str]:
 
 
 def _number(part: Any) -> int:
-    """The number of an OID's part, which may stand with its name: `1` or `iso(1)`."""
+    """The number of an OID's part, which may come with its name: `1` or `iso(1)`."""
     return int(part[1] if isinstance(part, tuple) else part)
 
 

@@ -1,6 +1,6 @@
-"""Values as a person reads them: enumerations, BITS and textual conventions (RFC 2578, RFC 2579 section 3.1).
+"""Values in readable form: enumerations, BITS and textual conventions (RFC 2578, RFC 2579 section 3.1).
 
-`shower` makes the function for one type, once; that function is total and answers None where it has nothing to add.
+`shower` makes the function for one type, once; that function is total and returns None if it has nothing to add.
 
 Pure: no I/O.
 """
@@ -18,11 +18,11 @@ DATE_AND_TIME = "DateAndTime"
 INET_ADDRESS = "InetAddress"
 
 MAX_SHOWN_OCTETS = 1024
-"""Longer values than any textual convention's are left as they are."""
+"""Longer values, which no textual convention has, are left as they are."""
 
 
 def shower(labels: Mapping[int, str], hint: str | None) -> Show | None:
-    """For a type with these enumeration or bit labels and this DISPLAY-HINT, or DateAndTime or InetAddress as hint."""
+    """For a type with these enumeration or bit labels and this hint: a DISPLAY-HINT, DateAndTime or InetAddress."""
     octets = _octets_shower(hint)
     integer = _integer_shower(hint)
     if not (labels or octets or integer):
@@ -71,13 +71,13 @@ def _integer_shower(hint: str | None) -> Callable[[int], str | None] | None:
 
 
 def date_and_time(octets: bytes) -> str | None:
-    """DateAndTime as RFC 3339, without offset where it has none."""
+    """DateAndTime as RFC 3339, without offset if it has none."""
     if len(octets) not in {8, 11}:
         return None
     year = int.from_bytes(octets[:2], "big")
     month, day, hour, minute, second, tenth = octets[2:8]
     try:
-        datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 # only to see whether there is such a day
+        datetime(year, month, day, hour, minute, min(second, 59))  # noqa: DTZ001 # only checks that the day exists
     except ValueError:
         return None
     if second > 60 or tenth > 9:
@@ -92,8 +92,8 @@ def date_and_time(octets: bytes) -> str | None:
 
 
 def inet_address(octets: bytes) -> str | None:
-    """InetAddress (RFC 4001) by its length, because its type stands in another object. A host name speaks for itself,
-    also one of sixteen letters."""
+    """InetAddress (RFC 4001), told apart by length because its type is in another object. Host names are left as they
+    are, even those of sixteen letters."""
     if len(octets) > 8 and _HOST_NAME.fullmatch(octets):
         return None
     match len(octets):
@@ -131,7 +131,7 @@ _PART = re.compile(r"(\*?)(\d{1,4})([dxoat])([^\d*]?)", re.DOTALL)
 
 
 def _octet_parts(hint: str) -> tuple[_Part, ...]:
-    """The specifications of an octet-format hint; () where it is none."""
+    """The specifications of an octet-format hint; () if it is not one."""
     parts = []
     position = 0
     while position < len(hint):
@@ -145,12 +145,12 @@ def _octet_parts(hint: str) -> tuple[_Part, ...]:
             terminator = hint[position]
             position += 1
         parts.append(_Part(bool(repeat), int(length), form, separator, terminator))
-    # A last part that takes nothing would be applied for ever.
+    # A last part that consumes nothing would be repeated for ever.
     return tuple(parts) if parts and parts[-1].length else ()
 
 
 def _hinted(value: bytes, parts: tuple[_Part, ...]) -> str | None:
-    """Octets under a hint; its last part serves until they end."""
+    """Formats octets by a hint; its last part is repeated until they end."""
     shown: list[str] = []
     position = 0
     index = 0

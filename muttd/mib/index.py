@@ -1,8 +1,8 @@
-"""The MIB index: what object identifiers are called, and what is known of traps.
+"""The MIB index: what object identifiers are called, and what is known about traps.
 
-One JSON file holds one Table. The shipped one has the standard notifications and common vendors'; `muttd mib compile`
-makes more, which are laid over it. A lookup costs a few dictionary accesses and no walk through a tree; the reader of
-traps remembers the answers, so the index keeps no cache.
+One JSON file holds one Table. The shipped one has the standard notifications and those of common vendors; `muttd mib
+compile` makes more, which are laid over it. A lookup takes a few dictionary accesses and walks no tree; the trap
+reader caches the answers, so the index itself has no cache.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "i
 
 
 class Trap(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A notification. `severity` is syslog's, 0-7; `clears` is the OID of the trap that reported what this one ends."""
+    """A notification. `severity` is syslog's, 0-7; `clears` is the OID of the trap whose problem this one ends."""
 
     name: str
     objects: tuple[str, ...] = ()
@@ -29,8 +29,8 @@ class Trap(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Object(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An object that can be bound; `type` is a key of Table.types. `indexed` is set where only the instance tells of
-    what a notification speaks, as the neighbour of bgpPeerState: a sentence has it then."""
+    """An object that can be bound; `type` is a key of Table.types. `indexed`: only the instance tells what the
+    notification is about, such as the neighbour in bgpPeerState, so the sentence includes it."""
 
     name: str
     type: str | None = None
@@ -38,7 +38,7 @@ class Object(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Type(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A type whose values are shown with labels or by a hint (muttd.mib.display)."""
+    """A type whose values are displayed with labels or by a hint (muttd.mib.display)."""
 
     labels: dict[int, str] = {}
     hint: str | None = None
@@ -54,7 +54,7 @@ class Table(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Label(NamedTuple):
-    """How one object instance is called and shown."""
+    """How one object instance is named and displayed."""
 
     name: str
     short: str
@@ -62,7 +62,7 @@ class Label(NamedTuple):
 
 
 def read_table(path: Path) -> Table:
-    """The table in a file. Raises MuttError where it cannot be read."""
+    """The table in a file. Raises MuttError if it cannot be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Table)
     except OSError as error:
@@ -72,7 +72,7 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Writes a table, sorted, one entry to a line, so that two versions can be compared. Raises MuttError."""
+    """Writes a table, sorted, one entry per line, so that versions can be compared. Raises MuttError."""
     sections = []
     for section in ("traps", "objects", "nodes", "types"):
         entries = getattr(table, section)
@@ -87,7 +87,7 @@ def write_table(table: Table, path: Path) -> None:
 
 
 def load(paths: Sequence[Path] = (), severities: Mapping[str, int] | None = None) -> "MibIndex":
-    """The shipped index with these files laid over it in order. Raises MuttError.
+    """The shipped index with these files laid over it, in order. Raises MuttError.
 
     `severities` overrides: trap OID or MODULE::name to syslog severity 0-7; each must be a trap of the index.
     """
@@ -124,8 +124,8 @@ class MibIndex:
     def trap(self, oid: str) -> Trap | None:
         """The notification with this OID.
 
-        One that was translated from v1 has a zero before its last number, which not all MIBs write (RFC 3584 section
-        3.1 and 2.1.2): both forms are found.
+        One translated from v1 has a zero before its last number, which not all MIBs write (RFC 3584 sections 3.1 and
+        2.1.2): both forms are found.
         """
         found = self.traps.get(oid)
         if found is None:
@@ -135,7 +135,7 @@ class MibIndex:
         return found
 
     def instance(self, oid: str) -> Label | None:
-        """The object of which this is an instance: the longest known OID that it begins with."""
+        """The object this is an instance of: the longest known OID that it begins with."""
         column = oid
         while column:
             known = self.objects.get(column)
@@ -146,11 +146,11 @@ class MibIndex:
         return None
 
     def is_branch(self, oid: str) -> bool:
-        """Whether there are objects directly below."""
+        """Whether there are objects directly below it."""
         return oid in self._branches
 
     def _show(self, type_name: str | None) -> Show | None:
-        """The function that shows a type's values, made once for each type of the tables."""
+        """The function that displays a type's values, made once per type."""
         if type_name is None:
             return None
         if type_name not in self._shows:
@@ -162,7 +162,7 @@ class MibIndex:
         return self._shows[type_name]
 
     def _show_oid(self, value: Shown) -> str | None:
-        """What an object identifier that stands as a value is called."""
+        """The name of an object identifier that is itself a value."""
         if not isinstance(value, str):
             return None
         trap = self.traps.get(value)
@@ -219,7 +219,7 @@ class MibIndex:
 
 
 OBJECT_IDENTIFIER = "OBJECT IDENTIFIER"
-"""The type whose values are named by the index itself."""
+"""The type whose values the index itself can name."""
 
 
 def _laid_over(below: Trap | None, trap: Trap) -> Trap:

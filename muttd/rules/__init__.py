@@ -1,4 +1,4 @@
-"""What is done with an event: rules, and the set of them that decides. Pure: tables and event in, decision out."""
+"""Rules, and the rule set that decides what is done with an event. Pure: tables and event in, decision out."""
 
 from muttd.rules.explanation import Check, Considered, Explanation
 from muttd.rules.rule import (

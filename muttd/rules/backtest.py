@@ -1,7 +1,7 @@
-"""What a rule would have done with events of the past, counted while they pass by. Pure.
+"""What a draft rule would have done with past events, counted as they stream by. Pure.
 
-The draft stands in the set of rules as it would if it were saved: in the place of the rule with its id, or as a new
-one. What other rules would do is asked of the rules of now; what was done is what the audit log says.
+The draft takes the place it would have if it were saved: it replaces the rule with its id, or is added as a new one.
+What other rules would do comes from the current rules; what was done at the time comes from the audit log.
 """
 
 from collections import Counter
@@ -15,21 +15,21 @@ from muttd.rules.rule import FORWARDED, Rule
 from muttd.rules.ruleset import RuleSet
 
 _HOSTS_COUNTED: Final = 100_000
-"""Distinct hosts, some 10 MB: those beyond are counted together."""
+"""Distinct hosts counted one by one, about 10 MB; any others are counted together."""
 _HOSTS_TOLD: Final = 50
 _DECISIONS_TOLD: Final = 50
 SAMPLES: Final = 20
 _MESSAGE_LIMIT: Final = 300
-"""Characters of a sample's message."""
+"""Characters kept of a sample's message."""
 OTHER_HOSTS: Final = "(others)"
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What is to be tried."""
+    """What to try."""
 
     draft: Rule
     rules: list[Rule]
-    """Those in force: the active ones."""
+    """The active rules."""
     development_hosts: list[str]
     teams: dict[str, str]
     default_team: str
@@ -41,7 +41,7 @@ class Past(msgspec.Struct, frozen=True):
     """What the audit log says of one event."""
 
     minute: int
-    """Minutes since 1970 of when it happened."""
+    """When it happened, in minutes since 1970."""
     rule_id: int | None
     handling: str
     event: bytes
@@ -49,7 +49,7 @@ class Past(msgspec.Struct, frozen=True):
 
 
 class HostCount(msgspec.Struct, frozen=True):
-    """One host; `alerts` is how many of its events the draft would have made alerts of."""
+    """One host; `alerts`: how many of its events the draft would have turned into alerts."""
 
     host: str
     matched: int
@@ -57,7 +57,7 @@ class HostCount(msgspec.Struct, frozen=True):
 
 
 class HourCount(msgspec.Struct, frozen=True):
-    """One hour; `start` is its first second, since 1970."""
+    """One hour; `start` is its first second, in seconds since 1970."""
 
     start: int
     matched: int
@@ -69,13 +69,13 @@ class DecisionCount(msgspec.Struct, frozen=True):
 
     rule_id: int | None
     rule_name: str | None
-    """Of the rule of now; None also where there is none any more."""
+    """The rule's current name; also None if the rule no longer exists."""
     handling: str
     events: int
 
 
 class Overlap(msgspec.Struct, frozen=True):
-    """Another rule of now that decides matching events: those it would lose to the draft, and those it would keep."""
+    """Another current rule that decides matching events: how many it would lose to the draft, and how many keep."""
 
     rule_id: int
     rule_name: str | None
@@ -92,27 +92,27 @@ class Sample(msgspec.Struct, frozen=True):
     severity: int | None
     message: str
     was: str
-    """The handling that the audit log says."""
+    """The handling recorded in the audit log."""
     decides: bool
-    """Whether the draft would decide it; else another rule is asked before it."""
+    """Whether the draft would decide it; if not, another rule comes first."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """All there is to tell."""
+    """The complete result."""
 
     events: int
     unreadable: int
-    """Stored by another version; not among `matched`."""
+    """Events that another version stored in a form this one cannot read; not included in `matched`."""
     matched: int
-    """Events for which all conditions of the draft hold."""
+    """Events that meet all of the draft's conditions."""
     decided: int
-    """Those that no other rule takes before it."""
+    """Matching events that no other rule decides first."""
     alerts: int
-    """Those of them that would have become alerts."""
+    """Decided events that would have become alerts."""
     alerts_before: int
-    """Those that `decided` counts and that became alerts at the time."""
+    """Decided events that did become alerts at the time."""
     peak: int
-    """Alerts of the minute that would have had most."""
+    """Alerts in the busiest minute."""
     peak_minute: int | None
     """Since 1970."""
     hosts_in_all: int
@@ -124,23 +124,23 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
-    """How far it is."""
+    """How far the back-test has come."""
 
     events: int
     matched: int
 
 
 class Result(msgspec.Struct, frozen=True, tag="result", tag_field="type"):
-    """What came of it."""
+    """How it ended."""
 
     outcome: Outcome
 
 
 class BackTest:
-    """Takes events one after the other."""
+    """Takes events one by one."""
 
     def __init__(self, job: Job) -> None:
-        """Raises ValueError where the draft is no usable rule (rule.faults)."""
+        """Raises ValueError if the draft is not a usable rule (rule.faults)."""
         others = [rule for rule in job.rules if rule.id != job.draft.id]
         self._alone = _compiled(job, [job.draft])
         self._with = _compiled(job, [*others, job.draft])
@@ -162,7 +162,7 @@ class BackTest:
         self._samples: list[Sample] = []
 
     def take(self, past: Past) -> None:
-        """One more event."""
+        """Counts one event."""
         self.events += 1
         try:
             event = decode(past.event)
@@ -204,7 +204,7 @@ class BackTest:
             )
 
     def outcome(self) -> Outcome:
-        """What there was so far."""
+        """The result so far."""
         peak_minute, peak = self._minute_alerts.most_common(1)[0] if self._minute_alerts else (None, 0)
         return Outcome(
             events=self.events,

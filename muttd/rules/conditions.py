@@ -1,6 +1,6 @@
-"""For each kind of condition: which rules an event's property leaves in the running, as bits.
+"""For each kind of condition: which rules an event's property leaves in the running, as a bit set.
 
-A rule's place in the order of winning is its bit. Pure; what is remembered changes only the speed.
+A rule's bit number is its rank, the winner first. Pure: caches change only the speed.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -12,16 +12,16 @@ from muttd.rules.patterns import Expressions, Names, Network, Networks, Prefixes
 from muttd.rules.rule import Rule, plain_oid
 
 _REMEMBERED = 20_000
-"""Distinct applications and trap OIDs whose bits are kept, each: some 400 bytes apiece at 3,000 rules."""
+"""Distinct applications, and distinct trap OIDs, whose bits are cached: about 400 bytes each at 3,000 rules."""
 
 Key = TypeVar("Key", bound=Hashable)
 
 
 class Choice:
-    """The bits under one kind of condition, by the values that rules ask for.
+    """The bits for one kind of condition, by the values that rules ask for.
 
-    Where no value is hit, the rules match that have no such condition or negate it. A hit turns over the bits of the
-    rules that ask for its value: a rule asks for one value at most.
+    If no value is hit, the matching rules are those that lack the condition or negate it. A hit flips the bits of the
+    rules that ask for its value; a rule asks for one value at most.
     """
 
     def __init__(self, base: int, toggles: list[int]) -> None:
@@ -29,7 +29,7 @@ class Choice:
         self._toggles = toggles
 
     def bits(self, hits: Iterable[int]) -> int:
-        """The bits where the values with these numbers are hit, each named once."""
+        """The bits if the values with these numbers are hit; each number may occur once."""
         found = self.base
         for number in hits:
             found ^= self._toggles[number]
@@ -37,7 +37,7 @@ class Choice:
 
 
 def choice(rules: Sequence[Rule], name: str, key_of: Callable[[Rule], Key | None]) -> tuple[Choice, dict[Key, int]]:
-    """The choice by `key_of` (None: the rule has no such condition), and the number of each distinct key."""
+    """The choice by `key_of` (None: the rule lacks the condition), and the number of each distinct key."""
     base = 0
     toggles: list[int] = []
     numbers: dict[Key, int] = {}
@@ -79,7 +79,7 @@ class Codes:
         }
 
     def bits(self, severity: int | None, facility: int | None) -> int:
-        """Values that do not exist count as absent."""
+        """Values out of range count as absent."""
         found = self._both.get((severity, facility))
         if found is None:
             by_condition = self.by_condition(severity, facility)
@@ -87,7 +87,7 @@ class Codes:
         return found
 
     def by_condition(self, severity: int | None, facility: int | None) -> dict[str, int]:
-        """The same, condition by condition."""
+        """The same for each condition."""
         severity = severity if severity in self._exact else None
         facility = facility if facility in self._facilities else None
         return {
@@ -98,7 +98,7 @@ class Codes:
 
 
 class Hosts:
-    """host_pattern, source_network and environment. Each costs some microseconds: to be remembered by the caller."""
+    """host_pattern, source_network and environment. Each costs a few microseconds, so callers should cache it."""
 
     def __init__(self, rules: Sequence[Rule], domains: tuple[str, ...]) -> None:
         self._by_name, patterns = choice(
@@ -128,7 +128,7 @@ def _network_key(rule: Rule) -> Network | None:
 
 
 class Remembered:
-    """A choice by the hits of one text, which come again: applications, trap OIDs."""
+    """A choice by the hits of one text, cached: for texts that recur, such as applications and trap OIDs."""
 
     def __init__(self, by: Choice, hits: Callable[[str], Iterable[int]]) -> None:
         self._by = by
@@ -136,7 +136,7 @@ class Remembered:
         self._known: dict[str, int] = {}
 
     def bits(self, text: str | None) -> int:
-        """None is a text that hits nothing."""
+        """The bits for `text`; None hits nothing."""
         if text is None:
             return self._by.base
         found = self._known.get(text)
@@ -160,20 +160,20 @@ def trap_oids(rules: Sequence[Rule]) -> Remembered:
 
 
 class Texts:
-    """match_string in the message. Literals are expressions too: one walk over the message finds all."""
+    """match_string in the message. Literals are expressions too: one pass over the message finds them all."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._by, expressions = choice(rules, "match_string", lambda rule: rule.expression)
         self._expressions = Expressions(expressions)
 
     def bits(self, message: str) -> int:
-        """The costly one: some microseconds, however many rules."""
+        """The expensive one: a few microseconds, however many rules there are."""
         hits = self._expressions.hits(message)
         return self._by.bits(hits) if hits else self._by.base
 
 
 class Varbinds:
-    """varbind_oid and varbind_value, which one varbind must both fit."""
+    """varbind_oid and varbind_value; the same varbind must match both."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._by, pairs = choice(rules, "varbind", _varbind_key)
@@ -185,7 +185,7 @@ class Varbinds:
         self.unused = not pairs
 
     def bits(self, varbinds: Iterable[Varbind]) -> int:
-        """A value is compared as it is and as it is displayed."""
+        """Values are compared both raw and as displayed."""
         hits: set[int] = set()
         for varbind in varbinds:
             for prefix in self._prefixes.hits(varbind.oid):
@@ -201,7 +201,7 @@ def _varbind_key(rule: Rule) -> tuple[str, str] | None:
 
 
 def varbind_texts(varbind: Varbind) -> set[str]:
-    """How a varbind's value is written, in all its ways; a value that is none is the empty text."""
+    """Every way a varbind's value can be written; a missing value is the empty text."""
     texts = {"" if varbind.value is None else str(varbind.value)}
     if varbind.display is not None:
         texts.add(varbind.display)

@@ -1,4 +1,4 @@
-"""Why an event was decided as it was, in a form that a person or a page can show. Pure."""
+"""Why an event was decided the way it was, in a form a page can show. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -10,7 +10,7 @@ from muttd.rules.conditions import varbind_texts
 from muttd.rules.rule import Rule, conditions
 
 _NEAR = 10
-"""Rules that nearly matched, told at most: more are not read."""
+"""Near misses listed at most: nobody reads more."""
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Considered(msgspec.Struct, frozen=True):
-    """One rule against the event: won; lost, that is it matched too, behind the winner; or missed."""
+    """One rule against the event: won; lost (it matched too, but behind the winner); or missed."""
 
     rule: Rule
     verdict: Literal["won", "lost", "missed"]
@@ -32,7 +32,7 @@ class Considered(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """All rules that matched, the winner first; then those that nearly did, the nearest first."""
+    """All rules that matched, the winner first; then the near misses, the nearest first."""
 
     matched: list[Considered]
     missed: list[Considered]
@@ -41,7 +41,7 @@ class Explanation(msgspec.Struct, frozen=True):
 def explained(
     rules: Sequence[Rule], by_condition: Mapping[str, int], event: Event, environment: Environment
 ) -> Explanation:
-    """`by_condition`: for each condition the bits of the rules, by their place, where it holds or is not asked for."""
+    """`by_condition`: for each condition, the bits of the rules for which it holds or which do not ask for it."""
 
     def considered(rank: int, verdict: Literal["won", "lost", "missed"]) -> Considered:
         rule = rules[rank]

@@ -1,4 +1,4 @@
-"""Which host it is, whether it is in development, and whose it is. Pure."""
+"""Host names: their canonical form, patterns of them, and tables that look values up by host. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,7 +6,7 @@ from muttd.rules.patterns import Names, Network, Networks, is_glob, network
 
 
 def identity(hostname: str, domains: Iterable[str] = ()) -> str:
-    """The one form in which hosts are compared: lower case, no final dot, none of our `domains` at its end."""
+    """The form in which hosts are compared: lower case, no final dot, without a trailing domain of `domains`."""
     name = hostname.strip().lower().removesuffix(".")
     for domain in domains:
         if name.endswith("." + domain):
@@ -15,17 +15,17 @@ def identity(hostname: str, domains: Iterable[str] = ()) -> str:
 
 
 def plain_domains(domains: Iterable[str]) -> tuple[str, ...]:
-    """Domains as `identity` wants them, the longest first."""
+    """Domains in the form `identity` expects, the longest first."""
     return tuple(sorted({domain.strip().lower().strip(".") for domain in domains} - {""}, key=len, reverse=True))
 
 
 def host_key(name: str, domains: Iterable[str] = ()) -> str:
-    """The one form of a name or pattern of hosts."""
+    """The canonical form of a host's name or a pattern of hosts."""
     return name.strip().lower() if is_glob(name) else identity(name, domains)
 
 
 class HostNames:
-    """Names and patterns of hosts. A pattern may be written for the short name or for the full one."""
+    """Names and patterns of hosts. A pattern may be written for the short or the full name."""
 
     def __init__(self, numbers: Mapping[str, int], domains: tuple[str, ...]) -> None:
         """Keys from `host_key`, `domains` from `plain_domains`."""
@@ -33,17 +33,17 @@ class HostNames:
         self._names = Names(numbers)
 
     def hits(self, hostname: str) -> set[int]:
-        """Numbers of the names and patterns that fit."""
+        """Numbers of the names and patterns that match."""
         short = identity(hostname, self._domains)
         full = identity(hostname)
         return self._names.hits(short) | self._names.hits(full) if short != full else self._names.hits(full)
 
 
 class HostTable:
-    """Rows that apply to hosts by name, by pattern or by network. The most exact one answers.
+    """Rows that apply to hosts by name, pattern or network. The most specific one answers.
 
-    A name goes before patterns, a pattern with more letters before one with fewer, patterns before networks, the
-    narrower network before the wider. Ties go to the first in alphabetical order.
+    Names come before patterns, patterns with more letters before those with fewer, patterns before networks, and
+    narrower networks before wider ones. Ties go to the first in alphabetical order.
     """
 
     def __init__(self, rows: Mapping[str, str], domains: tuple[str, ...] = ()) -> None:
@@ -61,12 +61,12 @@ class HostTable:
         self._networks = Networks(networks)
 
     def by_name(self, hostname: str) -> str | None:
-        """The value for a host by its name, or by its network where the name is an address."""
+        """The value for a host by its name, or by its network if the name is an address."""
         hits = [*self._names.hits(hostname), *self._networks.hits(hostname)]
         return self._rows[min(hits)][1] if hits else None
 
     def by_address(self, address: str) -> str | None:
-        """The value for an address by its networks: for hosts whose name says nothing and is no address itself."""
+        """The value for an address by its networks: for hosts whose name has no row and is not an address itself."""
         hits = self._networks.hits(address)
         return self._rows[min(hits)][1] if hits else None
 

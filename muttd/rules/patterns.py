@@ -1,7 +1,7 @@
-"""Many patterns against one text at once: what 3,000 of them cost is about what 30 do, and none can stall the others.
+"""Many patterns against one text at once: 3,000 cost about as much as 30, and none can stall the others.
 
-Texts and expressions by RE2, OIDs and networks by dictionary: all are linear in the text. Each class is made of a
-mapping from pattern to number and answers with the numbers of the patterns that fit. Pure.
+Texts and expressions use RE2, OIDs and networks dictionaries: all are linear in the text. Each class takes a mapping
+from pattern to number and answers with the numbers of the patterns that match. Pure.
 """
 
 import ipaddress
@@ -12,27 +12,28 @@ import re2
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MEMORY = 128 << 20
-"""Bytes for one set's program and its automaton, which RE2 builds as texts need it and starts again when it is full."""
+"""Bytes for one set's program and its automaton, which RE2 builds on demand and starts over when it is full."""
 _MEMORY_ALONE, _MEMORY_ALONE_LARGE = 1 << 20, 32 << 20
-"""The same for an expression that is asked alone: beyond it RE2 does without an automaton, slower and as right. The
-second is for the few whose program does not fit: long ones without case, of letters that have several forms."""
+"""The same for an expression that is tried alone; beyond it RE2 does without an automaton: slower, but as correct. The
+second is for the few whose program does not fit: long, case-insensitive ones of letters that have several forms."""
 _PROBE = "\x01mutt's probe\x01"
-"""A pattern that each automaton must find: without the memory it needs RE2 finds nothing, and does not say so."""
+"""A pattern that each automaton must find: short of memory, RE2 finds nothing and does not say so."""
 
 _Part = tuple["re2.Set | re2.Filter", list[int]]
-"""Expressions that are asked together, and their numbers in RE2's order."""
+"""Expressions that are tried together, and their numbers in RE2's order."""
 
 
 class Expressions:
-    """Regular expressions in RE2's syntax that match somewhere in a text.
+    """Regular expressions in RE2's syntax that match anywhere in a text.
 
-    For most, some literal text must be there: one walk finds which literals a text has, and only expressions that have
-    all of theirs are asked, each alone. So thousands like `a.*b` cost what a text has of them, where one automaton for
-    all had to learn a state for each combination, anew with each kind of text. Those without literals share one.
+    Most need some literal text: one pass finds the literals in a text, and only expressions with all of theirs present
+    are tried, each alone. So the cost of thousands like `a.*b` depends on how many of them a text resembles, whereas a
+    single automaton has to learn a state for each combination with every new kind of text. Those without literals
+    share one automaton.
     """
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
-        """Each must compile alone (rule.compile_pattern)."""
+        """Each key must compile on its own (rule.compile_pattern)."""
         self._parts = list(_parts(list(numbers.items())))
 
     def hits(self, text: str) -> set[int]:
@@ -42,7 +43,7 @@ class Expressions:
         for compiled, numbers in self._parts:
             matches = compiled.Match(encoded)
             if matches:
-                found.update([numbers[match] for match in matches if match < len(numbers)])  # beyond is the probe
+                found.update([numbers[match] for match in matches if match < len(numbers)])  # the last is the probe
         return found
 
 
@@ -72,7 +73,7 @@ def _sets(patterns: list[tuple[str, int]]) -> Iterator[_Part]:
 def _halved(
     parts: Callable[[list[tuple[str, int]]], Iterator[_Part]], patterns: list[tuple[str, int]]
 ) -> Iterator[_Part]:
-    """What does not fit into memory in two parts of half as many patterns, or more."""
+    """Splits patterns that do not fit into memory into halves, as often as needed."""
     if len(patterns) == 1:
         raise ValueError(f"pattern needs too much memory: {patterns[0][0][:100]}")
     middle = len(patterns) // 2
@@ -81,7 +82,7 @@ def _halved(
 
 
 def _filter(patterns: list[str]) -> "re2.Filter | None":
-    """None where the automaton of the literals does not fit into RE2's own limit for it, 8 MiB."""
+    """None if the automaton of the literals exceeds RE2's own limit for it, 8 MiB."""
     compiled = re2.Filter()
     for pattern in (*patterns, _PROBE):
         try:
@@ -92,7 +93,7 @@ def _filter(patterns: list[str]) -> "re2.Filter | None":
 
 
 def _set(patterns: list[str]) -> "re2.Set | None":
-    """None where the automaton does not fit into memory."""
+    """None if the automaton does not fit into memory."""
     compiled = re2.Set.SearchSet(_options(_MEMORY))
     for pattern in (*patterns, _PROBE):
         compiled.Add(pattern)
@@ -115,18 +116,18 @@ def _works(compiled: "re2.Set | re2.Filter", probe: int) -> bool:
 
 
 def is_glob(pattern: str) -> bool:
-    """Whether it holds * or ?."""
+    """Whether it contains * or ?."""
     return "*" in pattern or "?" in pattern
 
 
 def glob_expression(pattern: str) -> str:
-    """The expression of a pattern with * (any text) and ? (any letter), for the whole text, case-insensitive."""
+    """The expression for a pattern with * (any text) and ? (any letter): case-insensitive, for the whole text."""
     parts = {"*": ".*", "?": "."}
     return "(?is)^(?:" + "".join(parts.get(letter) or re2.escape(letter) for letter in pattern) + ")$"
 
 
 class Names:
-    """Names and glob patterns, case-insensitive, that fit a whole name."""
+    """Names and glob patterns that match a whole name, case-insensitively."""
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
         """Keys must be in lower case."""
@@ -135,7 +136,7 @@ class Names:
         self._globs = Expressions(globs)
 
     def hits(self, name: str) -> set[int]:
-        """Numbers of the names and patterns that fit `name`."""
+        """Numbers of the names and patterns that match `name`."""
         found = self._globs.hits(name)
         exact = self._exact.get(name.lower())
         if exact is not None:
@@ -144,10 +145,10 @@ class Names:
 
 
 class Prefixes:
-    """OID prefixes on arc boundaries: 1.3.6 is one of 1.3.6.1, 1.3.61 is not."""
+    """OID prefixes on arc boundaries: 1.3.6 is a prefix of 1.3.6.1 but not of 1.3.61."""
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
-        """Keys without outer dots; the empty one is a prefix of every OID."""
+        """Keys have no outer dots; the empty one is a prefix of every OID."""
         self._numbers = numbers
 
     def hits(self, oid: str) -> list[int]:
@@ -165,7 +166,7 @@ class Prefixes:
 
 
 class Networks:
-    """Networks that hold an address: one dictionary access for each prefix length in use."""
+    """Networks that contain an address: one dictionary look-up for each prefix length in use."""
 
     def __init__(self, numbers: Mapping[Network, int]) -> None:
         self._tables: dict[tuple[int, int], dict[int, int]] = {}
@@ -175,7 +176,7 @@ class Networks:
             table[int(network.network_address) >> shift] = number
 
     def hits(self, address: str) -> list[int]:
-        """Numbers of the networks that hold `address`; none where it is not an address."""
+        """Numbers of the networks that contain `address`; empty if it is not an address."""
         if not self._tables:
             return []
         try:
@@ -193,7 +194,7 @@ class Networks:
 
 
 def network(text: str) -> Network | None:
-    """The network, or single address, that `text` is; None where it is something else."""
+    """`text` as a network or single address; None if it is neither."""
     try:
         return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A rule: which events it is about and what is then done; and what makes one unusable, said so that it can be mended.
+"""A rule: which events it is about, what is done with them, and, for whoever has to fix it, what makes one unusable.
 
 Pure.
 """
@@ -14,13 +14,13 @@ import re2
 from muttd.event import Environment
 
 Handling = Literal["Page_and_ticket", "Page_only", "Ticket_only", "Ignore", "Suppress", "Log_only"]
-"""What a rule may have done with an event."""
+"""What a rule may do with an event."""
 
 HANDLINGS: tuple[str, ...] = get_args(Handling)
 FORWARDED = frozenset({"Page_and_ticket", "Page_only", "Ticket_only"})
-"""Handlings that make an alert; all others are only written down."""
+"""Handlings that make an alert; with all others, the event is only recorded."""
 UNHANDLED = "unhandled"
-"""What the audit log says of an event that no rule matched. In lower case: nobody can choose it for a rule."""
+"""The audit log's handling of an event that no rule matched. In lower case, unlike any that a rule can have."""
 
 MatchType = Literal["contains", "regex", "oid_prefix"]
 MATCH_TYPES: tuple[str, ...] = get_args(MatchType)
@@ -36,22 +36,23 @@ Condition = Literal[
     "varbind",
     "environment",
 ]
-"""Name of a condition, as `Rule.negated` and an explanation use it."""
+"""Names of conditions, as `Rule.negated` and explanations use them."""
 CONDITIONS: tuple[str, ...] = get_args(Condition)
 
 _PATTERN_MEMORY = 1 << 20
-"""Bytes one compiled pattern may take: 3,000 of the largest stay below what one set may have (patterns.py)."""
+"""Bytes one compiled pattern may take: 3,000 of the largest stay within what one set may have (patterns.py)."""
 _OID = re.compile(r"\.?\d+(\.\d+)*\.?", re.ASCII)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of alert_rules. Every condition that is given must hold; lowest priority wins, ties go to the lowest id.
+    """One row of alert_rules. All conditions given must hold; the lowest priority wins, ties go to the lowest id.
 
-    `match_string` is looked for in the message: as it stands (contains; and oid_prefix, where trap_oid is given) or as
-    a regular expression in RE2's syntax (regex), case-insensitively unless `case_sensitive`. `trap_oid` is a prefix on
+    `match_string` is searched for in the message: literally (contains; also oid_prefix if trap_oid is given) or as a
+    regular expression in RE2's syntax (regex), case-insensitively unless `case_sensitive`. `trap_oid` is a prefix on
     arc boundaries, with or without leading dot; with oid_prefix and no trap_oid, match_string is the prefix.
-    `host_pattern`, `app_name` and `varbind_value` are names or patterns with * and ?, case-insensitive, of the whole.
-    `varbind_oid` and `varbind_value` ask for one varbind that fits both. Conditions named in `negated` must not hold.
+    `host_pattern`, `app_name` and `varbind_value` are names or patterns with * and ?; they are case-insensitive and
+    must match the whole. `varbind_oid` and `varbind_value` must match the same varbind. Conditions named in `negated`
+    must not hold.
     """
 
     id: int
@@ -63,7 +64,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trap_oid: str | None = None
     syslog_severity: int | None = None
     severity_from: int | None = None
-    """0 is the gravest: from 0 to 3 means "error or worse". An event without severity is in no range."""
+    """0 is the most severe: from 0 to 3 means "error or worse". An event without severity is in no range."""
     severity_to: int | None = None
     facility: int | None = None
     host_pattern: str | None = None
@@ -77,23 +78,23 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     priority: int = 100
     team_assignment: str | None = None
     moog_severity: int | None = None
-    """Severity 0..5 of the alert, instead of the one that follows from the event's."""
+    """The alert's severity, 0..5, instead of the one derived from the event's."""
     is_active: bool = True
 
     def handling(self, environment: Environment) -> str:
-        """What is done with a matching event of a host in `environment`."""
+        """What is done with a matching event from a host in `environment`."""
         return self.dev_handling if environment == "dev" else self.prod_handling
 
     @property
     def text(self) -> str | None:
-        """What to look for in the message, None for nothing."""
+        """What to look for in the message; None for nothing."""
         if self.match_type == "oid_prefix" and not self.trap_oid:
             return None
         return self.match_string or None
 
     @property
     def expression(self) -> str | None:
-        """`text` as a regular expression with its case rule, None for nothing."""
+        """`text` as a regular expression that includes the case rule; None for nothing."""
         if self.text is None:
             return None
         plain = self.text if self.match_type == "regex" else re2.escape(self.text)
@@ -101,25 +102,25 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def oid(self) -> str | None:
-        """The trap OID prefix without leading dot, None for none."""
+        """The trap OID prefix without leading dot; None if there is none."""
         found = self.trap_oid or (self.match_string if self.match_type == "oid_prefix" else None)
         return plain_oid(found) if found else None
 
     @property
     def severities(self) -> range | None:
-        """The severity range, None where the rule has none."""
+        """The severity range; None if there is none."""
         if self.severity_from is None and self.severity_to is None:
             return None
         return range(self.severity_from or 0, (7 if self.severity_to is None else self.severity_to) + 1)
 
 
 def plain_oid(text: str) -> str:
-    """An OID without blanks and outer dots."""
+    """An OID without blanks or outer dots."""
     return text.strip().strip(".")
 
 
 def conditions(rule: Rule) -> list[str]:
-    """Names of the conditions that the rule has."""
+    """Names of the rule's conditions."""
     given = {
         "match_string": rule.text,
         "trap_oid": rule.oid,
@@ -136,7 +137,7 @@ def conditions(rule: Rule) -> list[str]:
 
 
 def compile_pattern(pattern: str) -> "re2._Regexp":
-    """Raises ValueError with RE2's reason and, where it can be found, the place in the pattern."""
+    """Raises ValueError with RE2's reason and, if it can be found, the position in the pattern."""
     options = re2.Options()
     options.log_errors = False
     options.max_mem = _PATTERN_MEMORY
@@ -152,7 +153,7 @@ def compile_pattern(pattern: str) -> "re2._Regexp":
 
 
 def faults(rule: Rule) -> list[str]:
-    """What makes the rule unusable, one line each, column first; empty where it can be taken."""
+    """What makes the rule unusable, one line each, column first; empty if it is usable."""
     return list(_faults(rule))
 
 

@@ -1,8 +1,8 @@
-"""All rules as one compiled thing that is swapped whole: an event goes in, what is decided about it comes out.
+"""All rules compiled into one object that is swapped as a whole: an event goes in, a decision comes out.
 
-A rule's place in the order of winning (priority, then id) is a bit. Each property of an event gives the bits of the
-rules that it leaves in the running (conditions.py); their intersection is the rules that match, and its lowest bit the
-one that wins. So the cost hardly depends on how many rules there are. Pure.
+A rule's rank (priority, then id) is its bit number. Each property of an event gives the bits of the rules that it
+leaves in the running (conditions.py); their intersection is the rules that match, and its lowest bit is the winner.
+So the cost hardly depends on the number of rules. Pure.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,25 +18,25 @@ from muttd.rules.patterns import network
 from muttd.rules.rule import FORWARDED, UNHANDLED, Rule, faults
 
 _HOSTS_REMEMBERED = 20_000
-"""Distinct host names, and distinct senders: some 600 bytes apiece at 3,000 rules."""
+"""Distinct host names, and distinct senders, that are cached: about 600 bytes each at 3,000 rules."""
 _STANDINGS_REMEMBERED = 50_000
-"""Distinct origins of events, as 10,000 hosts have with five severities each: some 500 bytes apiece."""
+"""Distinct origins that are cached, enough for 10,000 hosts with five severities each: about 500 bytes each."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
-    """What is done with an event, whose it is, and because of which rule."""
+    """What is done with an event, which team it belongs to, and which rule decided."""
 
     rule: Rule | None
     handling: str
-    """One of rule.HANDLINGS, or rule.UNHANDLED where no rule matched."""
+    """One of rule.HANDLINGS, or rule.UNHANDLED if no rule matched."""
     team: str
     environment: Environment
     forwarded: bool
-    """Whether it becomes an alert; else it is only written down."""
+    """Whether it becomes an alert; otherwise it is only recorded."""
 
 
 class _Name(NamedTuple):
-    """What a host's name tells."""
+    """What a host's name determines."""
 
     bits: int
     is_address: bool
@@ -45,7 +45,7 @@ class _Name(NamedTuple):
 
 
 class _Sender(NamedTuple):
-    """What the address that an event came from tells. Apart from the name: behind a relay or NAT, pairs are many."""
+    """What the sender's address determines. Kept apart from the name: behind a relay or NAT there are many pairs."""
 
     bits: int
     development: bool
@@ -53,21 +53,21 @@ class _Sender(NamedTuple):
 
 
 _Origin = tuple[str, str, int | None, int | None, str | None]
-"""hostname, source_ip, syslog_severity, facility and app_name of an event: they come again, as messages do not."""
+"""hostname, source_ip, syslog_severity, facility and app_name of an event: unlike messages, they recur."""
 
 
 class _Standing(NamedTuple):
-    """What an event's origin decides, whatever the event says."""
+    """What an event's origin determines, whatever the message says."""
 
     bits: int
     environment: Environment
     team: str
     unhandled: Decision
-    """What is done where no rule is left."""
+    """What is done if no rule is left."""
 
 
 class RuleSet:
-    """Compiled rules. `decide` is a function of the event alone; what it remembers changes only its speed."""
+    """Compiled rules. `decide` is a function of the event alone; its caches change only the speed."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class RuleSet:
         default_team: str = "unassigned",
         domains: Iterable[str] = (),
     ) -> None:
-        """`rules` must be without faults (rule.faults): use `compile` for what comes from a table."""
+        """`rules` must have no faults (rule.faults): use `compile` for rules from a table."""
         self.rules = sorted((rule for rule in rules if rule.is_active), key=lambda rule: (rule.priority, rule.id))
         self.domains = plain_domains(domains)
         self._development = HostTable(dict.fromkeys(development_hosts, "dev"), self.domains)
@@ -109,9 +109,9 @@ class RuleSet:
         default_team: str = "unassigned",
         domains: Iterable[str] = (),
     ) -> tuple["RuleSet", list[tuple[int, str]]]:
-        """The usable rules compiled, and (rule id, reason) for each active rule that could not be taken.
+        """The usable rules, compiled, and (rule id, reason) for each active rule that is unusable.
 
-        `domains`: a host's name with and without one of them at its end is the same host.
+        `domains`: a host name with one of them at its end is the same host as without.
         """
         usable: list[Rule] = []
         refused: list[tuple[int, str]] = []
@@ -127,7 +127,7 @@ class RuleSet:
         return compiled, refused
 
     def decide(self, event: Event) -> Decision:
-        """The first rule, by priority and id, whose every condition holds."""
+        """The decision of the first rule, by priority and id, all of whose conditions hold."""
         origin = (event.hostname, event.source_ip, event.syslog_severity, event.facility, event.app_name)
         standing = self._standings.get(origin) or self._standing(origin)
         bits = standing.bits & self._trap_oids.bits(event.trap_oid)
@@ -143,7 +143,7 @@ class RuleSet:
         return Decision(rule, handling, team, standing.environment, handling in FORWARDED)
 
     def explain(self, event: Event) -> Explanation:
-        """How `decide` comes to its decision: the rules that match, and those that nearly do."""
+        """How `decide` reaches its decision: the rules that match, and the near misses."""
         environment, _ = self._environment_and_team(self._name(event.hostname), self._sender(event.source_ip))
         by_condition = {
             "match_string": self._texts.bits(event.message),
@@ -172,14 +172,14 @@ class RuleSet:
         if len(self._standings) >= _STANDINGS_REMEMBERED:
             self._standings.clear()
             self._shared_bits.clear()
-        # The same bits stand for most origins: one copy of them stays in the processor's cache.
+        # Most origins have the same bits; a single copy of them stays in the processor's cache.
         bits = self._shared_bits.setdefault(bits, bits)
         unhandled = Decision(None, UNHANDLED, team, environment, False)
         found = self._standings[origin] = _Standing(bits, environment, team, unhandled)
         return found
 
     def _environment_and_team(self, name: _Name, sender: _Sender) -> tuple[Environment, str]:
-        """The name goes before the sender's network, which does not count where the name is an address itself."""
+        """The name goes before the sender's network, which does not count if the name is an address itself."""
         if name.is_address:
             return "dev" if name.development else "prod", name.team or self._default_team
         development = name.development or sender.development

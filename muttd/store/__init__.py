@@ -1,4 +1,4 @@
-"""The one room that speaks PostgreSQL: every SQL statement outside `sql/` is here, and asyncpg nowhere else."""
+"""The one room that talks to PostgreSQL: every SQL statement outside `sql/` is here; asyncpg is used nowhere else."""
 
 from muttd.store.audit import AuditRow, Recorded, Written
 from muttd.store.connection import Store

@@ -1,4 +1,4 @@
-"""The audit log, written: the rows of a batch exactly once, and none of them the reason that another is missing."""
+"""Writing the audit log: a batch's rows exactly once, and a bad row never takes others with it."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -39,13 +39,13 @@ class Written(NamedTuple):
     """What became of a batch's rows."""
 
     new: bool
-    """False where an earlier call had written them already."""
+    """False if an earlier call had already written them."""
     refused: list[tuple[int, str]]
-    """Position in the batch and reason, of rows that PostgreSQL refused. Remembered with the batch."""
+    """Position in the batch and reason, for each row that PostgreSQL refused. Stored with the batch."""
 
 
 class Recorded(NamedTuple):
-    """What the audit log says was decided about an event."""
+    """What was decided about an event, according to the audit log."""
 
     rule_id: int | None
     rule_name: str | None
@@ -75,7 +75,7 @@ async def write(connection: asyncpg.Connection, batch_id: str, rows: Sequence[Au
 
 async def _write(connection: asyncpg.Connection, batch_id: str, rows: Sequence[AuditRow], *, each: bool) -> Written:
     async with connection.transaction():
-        # Another worker with the same batch waits here for our commit.
+        # Another worker with the same batch blocks here until we commit.
         fresh = await connection.execute("INSERT INTO audit_batches VALUES ($1) ON CONFLICT DO NOTHING", batch_id)
         if fresh != "INSERT 0 1":
             known = await connection.fetchval("SELECT refused FROM audit_batches WHERE batch_id = $1", batch_id)
@@ -97,14 +97,14 @@ async def _copy(connection: asyncpg.Connection, rows: Sequence[AuditRow]) -> Non
         return
     try:
         await connection.copy_records_to_table("event_audit_log", records=rows, columns=COLUMNS)
-    except (ValueError, TypeError, OverflowError) as error:  # asyncpg could not even write it down
+    except (ValueError, TypeError, OverflowError) as error:  # asyncpg could not even encode it
         raise RefusedRowsError(str(error)) from error
 
 
 async def _copy_what_can_be(
     connection: asyncpg.Connection, rows: Sequence[AuditRow], first: int
 ) -> list[tuple[int, str]]:
-    """Halves until the bad rows stand alone: k bad ones of n cost about 2·k·log2(n) COPYs."""
+    """Halves the rows until the bad ones stand alone: k bad ones of n cost about 2·k·log2(n) COPYs."""
     try:
         with translated():
             async with connection.transaction():

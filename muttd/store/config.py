@@ -1,6 +1,6 @@
-"""The configuration that people change: rules, development hosts, teams, keys; and the record of every change.
+"""The configuration that people change: rules, development hosts, teams, keys; and a record of every change.
 
-Promises: a change and its record are one transaction. A change that was meant for an older version of a row is refused.
+Promises: a change and its record are one transaction. A change based on an outdated version of a row is refused.
 """
 
 import hashlib
@@ -18,16 +18,16 @@ from muttd.rules import Rule
 from muttd.store.connection import Store
 
 _ROWS_LIMIT: Final = 20_000
-"""Rows of one table that are listed: ten times what anybody has."""
+"""Rows of one table listed at most: ten times what anybody has."""
 _CHANGES_LIMIT: Final = 500
 
 
 class NotThereError(MuttError):
-    """No row has this key (any more)."""
+    """No row has this key, or no longer."""
 
 
 class ConflictError(MuttError):
-    """A row is not what the caller thought. `by` and `at` say who changed it last, where that is known."""
+    """A row is not what the caller expected. `by` and `at` say who changed it last, and when, if known."""
 
     def __init__(self, by: str | None = None, at: datetime | None = None) -> None:
         super().__init__(f"changed meanwhile by {by or 'somebody'}")
@@ -36,19 +36,19 @@ class ConflictError(MuttError):
 
 
 class AlreadyThereError(ConflictError):
-    """A row with this key exists."""
+    """A row with this key already exists."""
 
 
 class ChangedMeanwhileError(ConflictError):
-    """The row has another version by now."""
+    """The row has changed since the caller read it."""
 
 
 class ChangedSinceError(ConflictError):
-    """The row is not what the change left that is to be reverted."""
+    """The row has changed again since the change that is to be reverted."""
 
 
 class Actor(NamedTuple):
-    """Who changes something."""
+    """Who makes a change."""
 
     name: str
     address: str
@@ -56,7 +56,7 @@ class Actor(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One row as JSON values, and what tells this version of it from others."""
+    """One row as JSON values, and what identifies this version of it."""
 
     content: dict[str, Any]
     version: str
@@ -78,19 +78,19 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Table(NamedTuple):
-    """What is special about one table. All names are ours: they stand in SQL text."""
+    """What is particular to one table. The names go into SQL text, so they never come from outside."""
 
     name: str
     key: str
     key_type: str
     subject: str
-    """In config_audit: rule, development_host, team or api_key (dead_letters are recorded there too)."""
+    """The subject in config_audit: rule, development_host, team or api_key (dead_letters are recorded there too)."""
     columns: tuple[str, ...]
     order: str
     hidden: tuple[str, ...] = ()
-    """Columns that can be given to a new row and are then neither shown nor recorded, and make no new version."""
+    """Columns that a new row may be given, but that are never shown or recorded and do not affect the version."""
     unique: str | None = None
-    """The column that no two rows may share, where that is not the key."""
+    """The column that must be unique, if it is not the key."""
 
 
 RULES: Final = Table(
@@ -121,7 +121,7 @@ TABLES: Final[Mapping[str, Table]] = {table.subject: table for table in (RULES, 
 
 
 class Config:
-    """One table for people. Keys are text here, also those of rules.
+    """One table that people edit. Keys are text here, even those of rules.
 
     Besides UnavailableError, a method raises RefusedRowsError for a value that PostgreSQL cannot hold.
     """
@@ -137,7 +137,7 @@ class Config:
             return await self.listed(connection)
 
     async def listed(self, connection: asyncpg.Connection) -> list[Row]:
-        """`rows` in a transaction of the caller's."""
+        """`rows` within the caller's transaction."""
         found = await connection.fetch(
             f"SELECT {self._shown} FROM {self._table.name} row "  # noqa: S608  # our names
             f"ORDER BY {self._table.order} LIMIT {_ROWS_LIMIT}"
@@ -150,28 +150,28 @@ class Config:
             return await self._find(connection, key)
 
     async def create(self, values: Mapping[str, object], actor: Actor) -> Row:
-        """A new row. `values`: all columns, and the key where it is given. Raises AlreadyThereError."""
+        """Adds a row. `values`: all columns, and the key unless it is generated. Raises AlreadyThereError."""
         async with self._changing(values) as connection:
             return await self.created(connection, values, actor)
 
     async def update(self, key: str, values: Mapping[str, object], actor: Actor, version: str | None = None) -> Row:
-        """The row of `key` with `values` in the place of what they name.
+        """Updates the columns in `values` of the row of `key`.
 
-        `version` is the one that the caller has seen, None for any. Raises NotThereError, ChangedMeanwhileError, and
-        AlreadyThereError where the key itself is changed into one that exists.
+        `version` is the one the caller has seen; None for any. Raises NotThereError, ChangedMeanwhileError, and
+        AlreadyThereError if the key itself is changed to one that exists.
         """
         async with self._changing(values) as connection:
             return await self.updated(connection, key, values, actor, version)
 
     async def delete(self, key: str, actor: Actor, version: str | None = None) -> Row:
-        """Deletes the row of `key`; what it was. Raises as `update`."""
+        """Deletes the row of `key` and returns what it was. Raises what `update` raises."""
         async with self._changing({}) as connection:
             return await self.deleted(connection, key, actor, version)
 
     async def revert(self, change: Change, actor: Actor, *, forced: bool = False) -> Row | None:
-        """Makes the row what it was before `change`; None where it was not there.
+        """Restores the row to what it was before `change`; returns None if it did not exist then.
 
-        Raises as `create` and `update`, and ChangedSinceError for a row that was changed since, unless `forced`.
+        Raises what `create` and `update` raise, and ChangedSinceError if the row has changed since, unless `forced`.
         """
         async with self._changing(change.before or {}) as connection:
             if change.after is None:
@@ -184,7 +184,7 @@ class Config:
             return await self.updated(connection, change.subject_id, change.before, actor)
 
     async def created(self, connection: asyncpg.Connection, values: Mapping[str, object], actor: Actor) -> Row:
-        """`create` in a transaction of the caller's."""
+        """`create` within the caller's transaction."""
         row = await self._insert(connection, values)
         await self._record(connection, "create", actor, None, row)
         return row
@@ -197,17 +197,17 @@ class Config:
         actor: Actor,
         version: str | None = None,
     ) -> Row:
-        """`update` in a transaction of the caller's."""
+        """`update` within the caller's transaction."""
         before = await self._find(connection, key, version)
         wanted = {name: values.get(name, before.content[name]) for name in self._table.columns}
         if all(before.content[name] == value for name, value in wanted.items()):
-            return before  # nothing to change, to announce or to record
+            return before  # nothing to change, announce or record
         row = await self._replace(connection, key, wanted)
         await self._record(connection, "update", actor, before, row)
         return row
 
     async def deleted(self, connection: asyncpg.Connection, key: str, actor: Actor, version: str | None = None) -> Row:
-        """`delete` in a transaction of the caller's."""
+        """`delete` within the caller's transaction."""
         before = await self._find(connection, key, version)
         await connection.execute(f"DELETE FROM {self._table.name} WHERE {self._where()}", key)  # noqa: S608  # our names
         await self._record(connection, "delete", actor, before, None)
@@ -215,7 +215,7 @@ class Config:
 
     @asynccontextmanager
     async def _changing(self, values: Mapping[str, object]) -> AsyncIterator[asyncpg.Connection]:
-        """A transaction that is to make a row with `values`."""
+        """A transaction that writes a row with `values`."""
         async with self._store.connection() as connection:
             try:
                 async with connection.transaction():
@@ -247,10 +247,12 @@ class Config:
         present = (await self._find(connection, change.subject_id)).content
         if any(after.get(name, present[name]) != present[name] for name in self._table.columns):
             last = await self._last_change(connection, change.subject_id)
-            raise ChangedSinceError(*(() if change.changed_at in last else last))  # else it went around the API
+            raise ChangedSinceError(
+                *(() if change.changed_at in last else last)
+            )  # otherwise the change bypassed the API
 
     async def _last_change(self, connection: asyncpg.Connection, key: str | None) -> tuple[str, datetime] | tuple[()]:
-        """By whom and when; nothing where the API has not changed it."""
+        """By whom and when; empty if it was never changed through the API."""
         last = await connection.fetchrow(
             "SELECT actor, changed_at FROM config_audit WHERE subject = $1 AND subject_id = $2 "
             "ORDER BY id DESC LIMIT 1",
@@ -301,7 +303,7 @@ async def record(
     after: Mapping[str, object],
     before: Mapping[str, object] | None = None,
 ) -> None:
-    """Records a change of something that is not in PostgreSQL; `about`: subject, its id, action."""
+    """Records a change of something outside PostgreSQL; `about`: subject, its id, action."""
     async with store.connection() as connection:
         await _add(connection, about, actor, None if before is None else dict(before), dict(after))
 
@@ -330,7 +332,7 @@ async def changes(
     before: int | None = None,
     limit: int = 100,
 ) -> list[Change]:
-    """The newest changes first, those before change `before`; of one subject where it is given."""
+    """Changes, newest first, before change number `before`; of one subject only, if given."""
     async with store.connection() as connection:
         found = await connection.fetch(
             f"SELECT {_CHANGE_COLUMNS} FROM config_audit WHERE ($1::text IS NULL OR subject = $1) "  # noqa: S608  # our names
@@ -362,6 +364,6 @@ def _row(text: str) -> Row:
 
 
 async def announce(store: Store) -> None:
-    """Makes all alerters load the rules again, as if one had changed."""
+    """Makes all alerters reload the rules, as if one had changed."""
     async with store.connection() as connection:
         await connection.execute("SELECT pg_notify('mutt_rules', 'reload')")

@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: a pool that comes back by itself, and what it is asked.
+"""Connections to PostgreSQL: a pool that recovers by itself, and the queries made through it.
 
-Promises: every method raises UnavailableError where PostgreSQL is away, refuses us or is too slow, and works again when
-it is back; no wait is longer than `timeout`.
+Promises: every method raises UnavailableError if PostgreSQL is away, refuses us or is too slow, and works again as soon
+as it is back; no wait is longer than `timeout`.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from muttd.store.faults import translated
 from muttd.store.search import AuditEntry, Search, Walk, find, get, walk
 
 _CLOSE_LIMIT = 1.0
-"""Seconds to say goodbye on the listening connection."""
+"""Seconds for closing the listening connection cleanly."""
 _RETRY = 1.0
-"""Seconds until the next try to listen: rules changed meanwhile take effect at most that much later."""
+"""Seconds until the next try to listen: rules changed meanwhile take effect that much later at most."""
 
 
 class Store:
@@ -29,11 +29,11 @@ class Store:
     def __init__(
         self, arguments: Mapping[str, object], *, min_size: int = 1, max_size: int = 4, timeout: float = 10.0
     ) -> None:
-        """`arguments` as asyncpg.connect takes them; `timeout` in seconds, of connecting and of one statement."""
+        """`arguments` as asyncpg.connect takes them; `timeout` in seconds, for connecting and for each statement."""
         self._arguments = dict(arguments)
         self._min_size = min_size
         self._timeout = timeout
-        # A pool with a floor of connections cannot be made while PostgreSQL is away, and logs tracebacks when it goes.
+        # A pool with a minimum size cannot be made while PostgreSQL is away, and logs tracebacks when it goes away.
         self._pool = asyncpg.create_pool(
             **self._arguments,
             min_size=0,
@@ -44,7 +44,7 @@ class Store:
         )
 
     async def open(self) -> None:
-        """Prepares the pool, with `min_size` connections where PostgreSQL is there: it may be away."""
+        """Prepares the pool, with `min_size` connections if PostgreSQL can be reached; it need not be."""
         await self._pool
         with contextlib.suppress(UnavailableError):
             async with contextlib.AsyncExitStack() as connections:
@@ -52,7 +52,7 @@ class Store:
                     await connections.enter_async_context(self.connection())
 
     async def close(self) -> None:
-        """Waits for running statements, `timeout` at most."""
+        """Closes the pool; waits up to `timeout` for running statements."""
         try:
             async with asyncio.timeout(self._timeout):
                 await self._pool.close()
@@ -61,62 +61,62 @@ class Store:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator["asyncpg.Connection"]:
-        """One connection of the pool, with errors translated (faults.py)."""
+        """A connection from the pool, with errors translated (faults.py)."""
         with translated():
             async with self._pool.acquire(timeout=self._timeout) as connection:
                 yield connection
 
     async def ping(self) -> None:
-        """Raises UnavailableError where PostgreSQL does not answer."""
+        """Raises UnavailableError if PostgreSQL does not answer."""
         async with self.connection() as connection:
             await connection.fetchval("SELECT 1")
 
     async def load_rules(self) -> rules.RuleTables:
-        """All that RuleSet.compile needs, of one instant."""
+        """All that RuleSet.compile needs, in one consistent snapshot."""
         async with self.connection() as connection:
             return await rules.load(connection)
 
     async def write_audit(self, batch_id: str, rows: Sequence[audit.AuditRow]) -> audit.Written:
-        """Adds the rows of a batch to the audit log, once however often it is called with this `batch_id`.
+        """Adds the rows of a batch to the audit log, only once however often it is called with this `batch_id`.
 
-        A row that PostgreSQL refuses is left out and named in the result; the others are written.
+        Rows that PostgreSQL refuses are omitted and named in the result; the others are written.
         """
         async with self.connection() as connection:
             return await audit.write(connection, batch_id, rows)
 
     async def recorded(self, event_ids: Sequence[str]) -> dict[str, audit.Recorded]:
-        """What the audit log says was decided about these events, by id; nothing about those that are not in it."""
+        """What the audit log says was decided about these events, by id; unknown ids are omitted."""
         async with self.connection() as connection:
             return await audit.recorded(connection, event_ids)
 
     async def forget_batches(self, days: float) -> int:
-        """Forgets batch ids older than `days`: call it when nothing of that age can come back. How many."""
+        """Forgets batch ids older than `days` and returns how many: only safe when none of that age can come back."""
         async with self.connection() as connection:
             return await audit.forget_batches(connection, days)
 
     async def ensure_partitions(self, now: datetime) -> list[str]:
-        """Makes the audit log's partitions from last month's to three months ahead; names of the new ones."""
+        """Makes the audit log's partitions from last month to three months ahead; returns the names of new ones."""
         async with self.connection() as connection:
             return await partitions.ensure(connection, now)
 
     async def drop_old_partitions(self, months: int) -> list[str]:
-        """Drops the months that are more than `months` (>= 1) before this one; their names."""
+        """Drops the partitions of more than `months` (>= 1) months ago; returns their names."""
         async with self.connection() as connection:
             return await partitions.drop_old(connection, months)
 
     async def partition_runway(self, now: datetime) -> float:
-        """Days from `now` for which there are partitions without a gap."""
+        """Days from `now` covered by partitions without a gap."""
         async with self.connection() as connection:
             return await partitions.runway(connection, now)
 
     async def search(self, wanted: Search, limit: int) -> list[AuditEntry]:
-        """The newest entries that fit, newest first, `limit` (1..1000) at most."""
+        """The newest matching entries, newest first, `limit` (1..1000) at most."""
         async with self.connection() as connection:
             return await find(connection, wanted, limit)
 
     @asynccontextmanager
     async def walk(self, wanted: Search) -> AsyncIterator[Walk]:
-        """All entries that fit, newest first, as they were at the beginning, by a cursor of the server.
+        """All matching entries, newest first, as they were at the start, through a cursor on the server.
 
         It holds one connection of the pool. Cancelling a step cancels the server's work.
         """
@@ -124,15 +124,15 @@ class Store:
             yield step
 
     async def get_event(self, event_id: str) -> AuditEntry | None:
-        """The entry of one event; None where there is none, or `event_id` is not an id."""
+        """The entry of one event; None if there is none or `event_id` is not an id."""
         async with self.connection() as connection:
             return await get(connection, event_id)
 
     async def listen_for_rule_changes(self, changed: Callable[[], None], lost: Callable[[str], None]) -> None:
         """Calls `changed` whenever rules, hosts or teams may have changed, until it is cancelled.
 
-        That is: with every notification, and when listening begins (again), since changes may have been missed.
-        `lost` is told in one line why listening ended; it is tried again a second later.
+        That is: on every notification, and whenever listening (re)starts, since changes may have been missed.
+        `lost` gets the reason, one line, when listening ends; it is tried again a second later.
         """
         while True:
             try:

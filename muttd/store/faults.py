@@ -11,21 +11,21 @@ _NO_CONNECTION = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # asyncpg's word where the server ended an idle connection in this very moment
+    asyncpg.InternalClientError,  # what asyncpg raises if the server ends an idle connection at this very moment
 )
 _NO_SCHEMA = {"42P01", "42703", "42883", "3F000"}
 """Undefined table, column, function, schema: the database has not been migrated."""
 
 
 class RefusedRowsError(MuttError):
-    """PostgreSQL would never take these rows, however often it is asked: one of them has a value it cannot hold."""
+    """PostgreSQL would never accept these rows, however often it is asked: one has a value it cannot hold."""
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises RefusedRowsError for what is the rows' fault, UnavailableError for everything else PostgreSQL says.
+    """Raises RefusedRowsError for what is the rows' fault, UnavailableError for every other error of PostgreSQL's.
 
-    Everything else, because rows that wait for an operator are better than rows set aside by mistake.
+    When in doubt, the latter: rows that wait for an operator are better than rows set aside by mistake.
     """
     try:
         yield
@@ -39,15 +39,15 @@ def translated() -> Iterator[None]:
 
 
 def _line(error: asyncpg.PostgresError) -> str:
-    # Without DETAIL, which shows the row: what devices said does not belong in our log.
+    # Without DETAIL, which shows the row: what devices sent does not belong in our log.
     return f"{error.args[0]} (SQLSTATE {error.sqlstate})"
 
 
 def _is_the_rows_fault(error: asyncpg.PostgresError) -> bool:
-    # Classes of SQLSTATE: 22 data exception, 23 integrity constraint, 54 program limit (an index entry too large).
+    # SQLSTATE classes: 22 data exception, 23 integrity constraint, 54 program limit (an index entry too large).
     return (error.sqlstate or "")[:2] in {"22", "23", "54"} and not _lacks_partition(error)
 
 
 def _lacks_partition(error: asyncpg.PostgresError) -> bool:
-    # A row without partition is a check violation that names no constraint.
+    # A row for which there is no partition is a check violation that names no constraint.
     return error.sqlstate == "23514" and not error.constraint_name

@@ -1,4 +1,4 @@
-"""API keys as the door asks for them: by digest or by number, and when they were used. config.py changes them."""
+"""API keys as needed to let requests in: by digest or by number, and when they were used. config.py changes them."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -9,11 +9,11 @@ import asyncpg
 from muttd.store.connection import Store
 
 USE_EVERY: Final = 60
-"""Seconds between two notes of a key's use: a script that asks all the time must not write all the time."""
+"""Seconds between two records of a key's use, so that a busy script does not cause constant writes."""
 
 
 class StoredKey(NamedTuple):
-    """What a key may do."""
+    """A key and what it may do."""
 
     id: int
     name: str
@@ -22,17 +22,17 @@ class StoredKey(NamedTuple):
 
 
 async def keys_by_digest(store: Store, digests: Collection[bytes]) -> Mapping[bytes, StoredKey]:
-    """The keys with these SHA-256; their use is noted. Nothing about those that there are none of (any more)."""
+    """The keys with these SHA-256 digests; unknown ones are omitted. Records their use."""
     return {row["digest"]: _stored(row) for row in await _used(store, "digest = ANY($1)", digests)}
 
 
 async def key_by_id(store: Store, number: int) -> StoredKey | None:
-    """The key of this number; its use is noted. None where there is none (any more)."""
+    """The key with this number; None if there is none, or no longer. Records its use."""
     return next(map(_stored, await _used(store, "id = $1", number)), None)
 
 
 async def last_uses(store: Store) -> Mapping[int, datetime]:
-    """When each key was used last; nothing about those that never were."""
+    """When each key was last used; keys never used are omitted."""
     async with store.connection() as connection:
         found = await connection.fetch("SELECT id, last_used_at FROM api_keys WHERE last_used_at IS NOT NULL")
     return {row["id"]: row["last_used_at"] for row in found}

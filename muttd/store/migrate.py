@@ -1,4 +1,4 @@
-"""Migrations: `sql/NNN_*.sql`, each applied once, in order, recorded with its checksum. Two may run it at once."""
+"""Migrations: `sql/NNN_*.sql`, each applied once, in order, recorded with its checksum. Safe to run concurrently."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -10,22 +10,22 @@ from muttd.errors import MuttError
 from muttd.store.faults import translated
 
 SQL_FOLDER = Path(__file__).parents[2] / "sql"
-"""In a source tree; a package that installs them elsewhere passes its folder."""
+"""Their place in a source tree; a package that installs them elsewhere passes its own folder."""
 
 _OLDEST_SERVER = 13
 _LOCK = 0x6D757474
 """The advisory lock that migrations hold: "mutt"."""
 _LOCK_LIMIT = "60s"
-"""How long a migration waits for another one, or for readers of a table."""
+"""How long a migration waits for another one or for readers of a table."""
 
 
 async def migrate(
     arguments: Mapping[str, object], report: Callable[[str], None] = lambda _: None, folder: Path = SQL_FOLDER
 ) -> list[str]:
-    """Applies what has not been applied yet and returns its names; `report` gets a line for each.
+    """Applies the migrations still missing and returns their names; `report` gets a line for each.
 
-    `arguments` as asyncpg.connect takes them. Raises MuttError where a file that was applied has changed since, where
-    one fails (nothing of it stays then), or where there are no files; UnavailableError where PostgreSQL is away.
+    `arguments` as asyncpg.connect takes them. Raises MuttError if an applied file has changed since, if one fails
+    (which is then rolled back), or if there are no files; UnavailableError if PostgreSQL is away.
     """
     files = _files(folder)
     with translated():
@@ -77,7 +77,7 @@ async def _apply(connection: asyncpg.Connection, files: list[Path], report: Call
 
 
 async def load_sample(arguments: Mapping[str, object], folder: Path = SQL_FOLDER) -> None:
-    """Sample rules, hosts and teams, where they do not disturb what is there (sql/sample.sql)."""
+    """Adds sample rules, hosts and teams without disturbing what is there (sql/sample.sql)."""
     with translated():
         connection = await asyncpg.connect(**arguments)
         try:

@@ -1,4 +1,4 @@
-"""The audit log's monthly partitions: made ahead by mutt itself, dropped when they are old enough."""
+"""The audit log's monthly partitions: made ahead of time by mutt itself, dropped when old enough."""
 
 from datetime import UTC, date, datetime
 
@@ -6,7 +6,7 @@ import asyncpg
 
 MONTHS_AHEAD = 3
 MONTHS_BEHIND = 1
-"""Events are filed up to some weeks back (pipeline/deciding.py), so last month's partition is needed too."""
+"""Events may be filed weeks back (pipeline/deciding.py), so last month's partition is needed too."""
 
 
 def _months(now: datetime) -> list[date]:

@@ -1,4 +1,4 @@
-"""The audit log as a stream, for who wants to go through all of it: no row is held here, in neither direction."""
+"""The audit log as a stream, for callers that go through all of it: no row is held in memory here."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -9,7 +9,7 @@ _RANGE = "WHERE event_timestamp >= $1 AND event_timestamp < $2"
 
 
 async def count_between(store: Store, since: datetime, until: datetime) -> int:
-    """How many events happened from `since` on and before `until`."""
+    """How many events happened at or after `since` and before `until`."""
     async with store.connection() as connection:
         return int(await connection.fetchval(f"SELECT count(*) FROM event_audit_log {_RANGE}", since, until))  # noqa: S608  # our text
 
@@ -17,9 +17,9 @@ async def count_between(store: Store, since: datetime, until: datetime) -> int:
 async def copy_between(
     store: Store, since: datetime, until: datetime, take: Callable[[bytes], Awaitable[None]], time_limit: float
 ) -> None:
-    """Gives `take` those events, as COPY's text: minute since 1970, rule_id, handling, event; in no order.
+    """Passes those events to `take` as COPY text: minute since 1970, rule_id, handling, event; in no order.
 
-    Pieces are cut anywhere. Cancelled: PostgreSQL stops, too. Raises UnavailableError after `time_limit` seconds.
+    Pieces are cut anywhere. Cancelling also stops PostgreSQL. Raises UnavailableError after `time_limit` seconds.
     """
     async with store.connection() as connection:
         await connection.copy_from_query(

@@ -1,7 +1,7 @@
-"""The rules as a whole: read with one version for all of them, and changed many at once in one transaction.
+"""The rules as a whole: read with one version for all of them, and changed together in one transaction.
 
-Promises: all that is changed through one RuleSetChange becomes true at once or not at all; every rule that changes has
-its record; nobody's change is overwritten unseen. Others may read meanwhile, and wait with their changes.
+Promises: everything changed through one RuleSetChange takes effect at once or not at all; every changed rule gets a
+record; nobody's change is overwritten unseen. Meanwhile others can read, and their changes wait.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ from muttd.store.config import RULES, Actor, ChangedMeanwhileError, Config, Row
 from muttd.store.connection import Store
 
 _LOCK_LIMIT = "5s"
-"""How long it waits for others who change rules: they take milliseconds."""
+"""How long it waits for others changing rules; they take milliseconds."""
 
 
 class WholeRules(NamedTuple):
-    """All rules of one instant, in the order in which they are asked."""
+    """All rules in one consistent snapshot, in order of precedence."""
 
     rows: list[Row]
     version: str
 
 
 class RuleSetChange:
-    """The rules while nobody else can change them."""
+    """The rules, while nobody else can change them."""
 
     def __init__(self, connection: asyncpg.Connection, config: Config, whole: WholeRules, actor: Actor) -> None:
         self.whole = whole
@@ -35,15 +35,15 @@ class RuleSetChange:
         self._actor = actor
 
     async def create(self, columns: Mapping[str, Any]) -> Row:
-        """A new rule."""
+        """Adds a rule."""
         return await self._config.created(self._connection, columns, self._actor)
 
     async def update(self, number: int, columns: Mapping[str, Any]) -> Row:
-        """The rule as it is from now on."""
+        """Updates the rule and returns it as it is from now on."""
         return await self._config.updated(self._connection, str(number), columns, self._actor)
 
     async def delete(self, number: int) -> Row:
-        """The rule as it was."""
+        """Deletes the rule and returns it as it was."""
         return await self._config.deleted(self._connection, str(number), self._actor)
 
 
@@ -55,14 +55,14 @@ async def whole_rules(store: Store) -> WholeRules:
 
 @asynccontextmanager
 async def changing_rules(store: Store, actor: Actor, version: str | None) -> AsyncIterator[RuleSetChange]:
-    """A transaction that changes rules; what is raised in it takes all of it back.
+    """A transaction that changes rules; an exception in it rolls everything back.
 
-    `version` is that of the rules that the caller has seen, None for any. Raises ChangedMeanwhileError.
+    `version` is that of the rules the caller has seen; None for any. Raises ChangedMeanwhileError.
     """
     config = Config(store, RULES)
     async with store.connection() as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_LIMIT}'")
-        # EXCLUSIVE and no less: it also holds off those who have chosen a row and are about to change it.
+        # Nothing less than EXCLUSIVE also holds off those who have selected a row and are about to change it.
         await connection.execute("LOCK TABLE alert_rules IN EXCLUSIVE MODE")
         whole = _whole(await config.listed(connection))
         if version is not None and version != whole.version:

@@ -1,4 +1,4 @@
-"""Of which version the tables are, without changing them."""
+"""Which version the tables are at, found out without changing them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from muttd.store.migrate import SQL_FOLDER
 
 
 class SchemaState(NamedTuple):
-    """What a database is, seen from this version of mutt."""
+    """A database as seen by this version of mutt."""
 
     server: str
     """Version of PostgreSQL."""

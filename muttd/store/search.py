@@ -1,4 +1,4 @@
-"""The audit log, read: what people ask of it. Newest first, in pages; a page begins where the last one ended."""
+"""Reading the audit log: what people search for. Newest first, in pages; each page begins where the last one ended."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 _LIMIT = 1000
-"""Entries one page may have: some megabytes at most."""
+"""Entries per page: a few megabytes at most."""
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +35,9 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
-    """What entries must be like; None does not matter.
+    """What entries must match; None matches all.
 
-    `hostname` (a name, or a pattern with * and ?) and `text` (found in the message) in any case.
+    `hostname` (a name, or a pattern with * and ?) and `text` (found in the message) ignore case.
     """
 
     since: datetime | None = None
@@ -54,31 +54,31 @@ class Search(msgspec.Struct, frozen=True, kw_only=True):
     kind: str | None = None
     text: str | None = None
     before: tuple[datetime, str] | None = None
-    """Time and id of the last entry of the page before."""
+    """Time and id of the previous page's last entry."""
 
 
 _COLUMNS = ", ".join(AuditEntry.__struct_fields__)
 _ORDER = "ORDER BY event_timestamp DESC, event_id DESC"
 _SCAN_ORDER = "ORDER BY event_timestamp + interval '0' DESC, event_id DESC"
-"""The same, in words that no index knows: who has to look at most rows reads them as they lie, in several processes."""
+"""The same order, spelt so that no index serves it: a query that must look at most rows then scans them in parallel."""
 
 _SCANNED = ("handling", "team", "environment", "severity", "app_name", "kind", "text")
-"""What no index finds. Usually many events have it, and the newest of them are soon found in the index of times."""
+"""What no index covers. Usually many events match, and the newest of them are soon found through the index on time."""
 _FIRST_LIMIT = 700
-"""Milliseconds for that; then it is rare. A walk through the index of a day of 10 million rows takes 8 s where all is
-in memory and 140 s where it is not; the scan 4 s and 9 s."""
+"""Milliseconds for that; after them, matches are rare. Walking the index of a day of 10 million rows takes 8 s if all
+of it is in memory and 140 s if not; the scan 4 s and 9 s."""
 _TO_LIKE = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": "\\\\"})
 
 _STEP_LIMIT = 600.0
-"""Seconds that looking for the next entries of a walk may take: rare text in a year of events."""
+"""Seconds that finding the next entries of a walk may take: for rare text in a year of events."""
 
 _HOSTS_LIMIT = 20_000
-"""Hosts that are looked at for a pattern, about a second's worth."""
+"""Hosts compared with a pattern at most: about a second's worth."""
 _MEANT_LIMIT = 500
-"""Hosts that a pattern may mean to be looked up one by one: with more of them, the newest events soon have enough."""
+"""A pattern matching at most this many hosts looks each one up; if more match, the newest events soon suffice."""
 
 Walk = Callable[[int], Coroutine[Any, Any, list[AuditEntry]]]
-"""The next so many entries, none where it is at the end."""
+"""Returns up to that many further entries; none at the end."""
 
 
 async def find(connection: asyncpg.Connection, wanted: Search, limit: int) -> list[AuditEntry]:
@@ -87,7 +87,7 @@ async def find(connection: asyncpg.Connection, wanted: Search, limit: int) -> li
 
     async def ask(order: str) -> list[AuditEntry]:
         rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM event_audit_log {condition} {order} LIMIT {max(1, min(int(limit), _LIMIT))}",  # noqa: S608  # all ours, values are parameters; a plan for any limit sorts the whole
+            f"SELECT {_COLUMNS} FROM event_audit_log {condition} {order} LIMIT {max(1, min(int(limit), _LIMIT))}",  # noqa: S608  # all ours, values are parameters; with the limit as a parameter the plan would sort everything
             *values,
         )
         return [_entry(row) for row in rows]
@@ -107,7 +107,7 @@ async def walk(connection: asyncpg.Connection, wanted: Search) -> AsyncIterator[
     """See Store.walk."""
     condition, values = _condition(wanted, await _hosts_like(connection, wanted.hostname))
     async with connection.transaction(readonly=True):
-        # What is asked for is the whole, but in order: no sort of millions of rows before the first of them.
+        # All rows will be fetched, but in order: do not sort millions of them before returning the first.
         await connection.execute("SET LOCAL cursor_tuple_fraction = 0.0001")
         await connection.execute(
             f"DECLARE walk NO SCROLL CURSOR FOR SELECT {_COLUMNS} FROM event_audit_log {condition} {_ORDER}",  # noqa: S608  # all ours, values are parameters
@@ -122,10 +122,10 @@ async def walk(connection: asyncpg.Connection, wanted: Search) -> AsyncIterator[
 
 
 async def _hosts_like(connection: asyncpg.Connection, name: str | None) -> list[str] | None:
-    """The hosts that a pattern means; None where it is no pattern, or where there are too many hosts to look at.
+    """The hosts that match a pattern; None if `name` is not a pattern, or if there are too many hosts to compare.
 
-    Walks from host to host in the index on (hostname, event_timestamp): 0.2 s for 5,000 hosts in 10 million rows, where
-    looking at every row takes a minute.
+    Walks from host to host in the index on (hostname, event_timestamp): 0.2 s for 5,000 hosts in 10 million rows,
+    whereas looking at every row takes a minute.
     """
     if name is None or not _is_pattern(name):
         return None
@@ -145,7 +145,7 @@ def _is_pattern(name: str) -> bool:
 
 
 def _condition(wanted: Search, hosts: list[str] | None) -> tuple[str, list[object]]:
-    """WHERE …, and its parameters; `hosts` are those that a pattern means, where that is known."""
+    """WHERE …, and its parameters; `hosts` are those that match the pattern, if known."""
     tests: list[str] = []
     values: list[object] = []
 
@@ -171,10 +171,10 @@ def _condition(wanted: Search, hosts: list[str] | None) -> tuple[str, list[objec
         if value is not None:
             where(column + " = {}", value)
     if wanted.text:
-        # A third faster than ILIKE: over a day of millions of rows that is the seconds one waits.
+        # A third faster than ILIKE: over a day of millions of rows, that saves seconds.
         where('strpos(lower(message), lower({} COLLATE "C")) > 0', wanted.text)
     if wanted.before is not None:
-        # The first half leaves out the months that the page is not about; pairs do not.
+        # The first condition excludes partitions, which the comparison of pairs does not.
         where("event_timestamp <= {}", wanted.before[0])
         where("(event_timestamp, event_id) < ({}, {})", *wanted.before)
     return "WHERE " + " AND ".join(tests) if tests else "", values

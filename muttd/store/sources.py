@@ -1,4 +1,4 @@
-"""Who sends: counted in the newest events of the audit log, so that the answer costs the same on any day."""
+"""Who sends events: counted among the newest ones in the audit log, so that the cost does not grow with the log."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 from muttd.store.connection import Store
 
 EVENTS = 10_000
-"""Newest events that are looked at: some 50 ms of PostgreSQL."""
+"""Newest events counted: about 50 ms of PostgreSQL's time."""
 _TOLD = 200
 
 
@@ -15,16 +15,16 @@ class SourceCount(NamedTuple):
 
     source_ip: str
     hostname: str
-    """One of those it named."""
+    """One of the names it used."""
     hostnames: int
     events: int
     defective: int
-    """Events of which the reader had to repair or leave out something."""
+    """Events with defects: something had to be repaired or left out."""
     last_seen: datetime
 
 
 class Newest(NamedTuple):
-    """What was looked at: how many events, since when, and who sent them, the busiest first."""
+    """How many events were counted, since when, and who sent them, the busiest first."""
 
     events: int
     since: datetime | None
@@ -32,7 +32,7 @@ class Newest(NamedTuple):
 
 
 async def newest_sources(store: Store, since: datetime) -> Newest:
-    """Who sent the newest events, those before `since` left out."""
+    """Who sent the newest events, none of them from before `since`."""
     async with store.connection() as connection:
         rows = await connection.fetch(
             "WITH newest AS MATERIALIZED (SELECT received_at, hostname, event FROM event_audit_log "

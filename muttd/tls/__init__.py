@@ -1,5 +1,5 @@
-"""TLS 1.2 and later, for every connection of mutt: contexts from files, made anew when these change, and what is known
-of their certificates.
+"""TLS 1.2 and later, for every connection of mutt: contexts from files, renewed when these change, and the validity of
+their certificates.
 """
 
 from muttd.tls.contexts import (

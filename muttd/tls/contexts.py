@@ -1,4 +1,4 @@
-"""TLS contexts from files in PEM form. Every fault is a CertificateError that says which file cannot serve, and why."""
+"""TLS contexts from PEM files. Every fault is a CertificateError that says which file cannot be used, and why."""
 
 import ssl
 from collections.abc import Callable
@@ -20,7 +20,7 @@ class NamedFile(NamedTuple):
 
 
 class CertificateError(ValueError):
-    """A file that cannot serve; `role` is what it was to be."""
+    """A file that cannot be used; `role` is what it was meant to be."""
 
     def __init__(self, role: Role, text: str) -> None:
         super().__init__(text)
@@ -29,7 +29,7 @@ class CertificateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServerFiles:
-    """Our certificate chain, its key (empty: it stands in `cert`), and whether clients need one of the CA."""
+    """Our certificate chain, its key (empty: it is in `cert`), and the CA whose certificates clients need, if any."""
 
     cert: str
     key: str = ""
@@ -39,7 +39,7 @@ class ServerFiles:
 
 @dataclass(frozen=True, slots=True)
 class ClientFiles:
-    """Whom we trust (empty: the system's CAs), and our certificate where the server asks for one."""
+    """The CA we trust (empty: the system's), and our certificate, in case the server asks for one."""
 
     ca: str = ""
     cert: str = ""
@@ -61,7 +61,7 @@ def server_context(files: ServerFiles) -> ssl.SSLContext:
 
 
 def client_context(files: ClientFiles) -> ssl.SSLContext:
-    """For a connection of ours. Raises CertificateError."""
+    """For our own connections. Raises CertificateError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = files.verify and files.check_hostname
@@ -76,24 +76,24 @@ def client_context(files: ClientFiles) -> ssl.SSLContext:
 
 
 class RenewableContext(ssl.SSLContext):
-    """A context for libraries that keep the one they are given: each new connection uses what was made last."""
+    """A context for libraries that keep the one they are given: new connections use whatever was made last."""
 
     _make: Callable[[], ssl.SSLContext]
     _made: ssl.SSLContext
 
     def __new__(cls, make: Callable[[], ssl.SSLContext]) -> "RenewableContext":
-        """`make` raises CertificateError where the files cannot serve."""
+        """`make` raises CertificateError if the files cannot be used."""
         made = make()
         self = super().__new__(cls, made.protocol)
         self._make, self._made = make, made
         return self
 
     def renew(self) -> None:
-        """Makes it anew. Raises CertificateError, and stays as it was."""
+        """Makes it again. If that raises CertificateError, it stays as it was."""
         self._made = self._make()
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """A connection over memory, as every event loop has them."""
+        """A connection over memory buffers, as event loops use them."""
         return self._made.wrap_bio(*arguments, **options)
 
     def wrap_socket(self, *arguments: Any, **options: Any) -> ssl.SSLSocket:

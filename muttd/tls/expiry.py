@@ -1,7 +1,7 @@
-"""Until when the certificates of a file are good.
+"""How long the certificates in a file are valid.
 
-Of a chain of our own, each one counts. A bundle of CA certificates is worth something while one of them is valid: those
-of the systems keep expired roots for years, and whom they still matter to is not ours to say.
+In a chain of our own, each certificate counts. A bundle of CA certificates is useful as long as one of them is valid:
+systems' bundles keep expired roots for years, and we cannot know whether anybody still depends on them.
 """
 
 import warnings
@@ -14,11 +14,11 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
 SOON: Final = timedelta(days=30)
-"""Before a certificate expires, mutt warns for so long."""
+"""How long before a certificate expires mutt starts to warn."""
 
 
 class Validity(NamedTuple):
-    """Of one certificate."""
+    """When one certificate is valid."""
 
     subject: str
     begin: datetime
@@ -26,17 +26,17 @@ class Validity(NamedTuple):
 
 
 def validities(file: str) -> list[Validity]:
-    """Of all certificates in `file`, PEM. Raises OSError, and ValueError where there is none that can be read."""
+    """Of all certificates in `file`, PEM. Raises OSError, and ValueError if there is none that can be read."""
     content = Path(file).read_bytes()
     with warnings.catch_warnings():
-        # Of old roots whose serial number is not positive: nothing that an operator could mend.
+        # About old roots whose serial number is not positive: nothing an operator could fix.
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         found = x509.load_pem_x509_certificates(content)
     return [Validity(_name(one), one.not_valid_before_utc, one.not_valid_after_utc) for one in found]
 
 
 def untimely(file: str, now: datetime) -> Iterator[str]:
-    """A line for each certificate of our own chain in `file` not good at `now`; none where it cannot be read."""
+    """A line for each certificate of our own chain in `file` not valid at `now`; none if it cannot be read."""
     for one in _readable(file):
         if one.end <= now:
             yield f"{file}: the certificate of {one.subject} expired on {_day(one.end)}"
@@ -45,13 +45,13 @@ def untimely(file: str, now: datetime) -> Iterator[str]:
 
 
 def untimely_authorities(file: str, now: datetime) -> Iterator[str]:
-    """A line where no CA certificate in `file` is valid at `now`; none where it cannot be read."""
+    """A line if no CA certificate in `file` is valid at `now`; none if it cannot be read."""
     if reason := none_valid(_readable(file), now):
         yield f"{file}: {reason}"
 
 
 def none_valid(authorities: Sequence[Validity], now: datetime) -> str:
-    """Why they serve nobody at `now`; empty where one of them is valid, or none is known."""
+    """Why none of them is valid at `now`; empty if one is, or if none is known."""
     if not authorities or any(one.begin <= now < one.end for one in authorities):
         return ""
     coming = [one.begin for one in authorities if one.begin > now]

@@ -1,6 +1,6 @@
-"""Certificates for a trial: an authority of its own that signs one server certificate and is then forgotten.
+"""Certificates for a trial: a new authority that signs one server certificate and is then discarded.
 
-Nobody else trusts it, and it can sign nothing more: for production, take certificates of your site's authority.
+Nobody else trusts it, and it can sign nothing more: for production, get certificates from your site's authority.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _EARLIER: Final = timedelta(hours=1)
-"""Clocks of clients may be behind."""
+"""For clients whose clocks are behind."""
 
 
 class TrialFiles(NamedTuple):
-    """What was written."""
+    """The files that were written."""
 
     authority: Path
     """For the clients."""
@@ -30,10 +30,10 @@ class TrialFiles(NamedTuple):
 
 
 def write(folder: Path, names: Sequence[str], days: int, now: datetime) -> TrialFiles:
-    """A server certificate for `names` (host names and addresses), good for `days` from `now`, in PEM.
+    """Writes a server certificate for `names` (host names and addresses), valid for `days` from `now`, in PEM.
 
-    Raises FileExistsError where a file is there already, OSError where one cannot be written, and ValueError for what
-    is no host name.
+    Raises FileExistsError if a file is already there, OSError if one cannot be written, and ValueError for something
+    that is not a host name.
     """
     files = TrialFiles(folder / "ca.pem", folder / "mutt.pem", folder / "mutt.key")
     if there := [str(file) for file in files if file.exists()]:
@@ -68,7 +68,7 @@ def write(folder: Path, names: Sequence[str], days: int, now: datetime) -> Trial
 
 
 def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])  # as long as X.520 allows
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])  # X.520 allows no more
 
 
 def _alternative(name: str) -> x509.GeneralName:
@@ -97,7 +97,7 @@ def _certificate(
 
 
 def _usage(*, signs: bool) -> x509.KeyUsage:
-    """An authority signs certificates and lists; a server signs handshakes."""
+    """An authority signs certificates and revocation lists; a server signs handshakes."""
     return x509.KeyUsage(
         digital_signature=not signs,
         content_commitment=False,

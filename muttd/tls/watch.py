@@ -1,7 +1,7 @@
-"""Looks whether files of certificates have changed, has what was made of them made anew, and warns before they expire.
+"""Watches certificate files: renews what was made from them when they change, and warns before they expire.
 
-By their times and sizes, every few seconds: that also sees what Kubernetes and certbot do with links, on every file
-system. Files that cannot serve (half of a pair is written) are tried again at every look until they can.
+It compares times and sizes every few seconds: that works on every file system and also notices what Kubernetes and
+certbot do with links. Files that cannot be used (half of a pair is written) are tried again at every look.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _Print = tuple[tuple[int, int, int] | None, ...]
 
 
 class _Set:
-    """Files that one thing is made of."""
+    """Files that one context is made from."""
 
     def __init__(self, files: Mapping[str, NamedFile], renew: Callable[[], None]) -> None:
         self.files = dict(files)
@@ -33,14 +33,14 @@ class _Set:
         self.seen = self.looked()
         self.fault = ""
         self.known: dict[str, list[Validity]] = {}
-        """By setting: kept, since a bundle of CAs takes 5 ms to parse."""
+        """By setting; kept because a bundle of CAs takes 5 ms to parse."""
         self.read()
 
     def looked(self) -> _Print:
         return tuple(_print(file.path) for file in self.files.values())
 
     def read(self) -> None:
-        """Learns what the files hold; of one that cannot be read at the moment, what it held stays known."""
+        """Learns what the files hold; for one that cannot be read now, the previous content stays known."""
         for setting, file in self.files.items():
             if file.role != "key":
                 with contextlib.suppress(OSError, ValueError):
@@ -53,7 +53,7 @@ class CertificateWatch:
     def __init__(
         self, tell_end: Callable[[str, float], None], *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        """`tell_end` hears for each chain of our own, by its setting, when (seconds since 1970) its first certificate
+        """`tell_end` gets, for each chain of our own, its setting and when (seconds since 1970) its first certificate
         expires.
         """
         self._tell_end = tell_end
@@ -62,13 +62,13 @@ class CertificateWatch:
         self._warned: dict[str, datetime] = {}
 
     def add(self, files: Mapping[str, NamedFile], renew: Callable[[], None]) -> None:
-        """`files` by the setting that names each. `renew` is called when one has changed (CertificateError)."""
+        """`files` by the setting that names each. `renew` is called when one changes; it may raise CertificateError."""
         one = _Set(files, renew)
         self._sets.append(one)
         self._tell_ends(one)
 
     async def run(self) -> None:
-        """Looks every few seconds, for ever: cancel it."""
+        """Looks every few seconds, until cancelled."""
         while True:
             await asyncio.sleep(_PERIOD)
             self.look()
@@ -108,7 +108,7 @@ class CertificateWatch:
             self._warn(setting, text, now)
 
     def _warn(self, setting: str, text: str, now: datetime) -> None:
-        """Once a day; an empty text: all is well."""
+        """Warns once a day; empty text: all is well."""
         if not text:
             self._warned.pop(setting, None)
         elif setting not in self._warned or (now - self._warned[setting]).total_seconds() >= _WARN_PERIOD:
@@ -117,7 +117,7 @@ class CertificateWatch:
 
 
 def _ending(first: Validity, file: str, now: datetime) -> str:
-    """What is said of a certificate that has expired or does so soon; otherwise empty."""
+    """The warning about a certificate that has expired or soon will; otherwise empty."""
     if first.end - now > SOON:
         return ""
     days = (first.end - now).total_seconds() / 86_400

@@ -1,7 +1,7 @@
-"""Secrets: what they are (content), where they lie on this machine (sources), how a process sees them (secrets).
+"""Secrets: what they are (content), where they are on this machine (sources), how a process sees them (secrets).
 
-And how they are kept as Vault has them: when what is due (lease, pure), what Vault is asked (client), and the loop that
-does it (keeper).
+And how they are kept in step with Vault: what is due when (lease, pure), requests to Vault (client), and the loop that
+drives it (keeper).
 """
 
 from muttd.vault.client import Access, Vault, VaultError

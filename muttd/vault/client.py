@@ -1,7 +1,7 @@
-"""What mutt asks of HashiCorp Vault or OpenBao, by hvac: log in, renew, read. Blocking: to be called in a thread.
+"""Requests to HashiCorp Vault or OpenBao, through hvac: log in, renew, read. Blocking: call it in a thread.
 
 Promises: every call ends within a few times `timeout`; every failure is a VaultError whose text says what is wrong and
-holds no secret; no proxy, .netrc or VAULT_TOKEN of the environment is used.
+contains no secret; no proxy, .netrc or VAULT_TOKEN from the environment is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,18 +17,18 @@ from hvac import exceptions
 from muttd.errors import UnavailableError
 
 _SECRET_ID_LIMIT: Final = 65_536
-"""Bytes of a secret id or a Kubernetes token that are read."""
+"""Bytes read of a secret id or Kubernetes token."""
 _SAID_LIMIT: Final = 200
-"""Characters kept of what Vault says for itself."""
+"""Characters kept of Vault's own messages."""
 
 _T = TypeVar("_T")
 Kind = Literal["away", "failed", "refused", "denied", "missing"]
-"""away: no answer, or sealed. failed: Vault's own fault. refused: the log-in. denied: the token, or its policy.
+"""away: no answer, or sealed. failed: an error in Vault itself. refused: the log-in. denied: the token, or its policy.
 missing: nothing at the path."""
 
 
 class VaultError(UnavailableError):
-    """Vault did not do what was asked."""
+    """Vault did not do what it was asked."""
 
     def __init__(self, kind: Kind, text: str) -> None:
         super().__init__(f"Vault: {text}")
@@ -37,14 +37,14 @@ class VaultError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where Vault is, who we are, and what we read. Files are read anew whenever they are needed."""
+    """Where Vault is, who we are, and what we read. Files are read again whenever they are needed."""
 
     addr: str
     path: str
-    """MOUNT/PATH, or MOUNT/data/PATH as the API of KV v2 writes it; PATH alone is in the mount `secret`."""
+    """MOUNT/PATH, or MOUNT/data/PATH as KV v2's API writes it; a PATH alone is in the mount `secret`."""
     auth: Literal["approle", "kubernetes"] = "approle"
     auth_mount: str = ""
-    """Empty: the name of `auth`."""
+    """Empty: same as `auth`."""
     role: str = ""
     """The AppRole's role id, or the name of the Kubernetes role."""
     credential: Path = Path()
@@ -60,20 +60,20 @@ class Access:
 
 
 class Grant(NamedTuple):
-    """A token's lease: seconds (0: without end), and whether it can be renewed."""
+    """A token's lease: seconds (0: unlimited), and whether it can be renewed."""
 
     length: float
     renewable: bool
 
 
 class Vault:
-    """One client with one token. Not for several threads at once."""
+    """One client with one token. Not thread-safe."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
         session = requests.Session()
         session.trust_env = False
-        # Calls are minutes apart: a fresh connection is never a stale one, and reads the CA file as it is now.
+        # Calls are minutes apart: a new connection is never stale, and reads the CA file as it is now.
         session.headers["Connection"] = "close"
         session.verify = access.ca_cert or True
         session.cert = (access.client_cert, access.client_key or access.client_cert) if access.client_cert else None
@@ -85,7 +85,7 @@ class Vault:
             namespace=access.namespace or None,
         )
         self._unwrapped: tuple[str, str] = ("", "")
-        """The wrapping token and what was in it: it opens only once."""
+        """The wrapping token and its content: it can be unwrapped only once."""
 
     def __repr__(self) -> str:
         return f"Vault({self._access.addr})"
@@ -104,14 +104,14 @@ class Vault:
         try:
             return _grant(_asked(lambda: login(access.role, credential, mount_point=mount)))
         except VaultError as error:
-            client.token = before  # it may serve for a while yet
+            client.token = before  # it may still work for a while
             if error.kind in {"away", "failed"}:
                 raise
             said = str(error).removeprefix("Vault: ")
             raise VaultError("refused", f"refuses the log-in: {said}; remedy: {right}") from None
 
     def wrapping_left(self) -> float:
-        """Seconds in which the wrapped secret id can be opened; it stays closed. Raises VaultError."""
+        """Seconds for which the secret id can still be unwrapped; does not unwrap it. Raises VaultError."""
         token = self._file_text()
         try:
             data = _asked(lambda: self._client.adapter.post("/v1/sys/wrapping/lookup", json={"token": token}))["data"]
@@ -125,7 +125,7 @@ class Vault:
             raise VaultError("away", f"{self._access.addr} does not answer like Vault") from None
 
     def renew(self) -> Grant:
-        """A further lease for the token. Raises VaultError: denied or failed where it is at its greatest age."""
+        """A further lease for the token. Raises VaultError: denied or failed if it has reached its maximum age."""
         return _grant(_asked(self._client.auth.token.renew_self))
 
     def read(self) -> Mapping[str, Any]:
@@ -168,7 +168,7 @@ class Vault:
         version = self._access.kv_version
         if version == "auto":
             try:
-                # What `vault kv` asks as well: any token that may read the path may ask it.
+                # `vault kv` asks the same: any token that may read the path may ask it.
                 about = _asked(lambda: self._client.adapter.get(f"/v1/sys/internal/ui/mounts/{given}"))["data"]
                 mount = str(about["path"]).strip("/")
                 path = given[len(mount) + 1 :]
@@ -178,7 +178,7 @@ class Vault:
             except VaultError as error:
                 if error.kind in {"away", "failed"}:
                     raise
-                version = "2"  # the read will say what is wrong
+                version = "2"  # reading will show what is wrong
         if version == "2":
             path = path.removeprefix("data/")
         return mount, path, version
@@ -231,7 +231,7 @@ def _grant(answer: Any) -> Grant:
 
 
 def _asked(call: Callable[[], Any]) -> Any:
-    """What `call` gives; whatever it raises becomes a VaultError."""
+    """The result of `call`; whatever it raises becomes a VaultError."""
     try:
         return call()
     except exceptions.VaultDown:
@@ -254,18 +254,18 @@ def _asked(call: Callable[[], Any]) -> Any:
         raise VaultError("away", "does not answer in time") from None
     except requests.exceptions.ConnectionError as error:
         raise VaultError("away", f"cannot be reached: {_reason(error)}") from None
-    except (OSError, ValueError) as error:  # a CA file that is gone; an answer that is no JSON
+    except (OSError, ValueError) as error:  # a missing CA file; an answer that is not JSON
         raise VaultError("away", f"{type(error).__name__} on the way to it") from None
 
 
 def _said(error: exceptions.VaultError) -> str:
-    """Vault's own first words, made harmless; they hold no secret."""
+    """The start of Vault's own message, made harmless; it contains no secret."""
     said = " ".join(str(one) for one in (error.errors or [])[:1])
     return "".join(one if one.isprintable() else " " for one in said)[:_SAID_LIMIT].strip()
 
 
 def _reason(error: BaseException) -> str:
-    """The operating system's words, deep in what urllib3 wraps around them."""
+    """The operating system's error message, from deep within urllib3's wrapping."""
     seen: BaseException | None = error
     for _ in range(8):
         if isinstance(seen, OSError) and seen.strerror and not isinstance(seen, requests.exceptions.RequestException):

@@ -1,7 +1,7 @@
-"""What a document of secrets says: the names that mutt knows, their forms, and what is wrong with one. Pure.
+"""The content of a document of secrets: the names mutt knows, their forms, and what is wrong with one. Pure.
 
-A document is a table as TOML or JSON have it. Where a source has text alone (an environment variable, a file of one
-secret, most of Vault), a list stands in it as JSON. A secret shows in no repr and in no fault.
+A document is a table as in TOML or JSON. If a source can only hold text (an environment variable, a file with one
+secret, most of Vault), lists are written as JSON in it. No repr and no fault shows a secret.
 """
 
 import json
@@ -26,7 +26,7 @@ INGEST_KEYS: Final = "INGEST_API_KEYS"
 NAMES: Final = (*TEXTS, COMMUNITIES, USERS, INGEST_KEYS)
 
 INGEST_KEYS_LIMIT: Final = 1000
-"""Keys of relays: every request is compared with all of them, and each name is a label in the metrics."""
+"""Keys of relays. Limited because every request is compared with all, and each name is a label in the metrics."""
 
 _USER_KEYS: Final = ("name", "auth", "auth_password", "priv", "priv_password")
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -34,7 +34,7 @@ _KEY_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key that lets somebody in, with the name that metrics and logs show for who has it."""
+    """A key that lets somebody in, with the name by which metrics and logs refer to its holder."""
 
     name: str
     key: str = field(repr=False)
@@ -42,13 +42,13 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All secrets of one moment. Empty text counts as none."""
+    """All secrets at one moment. Empty text counts as absent."""
 
     texts: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """By name, of TEXTS."""
+    """By name; the names are those in TEXTS."""
     communities: tuple[str, ...] = field(default=(), repr=False)
     snmp_users: tuple[dict[str, str], ...] = field(default=(), repr=False)
-    """With the keys of muttd.wire.usm.User, which checks what they say."""
+    """With the keys of muttd.wire.usm.User, which checks the values."""
     relays: tuple[ApiKey, ...] = ()
     """Of INGEST_API_KEYS."""
 
@@ -57,7 +57,7 @@ class Content:
         return (*self._named("INGEST_API_KEY"), *self.relays)
 
     def webui_keys(self) -> tuple[ApiKey, ...]:
-        """Every key of secrets that may use the page and the API, as admin."""
+        """Every key among the secrets that may use the page and the API, as admin."""
         return self._named("WEBUI_API_KEY")
 
     def _named(self, name: str) -> tuple[ApiKey, ...]:
@@ -66,7 +66,7 @@ class Content:
 
 
 class Document(NamedTuple):
-    """What one source has. `place` stands before its faults; `closed`: a name that mutt does not know is a fault."""
+    """What one source holds. `place` prefixes its faults; `closed`: a name that mutt does not know is a fault."""
 
     place: str
     values: Mapping[str, Any]
@@ -74,7 +74,7 @@ class Document(NamedTuple):
 
 
 def combined(documents: Sequence[Document]) -> tuple[Content, list[str]]:
-    """What `documents` say together, the first that has a name wins; and all faults."""
+    """The documents combined, the first one with a given name winning; and all faults."""
     faults: list[str] = []
     found: dict[str, Any] = {}
     for place, values, closed in documents:
@@ -95,14 +95,14 @@ def combined(documents: Sequence[Document]) -> tuple[Content, list[str]]:
 
 
 def differing(one: Content, other: Content) -> list[str]:
-    """The names of the secrets that are not the same in both."""
+    """The names of the secrets that differ."""
     names = [name for name in TEXTS if one.texts.get(name) != other.texts.get(name)]
     lists = ((COMMUNITIES, "communities"), (USERS, "snmp_users"), (INGEST_KEYS, "relays"))
     return names + [name for name, kept in lists if getattr(one, kept) != getattr(other, kept)]
 
 
 def _read(name: str, value: Any) -> tuple[Any, list[str]]:
-    """The value in its form, and what is wrong with it."""
+    """The value in its proper form, and what is wrong with it."""
     if name in TEXTS:
         return (value, []) if isinstance(value, str) else ("", [": expected text"])
     if name == COMMUNITIES:

@@ -1,8 +1,8 @@
-"""Keeps the secrets of a process as Vault has them: log-in, renewal, reading again on a schedule.
+"""Keeps a process's secrets in step with Vault: log-in, renewal, reading again on a schedule.
 
-Promises: once `first` has returned, mutt never stops for want of Vault: it goes on with the secrets it has, says so in
-the log and in the metrics, and has the new ones soon after Vault is back. Vault is asked in threads, each of which ends
-by the time-out of its calls: nothing waits for one that hangs.
+Promises: once `first` has returned, mutt never stops because Vault is away: it carries on with the secrets it has, says
+so in the log and the metrics, and gets the new ones soon after Vault is back. Vault is called in threads, which end
+when their calls time out: nothing waits for one that hangs.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _REMIND: Final = 60.0
-"""Seconds between log lines on a fault that lasts."""
+"""Seconds between log lines about a persistent fault."""
 Compose = Callable[[Document], Content]
-"""All secrets, with what Vault has among those of this machine. Raises ConfigurationError."""
+"""Merges what Vault has with this machine's secrets. Raises ConfigurationError."""
 
 
 class Keeper:
-    """`first`, then `run`."""
+    """Call `first`, then `run`."""
 
     def __init__(
         self,
@@ -64,17 +64,17 @@ class Keeper:
         self._remind_at = clock()
         self._look_again = asyncio.Event()
         self._proven = False
-        """Whether the present token has read the secrets: where it may no more, it was revoked."""
+        """Whether the current token has read the secrets: if it no longer may, it was revoked."""
 
     def read_again(self) -> None:
-        """The secrets are read as soon as Vault can be asked."""
+        """Has the secrets read again as soon as Vault can be reached."""
         self._read_at = self._clock()
         self._look_again.set()
 
     async def first(self, stop: asyncio.Event, waiting: Callable[[str], None] = lambda _: None) -> bool:
         """Returns when the secrets have been read for the first time, however long Vault is away; False: stop was set.
 
-        `waiting` is told why, at every try. Raises ConfigurationError where the secrets are not what they should be.
+        `waiting` gets the reason at every try. Raises ConfigurationError if the secrets are malformed.
         """
         stopped = asyncio.ensure_future(stop.wait())
         reading = asyncio.ensure_future(self._read_first(waiting))
@@ -95,12 +95,12 @@ class Keeper:
                 waiting(self._trouble)
 
     async def run(self) -> None:
-        """Does what is due, for ever: cancel it."""
+        """Does what is due, until cancelled."""
         while True:
             await self._take_turn("mutt goes on with the secrets it has")
 
     async def _take_turn(self, consequence: str, *, raise_faults: bool = False) -> None:
-        """Waits until something is due, and does that."""
+        """Waits until something is due, and does it."""
         self._look_again.clear()
         now = self._clock()
         turn = next_turn(
@@ -140,7 +140,7 @@ class Keeper:
 
     def _failed(self, step: Step, error: VaultError, consequence: str) -> None:
         self._failures += 1
-        # Past the greatest age by a fraction of a second, Vault calls it an error of its own.
+        # Just past the token's maximum age, Vault reports an internal error instead.
         ended = step == "renew" and error.kind in {"denied", "failed"}
         if ended or (step == "read" and error.kind == "denied" and self._proven):
             log.info("Vault no longer accepts our token (too old, or revoked); logging in again")
@@ -148,7 +148,7 @@ class Keeper:
             if self._failures == 1:
                 return
         pause = pause_after(self._failures, self._chance())
-        if step == "read" and error.kind in {"denied", "missing"}:  # no reason to let the token go
+        if step == "read" and error.kind in {"denied", "missing"}:  # no reason to discard the token
             self._read_at = self._clock() + min(self._refresh, pause)
         else:
             self._retry_at = self._clock() + pause
@@ -159,7 +159,7 @@ class Keeper:
         self._trouble, self._failing = str(error), step
 
     def _well(self, step: Step) -> None:
-        if self._failing == "read" and step != "read":  # what was wrong was not the token
+        if self._failing == "read" and step != "read":  # the token was not the problem
             return
         self._metrics.vault_up.set(1)
         if self._trouble:
@@ -181,7 +181,7 @@ class Keeper:
 
 
 async def _in_thread(call: Callable[[], _T]) -> _T:
-    """What `call` gives, from a thread of its own that nobody has to wait for (asyncio's are joined at the end)."""
+    """The result of `call`, from a thread that nobody has to wait for (asyncio would join its own at exit)."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[_T] = loop.create_future()
 

@@ -1,6 +1,6 @@
 """The secrets of one process as they are now: they may change while it runs, so ask for one whenever it is needed.
 
-A secret shows in no repr, log line or exception.
+No repr, log line or exception shows a secret.
 """
 
 import time
@@ -10,15 +10,15 @@ from muttd.vault.content import ApiKey, Content
 
 
 class Secrets:
-    """What `get` and the others answer is what was read last."""
+    """The secrets as last read."""
 
     def __init__(self, content: Content, *, overlap: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """`overlap`: seconds for which an API key is still taken after another has replaced it under its name."""
+        """`overlap`: seconds for which an API key stays valid after another has replaced it under its name."""
         self._content = content
         self._ingest = _KeyRing(content.ingest_keys(), overlap, clock)
         self._webui = _KeyRing(content.webui_keys(), overlap, clock)
         self.changed: list[Callable[[], None]] = []
-        """What is called after the secrets have changed."""
+        """Called after the secrets have changed."""
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._content.texts))})"
@@ -29,12 +29,12 @@ class Secrets:
         return self._content
 
     def get(self, name: str) -> str | None:
-        """The secret called `name` (one of TEXTS), None where there is none."""
+        """The secret called `name` (one of TEXTS); None if there is none."""
         return self._content.texts.get(name)
 
     @property
     def communities(self) -> tuple[str, ...]:
-        """SNMP communities that are let in; none: all are."""
+        """SNMP communities that are accepted; empty: all are."""
         return self._content.communities
 
     @property
@@ -44,16 +44,16 @@ class Secrets:
 
     @property
     def ingest_keys(self) -> tuple[ApiKey, ...]:
-        """Every key that may send to the HTTP ingest now; none: nobody may."""
+        """Every key that may send to the HTTP ingest now; empty: nobody may."""
         return self._ingest.valid()
 
     @property
     def webui_keys(self) -> tuple[ApiKey, ...]:
-        """Every key of secrets that may use the page and the API as admin now; none: nobody may."""
+        """Every key among the secrets that may use the page and the API as admin now; empty: nobody may."""
         return self._webui.valid()
 
     def replace(self, content: Content) -> bool:
-        """Takes `content` from now on; whether it differs from what was there."""
+        """Uses `content` from now on; returns whether it differs from the previous one."""
         if content == self._content:
             return False
         self._content = content
@@ -65,9 +65,9 @@ class Secrets:
 
 
 class _KeyRing:
-    """API keys of one kind: those of the secrets, and for a while those that they replaced.
+    """API keys of one kind: those among the secrets, and for a while those they replaced.
 
-    A key whose name is gone is gone at once: that is how somebody is shut out.
+    A key whose name disappears is invalid at once: that is how somebody is shut out.
     """
 
     def __init__(self, keys: tuple[ApiKey, ...], overlap: float, clock: Callable[[], float]) -> None:
@@ -75,17 +75,17 @@ class _KeyRing:
         self._overlap = overlap
         self._clock = clock
         self._replaced: tuple[tuple[ApiKey, float], ...] = ()
-        """With the moment at which each ends."""
+        """With the time at which each expires."""
 
     def valid(self) -> tuple[ApiKey, ...]:
-        """The present ones first."""
+        """The current ones first."""
         if not self._replaced:  # asked at every request
             return self._keys
         now = self._clock()
         return self._keys + tuple(key for key, end in self._replaced if end > now)
 
     def replace(self, keys: tuple[ApiKey, ...]) -> None:
-        """Takes `keys` from now on."""
+        """Uses `keys` from now on."""
         now, names = self._clock(), {one.name for one in keys}
         leaving = [(key, end) for key, end in self._replaced if end > now]
         leaving += [(key, now + self._overlap) for key in self._keys]

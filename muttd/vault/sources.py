@@ -1,6 +1,6 @@
-"""Where secrets lie on this machine: the environment, systemd's credentials directory, a file.
+"""Where secrets are on this machine: the environment, systemd's credentials directory, a file.
 
-Each is read whole, and none of their texts shows in an exception.
+Each is read as a whole, and no exception shows any of their text.
 """
 
 import os
@@ -16,18 +16,18 @@ from muttd.vault.secrets import Secrets
 
 _CREDENTIAL_PREFIX: Final = "vault_"
 _CREDENTIAL_LIMIT: Final = 1 << 20
-"""Bytes: systemd's own limit of one credential."""
+"""Bytes: systemd's own limit for one credential."""
 
 
 def read_secrets(file: Path | None, environment: Mapping[str, str], *, overlap: float = 0.0) -> Secrets:
-    """What this machine has. Raises ConfigurationError where a source is open to others or not what it should be."""
+    """This machine's secrets. Raises ConfigurationError if a source is open to others or malformed."""
     return Secrets(compose(file, environment), overlap=overlap)
 
 
 def compose(file: Path | None, environment: Mapping[str, str], vault: Document | None = None) -> Content:
-    """The environment wins over the credentials directory, this over `vault`, and that over `file`.
+    """The environment wins over the credentials directory, which wins over `vault`, which wins over `file`.
 
-    What somebody has set on this machine for this service is meant; a file may be what was there before Vault.
+    What was set on this machine for this service is intended; a file may be left over from before Vault.
     Raises ConfigurationError with all faults.
     """
     documents = [Document("environment", {name: environment[name] for name in NAMES if environment.get(name)})]
@@ -44,13 +44,13 @@ def compose(file: Path | None, environment: Mapping[str, str], vault: Document |
 
 
 def credential(directory: Path, name: str) -> Path:
-    """Where `name` stands in a directory of credentials.
+    """The file for `name` in a directory of credentials.
 
-    As vault_NAME, which `LoadCredential=vault:DIRECTORY` makes of a file NAME (systemd.exec(5)); else as NAME, where
-    that directory itself is read.
+    Either vault_NAME, which `LoadCredential=vault:DIRECTORY` makes of a file NAME (systemd.exec(5)), or NAME, if that
+    directory itself is read.
     """
     plain = directory / name
-    # Where the directory may not be looked into, whoever opens the file is told so.
+    # If the directory must not be searched, opening the file will say so.
     return plain if os.path.exists(plain) else directory / (_CREDENTIAL_PREFIX + name)  # noqa: PTH110
 
 
@@ -76,7 +76,7 @@ def _document(file: Path) -> Document:
             status = os.fstat(opened.fileno())
             if stat.S_IMODE(status.st_mode) & 0o077:
                 raise ConfigurationError([f"{file}: open to group or others; remedy: chmod 600 {file}"])
-            if os.geteuid() and status.st_uid not in {0, os.geteuid()}:  # root's tools read what mutt's user has
+            if os.geteuid() and status.st_uid not in {0, os.geteuid()}:  # tools run by root read files of mutt's user
                 raise ConfigurationError([f"{file}: belongs to another user; remedy: chown root {file}"])
             return Document(str(file), tomllib.load(opened), closed=True)
     except FileNotFoundError:
