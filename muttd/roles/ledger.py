@@ -1,4 +1,4 @@
-"""`muttd ledger`: for a time range, what came to every station of mutt, what left it, and what is missing."""
+"""`muttd ledger`: for a time range, what reached each station of mutt, what left it, and what is missing."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def shown(
     as_json: bool,
     show: Print,
 ) -> bool:
-    """Shows the ledger; whether it balances. Raises MuttError where Redis is away or the range is none."""
+    """Shows the ledger and returns whether it balances. Raises MuttError if Redis is away or the range is invalid."""
     if since and until and since >= until:
         raise MuttError("muttd ledger: --from must be before --to")
     found = asyncio.run(_ledger(settings, secrets, _epoch(since), _epoch(until)))

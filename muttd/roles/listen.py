@@ -28,7 +28,7 @@ _OWN_SPOOL = re.compile(r"process-(\d+)")
 
 
 class Place(NamedTuple):
-    """What one process of muttd has, among `of` processes."""
+    """What one process of muttd owns, among `of` processes."""
 
     opened: Opened
     engine: Engine | None
@@ -36,14 +36,14 @@ class Place(NamedTuple):
     number: int = 1
     of: int = 1
     restarts: int = 0
-    """How often the process of this number was started again."""
+    """How often the process with this number was restarted."""
     lifeline: int | None = None
-    """A descriptor that ends when the process shall stop."""
+    """A descriptor that reaches its end when the process is to stop."""
     siblings: Siblings | None = None
 
 
 async def listen(runtime: Runtime, place: Place) -> None:
-    """muttd: reads what comes to the sockets of `place`, and puts it on the ingest list."""
+    """muttd: reads what arrives at the sockets of `place`, and puts it on the ingest list."""
     settings, queue = runtime.settings, runtime.settings.queue
     redis = runtime.redis()
     own, leftovers = _spools(settings, place)
@@ -86,10 +86,10 @@ async def listen(runtime: Runtime, place: Place) -> None:
 
 
 async def _drain(closed: asyncio.Event, emptying: "asyncio.Task[None]", beside: "Sequence[asyncio.Task[None]]") -> None:
-    """The end of a process whose ports are closed, in an order that leaves its books balanced.
+    """Ends a process whose ports are closed, in an order that leaves its books balanced.
 
-    First the lanes are emptied, and only when each event is in Redis, on disk or given up is the last report made: one
-    that counts events in memory would make them missing as soon as the process is heard of no more.
+    First the lanes are emptied; the last report is made only when each event is in Redis, on disk or given up: one that
+    still counted events in memory would make them missing as soon as the process is gone.
     """
     closed.set()
     await asyncio.wait([emptying])
@@ -98,7 +98,7 @@ async def _drain(closed: asyncio.Event, emptying: "asyncio.Task[None]", beside: 
 
 
 async def _end(stop: asyncio.Event, lifeline: int | None) -> None:
-    """Returns at the signal to this process, or when the parent lets go of `lifeline` or is gone."""
+    """Returns on a signal to this process, or when the parent closes `lifeline` or dies."""
     if lifeline is None:
         await stop.wait()
         return
@@ -112,7 +112,7 @@ async def _end(stop: asyncio.Event, lifeline: int | None) -> None:
 
 
 def _spools(settings: Settings, place: Place) -> tuple[list[Spool], list[Spool]]:
-    """The process's own spool, where there is one, and those that more processes have left behind."""
+    """The process's own spool, if any, and those left behind by a larger number of processes."""
     given = settings.spool
     if not given.directory:
         return [], []

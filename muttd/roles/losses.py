@@ -1,4 +1,4 @@
-"""Losses in the log: at once when they begin, then once a minute how many more there were."""
+"""Losses in the log: at once when they begin, then once a minute how many more there have been."""
 
 import logging
 from collections import Counter
@@ -9,11 +9,11 @@ from muttd.metrics import Tally
 log = logging.getLogger(__name__)
 
 _AGAIN = 60.0
-"""Seconds between two lines about one listener."""
+"""Seconds between lines about one listener."""
 
 
 class Losses:
-    """What has been said of the ledgers."""
+    """What has already been logged about the ledgers."""
 
     def __init__(self) -> None:
         self._told: dict[str, Counter[str]] = {}

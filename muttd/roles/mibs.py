@@ -1,4 +1,4 @@
-"""`muttd mib`: names from vendors' MIB files, compiled into one index, and looked up."""
+"""`muttd mib`: compiles vendors' MIB files into one index of names, and looks names up."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ Print = Callable[[str], None]
 
 
 def compiled(folders: Sequence[Path], output: Path, show: Print) -> None:
-    """Compiles every MIB file in `folders` into `output`; a line for each file, and for each fault with its cause.
+    """Compiles every MIB file in `folders` into `output`; shows a line for each file and each fault with its cause.
 
-    No file takes another with it. Raises MuttError for a folder that is none, and where pysmi is missing.
+    A bad file does not affect others. Raises MuttError for a missing folder, or if pysmi is missing.
     """
     try:
         from muttd.mib import compile as compiler  # noqa: PLC0415 (pysmi is an extra of its own)
@@ -30,7 +30,7 @@ def compiled(folders: Sequence[Path], output: Path, show: Print) -> None:
 
 
 def looked_up(settings: Settings, text: str, show: Print) -> None:
-    """What is known of an OID or a name. Raises MuttError where nothing is."""
+    """Shows what is known about an OID or a name. Raises MuttError if nothing is."""
     lines = mib_index(settings).lookup(text)
     if not lines:
         raise MuttError(f"{text}: unknown; muttd mib compile adds a vendor's names")

@@ -1,4 +1,4 @@
-"""What mutt has to say itself, as events like any other: a rule can turn them into alerts. Pure."""
+"""What mutt itself has to report, as ordinary events that rules can turn into alerts. Pure."""
 
 from collections import Counter
 
@@ -6,12 +6,12 @@ from muttd.event import Event, rfc3339
 from muttd.wire.snmp import Refusal
 
 _NAMED = 20
-"""Sources that the text names."""
+"""Sources named in the text."""
 _SYSLOG_FACILITY, _WARNING = 5, 4
 
 
 def surplus_event(surplus: Counter[str], *, listener: str, rate: float, host: str, now: float, event_id: str) -> Event:
-    """What `surplus` (messages left out by source, not empty) amounts to. `rate` is messages a second."""
+    """An event that sums up `surplus` (messages dropped, by source; not empty). `rate` is messages a second."""
     named = ", ".join(f"{source} ({count})" for source, count in surplus.most_common(_NAMED))
     more = f" and {len(surplus) - _NAMED} more" if len(surplus) > _NAMED else ""
     text = f"{listener}: {surplus.total()} messages dropped by the rate limit ({rate:g}/s per source): {named}{more}"
@@ -20,7 +20,7 @@ def surplus_event(surplus: Counter[str], *, listener: str, rate: float, host: st
 
 
 def refusal_event(address: str, refusal: Refusal, now: float, event_id: str) -> Event:
-    """A refused SNMP message of `address`, as an event about that device."""
+    """A refused SNMP message from `address`, as an event about that device."""
     text = f"SNMP from {address} refused: {refusal.detail}"
     said = {"reason": refusal.reason}
     return _own("SNMP_REFUSED", text, said, address=address, host=address, now=now, event_id=event_id)

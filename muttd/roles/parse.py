@@ -1,4 +1,4 @@
-"""`muttd parse`: what mutt makes of a datagram, without a server. One datagram a line in, one JSON event a line out."""
+"""`muttd parse`: what mutt makes of a datagram, without a server. A datagram per line in, a JSON event per line out."""
 
 import base64
 import binascii
@@ -33,10 +33,10 @@ def parse(
     received_at: str | None,
     output: BinaryIO,
 ) -> None:
-    """Reads `file` (None: standard input). `kind` is syslog or trap; without base64 a trap stands as hex.
+    """Reads `file` (None: standard input). `kind` is syslog or trap; without base64, traps are in hex.
 
-    `received_at` (RFC 3339; None: now) is what years and zones are judged by. Raises MuttError for a line that is not
-    in the form asked for.
+    `received_at` (RFC 3339; None: now) is used to infer years and zones. Raises MuttError for a line that is not in the
+    requested form.
     """
     received = _epoch(received_at)
     new_id = EventIds()
@@ -47,7 +47,7 @@ def parse(
         if unpack is not None:
             try:
                 data = unpack(line.decode("ascii"))
-            except ValueError:  # binascii.Error and UnicodeDecodeError are some
+            except ValueError:  # binascii.Error and UnicodeDecodeError included
                 form = "base64" if in_base64 else "hex (or use --base64)"
                 raise MuttError(f"{file or 'standard input'}:{number}: not {form}") from None
         output.write(read(data, received if received is not None else time.time(), new_id()) + b"\n")
@@ -60,11 +60,11 @@ def _syslog(settings: Settings, source_ip: str) -> Read:
 
 
 def _trap(settings: Settings, secrets: Secrets, source_ip: str) -> Read:
-    reader = trap_reader(settings, secrets, time_window=None)  # captures are of any age
+    reader = trap_reader(settings, secrets, time_window=None)  # captures may be of any age
 
     def read(data: bytes, received: float, event_id: str) -> bytes:
         reading = reader.read(data, source_ip, received, event_id)
-        reader.settle(event_id, safe=False)  # a repeated line is a line of its own
+        reader.settle(event_id, safe=False)  # a repeated line counts as a new one
         if reading.event is not None:
             return encode(reading.event)
         refused = reading.refused

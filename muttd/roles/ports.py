@@ -1,6 +1,6 @@
-"""Which of mutt's ports are held already, and by whom: read from /proc, nothing is bound.
+"""Which of mutt's ports are already in use, and by whom: read from /proc, without binding anything.
 
-Who holds a socket only root can see of everybody; else the holder is unknown.
+Only root can see who holds another user's socket; otherwise the holder is unknown.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ Protocol = Literal["udp", "tcp"]
 
 _TABLES: Final[dict[str, Protocol]] = {"udp": "udp", "udp6": "udp", "tcp": "tcp", "tcp6": "tcp"}
 _LISTENING: Final = {"udp": "07", "tcp": "0A"}
-"""States of the kernel's tables (net/tcp_states.h): a UDP socket that is bound, and not connected, is in TCP_CLOSE."""
+"""States in the kernel's tables (net/tcp_states.h): a UDP socket that is bound but not connected is in TCP_CLOSE."""
 _INODE: Final = 9
-"""Column of /proc/net/udp and tcp, counted from 0 (proc(5))."""
+"""The inode's column in /proc/net/udp and tcp, counted from 0 (proc(5))."""
 _EVERY: Final = {"0.0.0.0", "::"}  # noqa: S104 (compared with, not bound)
 
 
 class Port(NamedTuple):
-    """What the settings ask for."""
+    """A port that the settings ask for."""
 
     protocol: Protocol
     address: str
@@ -42,7 +42,7 @@ class Bound(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A port of ours that a program has."""
+    """One of our ports, held by a program."""
 
     port: Port
     holder: str | None
@@ -52,7 +52,7 @@ class Held(NamedTuple):
 
 
 def wanted(settings: Settings) -> Iterator[Port]:
-    """Every port that mutt's processes of one host bind."""
+    """Every port that mutt's processes bind on one host."""
     listeners: tuple[tuple[str, Protocol, tuple[str, ...]], ...] = (
         ("syslog.udp", "udp", settings.syslog.udp),
         ("syslog.tcp", "tcp", settings.syslog.tcp),
@@ -69,7 +69,7 @@ def wanted(settings: Settings) -> Iterator[Port]:
 
 
 def held(ports: Iterable[Port]) -> list[Held]:
-    """Those of `ports` that somebody has, one entry for each setting and number."""
+    """Those of `ports` that are in use, one entry for each setting and number."""
     found: dict[tuple[str, int], tuple[Port, Bound]] = {}
     bound = list(_bound())
     for port in ports:
@@ -98,7 +98,7 @@ def bound_in(text: str, protocol: Protocol) -> Iterator[Bound]:
 
 
 def _address(text: str) -> str:
-    """The kernel writes an address as 32-bit words in the machine's order."""
+    """The kernel writes an address as 32-bit words in the machine's byte order."""
     octets = bytes.fromhex(text)
     if sys.byteorder == "little":
         octets = b"".join(octets[at : at + 4][::-1] for at in range(0, len(octets), 4))
@@ -114,16 +114,16 @@ def _bound() -> Iterator[Bound]:
 
 
 def _holders(inodes: set[str]) -> dict[str, tuple[str, bool]]:
-    """Who has these sockets, by inode, and whether that is mutt or systemd."""
+    """Who holds these sockets, by inode, and whether that is mutt or systemd."""
     wanted_links = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[str, tuple[str, bool]] = {}
     for process in Path("/proc").glob("[0-9]*") if wanted_links else ():
-        with contextlib.suppress(OSError):  # not ours to see, or gone
+        with contextlib.suppress(OSError):  # not visible to us, or gone
             for descriptor in (process / "fd").iterdir():
                 with contextlib.suppress(OSError):
                     if inode := wanted_links.get(os.readlink(descriptor)):  # noqa: PTH115 (50,000 of them: no Path each)
                         holder = _holder(process)
-                        if holder[1] or inode not in found:  # systemd shares its sockets with what it starts
+                        if holder[1] or inode not in found:  # systemd shares its sockets with the services it starts
                             found[inode] = holder
     return found
 

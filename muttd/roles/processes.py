@@ -1,8 +1,8 @@
-"""muttd as one process, or as several behind the same addresses for machines with more cores.
+"""muttd as one process, or as several behind the same addresses on machines with more cores.
 
-The parent opens all sockets and keeps them: the datagrams and connections that wait in the kernel for a process that
-dies are taken by the one that follows it. It raises the boots of our SNMPv3 engine once, for all. What is not shared:
-memory, spool, and the limits on connections and rates, which each process keeps by itself.
+The parent opens all sockets and keeps them: datagrams and connections waiting in the kernel for a process that dies
+are taken by its successor. It increments our SNMPv3 engine's boots once, for all. Not shared: memory, spool, and the
+limits on connections and rates, which each process keeps for itself.
 """
 
 import functools
@@ -22,7 +22,7 @@ from muttd.vault import Secrets
 
 
 def receive(settings: Settings, secrets: Secrets) -> None:
-    """Runs muttd until SIGTERM or SIGINT. Raises MuttError; exits where a child of several failed."""
+    """Runs muttd until SIGTERM or SIGINT. Raises MuttError; exits if one of several children failed."""
     count = settings.receiving.processes
     opened = open_sockets(settings, count)
     engine = our_engine(settings, secrets) if any(one.snmp_udp for one in opened) else None
@@ -45,7 +45,7 @@ def receive(settings: Settings, secrets: Secrets) -> None:
 
 
 def _close(opened: list[Opened], but: Opened | None = None) -> None:
-    """Closes our descriptors of all sockets that are not in `but` too."""
+    """Closes our descriptors of all sockets that are not also in `but`."""
     kept = _sockets(but) if but else set()
     for one in set().union(*map(_sockets, opened)) - kept:
         one.close()

@@ -1,4 +1,4 @@
-"""What `systemctl status` says of a process: how many events it has handled so far, and what waits for it."""
+"""What `systemctl status` shows for a process: how many events it has handled so far, and what is waiting."""
 
 from typing import Literal
 
@@ -40,7 +40,7 @@ def of_forwarder(metrics: Metrics, board: Board) -> Progress:
 
 
 def _total(counter: Counter) -> int:
-    """Over all its labels."""
+    """The sum over all its labels."""
     return sum(int(sample.value) for family in counter.collect() for sample in family.samples)
 
 

@@ -1,6 +1,6 @@
-"""`muttd --check-config --connect`: whether everything that mutt needs can be reached, as mutt itself would reach it.
+"""`muttd --check-config --connect`: whether everything mutt needs can be reached, the way mutt itself would reach it.
 
-A finding each: OK and what was found, or what is wrong and what to do. Nothing is changed anywhere.
+One finding each: OK and what was found, or what is wrong and what to do. Nothing is changed anywhere.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from muttd.store.schema import schema_state
 from muttd.vault import COMMUNITIES, INGEST_KEYS, NAMES, USERS, Document, Secrets, Vault, compose
 
 _LIMIT: Final = 15.0
-"""Seconds for one of them."""
+"""Seconds for one check."""
 
 
 class Finding(NamedTuple):
-    """What one look found."""
+    """The result of one check."""
 
     check: str
     state: Literal["OK", "NOTE", "FAULT"]
@@ -43,14 +43,14 @@ class _FaultError(Exception):
 async def reach(
     settings: Settings, secrets: Secrets, environment: Mapping[str, str], *, will_migrate: bool = False
 ) -> AsyncIterator[Finding]:
-    """Vault, the keys, Redis, PostgreSQL, Moog, in this order.
+    """Checks Vault, the keys, Redis, PostgreSQL and Moog, in this order.
 
     `secrets` are those of this machine; Vault's are added to them.
-    `will_migrate`: tables that are missing are no fault.
+    `will_migrate`: missing tables are not a fault.
     """
     contexts = Contexts(settings)
     looks: list[tuple[str, Callable[[], Awaitable[str]]]] = [
-        ("Vault", lambda: _vault(settings, secrets, environment)),  # first: the others need what it has
+        ("Vault", lambda: _vault(settings, secrets, environment)),  # first: the others need its secrets
         ("keys", lambda: _keys(settings, secrets)),
         ("Redis", lambda: _redis(settings, secrets, contexts)),
         ("PostgreSQL", lambda: _database(settings, secrets, contexts, will_migrate=will_migrate)),
@@ -91,7 +91,7 @@ async def _vault(settings: Settings, secrets: Secrets, environment: Mapping[str,
 
 
 async def _keys(settings: Settings, secrets: Secrets) -> str:
-    """Without these a process would end at its start."""
+    """The keys without which a process would end at its start."""
     trap_reader(settings, secrets)
     moog, content = settings.moog, secrets.content
     key = content.texts.get("MOOG_API_KEY", "")

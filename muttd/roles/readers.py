@@ -1,4 +1,4 @@
-"""The readers of wire/ as the settings and secrets describe them."""
+"""The readers in wire/, set up from settings and secrets."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def syslog_reader(settings: Settings) -> SyslogReader:
-    """The reader that the settings describe."""
+    """The syslog reader, set up from the settings."""
     given = settings.syslog
     return SyslogReader(
         zone=forms.zone(given.time_zone),
@@ -34,9 +34,9 @@ def syslog_reader(settings: Settings) -> SyslogReader:
 def trap_reader(
     settings: Settings, secrets: Secrets, engine: Engine | None = None, time_window: float | None = TIME_WINDOW
 ) -> TrapReader:
-    """The reader that the settings and secrets describe. Raises ConfigurationError for what cannot work.
+    """The trap reader, set up from settings and secrets. Raises ConfigurationError for what cannot work.
 
-    `engine` is ours; without it no SNMPv3 inform is taken. `time_window` None: messages of any age are taken.
+    `engine` is ours; without it no SNMPv3 inform is accepted. `time_window` None: messages of any age are accepted.
     """
     return TrapReader(
         communities=_communities(secrets),
@@ -49,7 +49,7 @@ def trap_reader(
 
 
 def mib_index(settings: Settings) -> mib.MibIndex:
-    """The names that the settings describe. Raises ConfigurationError for the severity of a trap that nobody knows."""
+    """The MIB index, set up from the settings. Raises ConfigurationError for the severity of an unknown trap."""
     given = settings.snmp
     severities = {forms.trap(trap): forms.severity(word) for trap, word in given.severities.items()}
     try:
@@ -59,7 +59,7 @@ def mib_index(settings: Settings) -> mib.MibIndex:
 
 
 def follow_secrets(reader: TrapReader, secrets: Secrets) -> None:
-    """Has `reader` accept what the secrets say whenever they change; where a user cannot work, it stays as it was."""
+    """Updates what `reader` accepts whenever the secrets change; it stays as it was if a user cannot work."""
 
     def take() -> None:
         try:
@@ -79,9 +79,9 @@ def _users(secrets: Secrets) -> list[User]:
 
 
 def our_engine(settings: Settings, secrets: Secrets) -> Engine | None:
-    """Our SNMPv3 engine, started once more: also for users who come later, by a reload.
+    """Our SNMPv3 engine, with its boots incremented; also made for users who may be added later by a reload.
 
-    Where its file is no use, MuttError if there are users, otherwise None.
+    If its file is unusable: raises MuttError if there are users, otherwise returns None.
     """
     try:
         identity = engine_file.start(Path(settings.snmp.engine_file))

@@ -1,4 +1,4 @@
-"""All listeners of a process, each with its reader, its limits and its lane to the ingest list."""
+"""All listeners of one process, each with its reader, its limits and its lane to the ingest list."""
 
 import asyncio
 import logging
@@ -38,23 +38,23 @@ from muttd.wire.snmp_clocks import Engine
 log = logging.getLogger(__name__)
 
 _LOG_PAUSE = 10.0
-"""Seconds between log lines of one kind that peers can cause; all are counted."""
+"""Seconds between log lines of one kind that peers can cause; every case is counted."""
 _LOOK_AT_KERNEL = 5.0
-"""Seconds between looks at what the kernel dropped."""
+"""Seconds between looks at the kernel's count of drops."""
 _REPORT_SURPLUS = 60.0
-"""Seconds between events on what the rate limits left out."""
+"""Seconds between events about what the rate limits dropped."""
 
 
 class Table(Protocol):
-    """A memory of senders that is bounded."""
+    """A bounded memory of senders."""
 
     @property
     def overflows(self) -> int:
-        """How often that showed."""
+        """How often the bound was hit."""
 
 
 class Receiving:
-    """The listeners: bound, started, reported on and stopped together."""
+    """The listeners: opened, started, reported on and stopped together."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Receiving:
         self._next_line: dict[str, float] = {}
         self._kernel_drops: Counter[str] = Counter()
         self._shown: Counter[str] = Counter()
-        """What the metrics have of counts kept elsewhere."""
+        """What the metrics already include of counts kept elsewhere."""
         self._relaying = Relaying(
             RelayReader(self._read_syslog, runtime.settings.syslog.max_message),
             self._new_id,
@@ -129,7 +129,7 @@ class Receiving:
             )
             self._add_udp(lane, one, snmp.receive_buffer, take)
 
-        refused = taking.refusal(None, limit)  # who may send is asked once, when a connection is made
+        refused = taking.refusal(None, limit)  # `allowed` is checked once, when a connection is made
         for stream in opened.syslog_tcp:
             lane = self._lane("syslog_tcp")
             self._add_tcp(lane, stream, self._take_syslog(lane, refused, "tcp"), None)
@@ -145,7 +145,7 @@ class Receiving:
             log.warning("no syslog or SNMP address is configured: only relays can send")
 
     async def start(self) -> None:
-        """Begins to read."""
+        """Starts reading."""
         for _, datagrams in self._udp:
             datagrams.start()
         for _, streams in self._tcp:
@@ -156,13 +156,13 @@ class Receiving:
         self._relaying.stop()
         for _, streams in self._tcp:
             await streams.stop()
-        self._refresh()  # the kernel's count of drops goes with the socket
+        self._refresh()  # the kernel's count of drops is lost with the socket
         for _, datagrams in self._udp:
             datagrams.stop()
         self._report_surplus()
 
     def addresses(self) -> list[str]:
-        """What is bound, to show."""
+        """The bound addresses, for display."""
         bound = [(name, one.socket) for name, one in self._udp] + [(name, one.socket) for name, one in self._tcp]
         shown = [f"{name} {sockets.address_of(opened)}" for name, opened in bound]
         if not self._opened.http:
@@ -170,10 +170,10 @@ class Receiving:
         return shown + [f"http {sockets.address_of(one)}" for one in self._opened.http]
 
     def relays(self) -> https.HttpsListener:
-        """The HTTP side, which has no port of its own."""
+        """The HTTP side, whose port is opened elsewhere."""
         settings, metrics, secrets = self._runtime.settings, self._runtime.metrics, self._runtime.secrets
         for status in https.STATUSES:
-            metrics.ingest_requests.labels(status)  # a counter that is not there yet raises no alarm when it moves
+            metrics.ingest_requests.labels(status)  # alert rules miss the first step of a counter that appears late
         return https.HttpsListener(
             accept=self._relaying.accept,
             keys=lambda: secrets.ingest_keys,
@@ -186,16 +186,16 @@ class Receiving:
         if self._may_log("ingest key"):
             log.warning("ingest: %s sends no valid X-API-KEY; it is answered 401, and what it sends is lost", peer)
 
-    # What it tells of itself.
+    # Reporting.
 
     async def report(self, board: Board) -> None:
-        """Puts the ledger on the board that the page reads, once a second, until cancelled."""
+        """Writes the ledger to the board that the page reads, once a second, until cancelled."""
         name = f"{socket.gethostname()}-{os.getpid()}"
         tallies = self._runtime.metrics.tallies
         await TallyReport(board, tallies, name=name, kernel_drops=lambda: self._kernel_drops, status=self._status).run()
 
     def _status(self) -> dict[str, object]:
-        """What the page says of this process: only what is worth a word."""
+        """What the page says about this process: only what is worth mentioning."""
         trouble, on_disk = self._intake.trouble, sum(spool.events for spool in self._spools)
         said: dict[str, object] = {"trouble": trouble.replace("_", " ")} if trouble else {"state": "receiving"}
         if self._intake.waiting:
@@ -205,20 +205,20 @@ class Receiving:
         return said
 
     async def watch_kernel(self) -> None:
-        """Says soon when events are lost, by the kernel or by us."""
+        """Reports promptly when events are lost, by the kernel or by us, until cancelled."""
         while True:
             self._refresh()
             self._losses.tell(self._runtime.metrics.tallies, time.monotonic())
             await asyncio.sleep(_LOOK_AT_KERNEL)
 
     async def watch_surplus(self) -> None:
-        """Makes an event a minute of what a rate limit left out, until cancelled."""
+        """Makes an event once a minute of what a rate limit dropped, until cancelled."""
         while self._limits:
             await asyncio.sleep(_REPORT_SURPLUS)
             self._report_surplus()
 
     def _report_surplus(self) -> None:
-        """Makes an event of what each rate limit left out since the last one."""
+        """Makes an event of what each rate limit has dropped since the last one."""
         lane, now = self._lane("muttd"), time.time()
         for name, (limit, rate) in self._limits.items():
             if surplus := limit.report(now):
@@ -228,7 +228,7 @@ class Receiving:
                 lane.put(encode(event))
 
     def _refresh(self) -> None:
-        """Brings the metrics of sockets and spool up to date."""
+        """Updates the metrics of sockets and spool."""
         metrics = self._runtime.metrics
         oldest = self._intake.oldest_unsent()
         metrics.spool_bytes.set(sum(spool.bytes for spool in self._spools))
@@ -258,7 +258,7 @@ class Receiving:
         shown.inc(total - self._shown[what])
         self._shown[what] = total
 
-    # How a listener is put together.
+    # Assembling a listener.
 
     def _lane(self, listener: str) -> Lane:
         return self._intake.lane(listener, self._runtime.metrics.tally(listener))
@@ -291,7 +291,7 @@ class Receiving:
         self._udp.append((name, listener))
         if opened.watching:
             self._watched.append((name, listener))
-            if listener.dropped_before:  # by a process before this one, which counted them, or with nobody to read
+            if listener.dropped_before:  # under a previous process, which counted them, or with no reader at all
                 log.warning(
                     "the kernel dropped %d datagrams of %s %s before this start; they are not counted again",
                     *(listener.dropped_before, name, sockets.address_of(opened.socket)),
@@ -341,7 +341,7 @@ class Receiving:
         return refuse
 
     def _fault_of(self, lane: Lane) -> Callable[[], None]:
-        """What a listener calls, inside `except`, for a fault of ours: the next message must not suffer from it."""
+        """What a listener calls, inside `except`, for a bug in mutt: the next message must not suffer from it."""
 
         def fault() -> None:
             lane.tally.dropped["fault"] += 1
@@ -351,7 +351,7 @@ class Receiving:
         return fault
 
     def _may_log(self, kind: str) -> bool:
-        """Whether it is time for another line of this kind. There are as many kinds as there are words in our code."""
+        """Whether it is time for another line of this kind. The kinds are fixed in the code, so they are few."""
         now = time.monotonic()
         due = now >= self._next_line.get(kind, 0.0)
         if due:

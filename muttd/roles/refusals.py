@@ -1,4 +1,4 @@
-"""Refused SNMP messages, explained to the engineer whose device sends them: once an hour for each source and reason."""
+"""Refused SNMP messages, explained in the log: once an hour for each source and reason."""
 
 import logging
 
@@ -7,23 +7,23 @@ from muttd.wire.snmp import ROUTINE, Refusal
 log = logging.getLogger(__name__)
 
 _AGAIN = 3600.0
-"""Seconds until the same is said again of the same source."""
+"""Seconds until the same reason is logged again for the same source."""
 _REMEMBERED = 10_000
-"""Pairs of source and reason, about 2 MB; forged addresses make it forget, and at worst it says something twice."""
+"""Pairs of source and reason, about 2 MB; if forged addresses fill it, something may be logged twice."""
 
 
 class Refusals:
-    """What has been said, and when."""
+    """What has been logged, and when."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], float] = {}
         self.overflows = 0
-        """How often it forgot."""
+        """Times the memory was full and was cleared."""
 
     def explain(self, address: str, refusal: Refusal, now: float) -> bool:
         """Logs why a message of `address` was refused at `now` (seconds since 1970), unless it did so lately.
 
-        Whether it was said.
+        Returns whether it was logged.
         """
         if refusal.reason in ROUTINE:
             return False

@@ -1,4 +1,4 @@
-"""What is done with a body that a relay posted: read, counted, put on its lane, known again when it comes twice."""
+"""What is done with a body that a relay posted: read, counted, put on its lane, and recognised if it comes twice."""
 
 import asyncio
 import time
@@ -14,24 +14,24 @@ from muttd.roles.taking import NameOf, keep
 from muttd.wire.relay import Fault, RelayReader
 
 _SETTLE_LIMIT = 10.0
-"""Seconds a relay waits for its 200; then it is told 503, and sends again."""
+"""Seconds a relay waits for its 200; then it gets 503 and sends again."""
 _PATIENCE = 2.0
-"""Seconds a relay waits for room before it is told "later": omhttp comes back at once, one event at a time."""
+"""Seconds a relay waits for room before it is told "later": omhttp would retry at once, one event at a time."""
 _LOOK_AGAIN = 0.1
 _SLICE = 0.005
-"""Seconds of reading between two looks at the other listeners, whose receive buffer of 8 MiB takes more datagrams than
-come in that time."""
+"""Seconds of reading before the other listeners get a turn; their receive buffer of 8 MiB holds more datagrams than
+arrive in that time."""
 _REPEAT_WINDOW = 10.0
-"""Seconds in which a batch of the same bytes is the same batch."""
+"""Seconds within which identical bytes are the same batch."""
 _REMEMBERED = 1000
-"""Batches known at once, 100 requests a second for the whole window; some 300 bytes each where all could be read."""
+"""Batches remembered: 100 requests a second over the whole window; about 300 bytes each if all of it could be read."""
 
 CountItems = Callable[[str, str, int], None]
 """The relay's name; queued, unreadable or repeated; how many."""
 
 
 class _Batch:
-    """What was read of a body, and whether it is safe yet."""
+    """What was read from a body, and whether it is safe yet."""
 
     def __init__(self, post: Post, queued: int, faults: list[Fault], safe: "asyncio.Future[bool]") -> None:
         self.queued = queued
@@ -42,20 +42,20 @@ class _Batch:
         self._correlation_id = post.correlation_id
 
     def is_over(self) -> bool:
-        """Whether it is no longer remembered. What is still on its way to safety is."""
+        """Whether it may be forgotten. Not while it is still on its way to safety."""
         if not self.safe.done():
             return False
         return not self.safe.result() or time.monotonic() - self._came > _REPEAT_WINDOW
 
     def is_repeated_by(self, post: Post) -> bool:
-        """Whether `post`, of the same bytes, is this one again. A device may say one thing twice, not a whole batch."""
+        """Whether `post`, with the same bytes, is a repeat. A device may say one thing twice, but not a whole batch."""
         if not self.acknowledged or self.queued + len(self.faults) > 1:
             return True
         return post.correlation_id is not None and post.correlation_id == self._correlation_id
 
 
 class Relaying:
-    """`accept` is for the HTTP listener."""
+    """What happens to posted bodies; the HTTP listener calls `accept`."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Relaying:
         name_of: NameOf | None,
         count: CountItems,
     ) -> None:
-        """Without spool, what Redis cannot take now is for later."""
+        """Without a spool, what Redis cannot take now has to come later."""
         self._reader = reader
         self._new_id = new_id
         self._lane = lane
@@ -79,15 +79,15 @@ class Relaying:
         self._batches: OrderedDict[bytes, _Batch] = OrderedDict()
         self._in_work: set[bytes] = set()
         self._reading = asyncio.Lock()
-        """One body at a time: read, it takes a hundred times its octets. Others wait as octets, which are bounded."""
+        """One body at a time: once read, it takes a hundred times its size. Others wait as octets, up to a limit."""
         self._stopped = False
 
     def stop(self) -> None:
-        """From now on everything is for later: nothing is put on the lane any more."""
+        """From now on every request gets "later": nothing more is put on the lane."""
         self._stopped = True
 
     async def accept(self, post: Post) -> Taken | Later | TooMany:
-        """Returns when the events of the body are safe, or when it is clear that they are not now."""
+        """Returns when the body's events are safe, or when it is clear that they will not be for now."""
         digest = blake2b(post.body, key=_key(post), digest_size=16).digest()
         batch = self._batches.get(digest)
         if batch is not None and not batch.is_over() and batch.is_repeated_by(post):
@@ -95,7 +95,7 @@ class Relaying:
             return await self._settled(batch, repeated=True)
         if digest in self._in_work:
             return self._later()
-        self._in_work.add(digest)  # before anything is waited for: the same bytes may come again meanwhile
+        self._in_work.add(digest)  # before any await: the same bytes may come again meanwhile
         try:
             if not await self._has_room():
                 return self._later()
@@ -114,7 +114,7 @@ class Relaying:
     async def _has_room(self) -> bool:
         """Whether there is room now, or soon."""
         end = time.monotonic() + _PATIENCE
-        while not self._takes() and not self._stopped and time.monotonic() < end:  # noqa: ASYNC110 - nobody tells
+        while not self._takes() and not self._stopped and time.monotonic() < end:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_LOOK_AGAIN)
         return self._takes()
 
@@ -122,10 +122,10 @@ class Relaying:
         return Later("fail_redis" if (self._intake.trouble or "").startswith("redis") else "fail_queue_full")
 
     async def _put(self, post: Post) -> _Batch | Later | TooMany:
-        """Puts all events on the lane, or none."""
+        """Puts all events on the lane or none."""
         events: list[Event] = []
         faults: list[Fault] = []
-        most = self._intake.limit // 4  # there is room for as many when the intake says that there is
+        most = self._intake.limit // 4  # as many as there is room for when the intake says there is room
         found = self._reader.read(
             post.body,
             source_ip=post.peer,
@@ -177,5 +177,5 @@ class Relaying:
 
 
 def _key(post: Post) -> bytes:
-    """One relay's bytes are no repeat of another's: two of them may have heard the same device."""
+    """Includes the relay's name: two relays may have received the same message, which is not a repeat."""
     return blake2b(f"{post.relay} {post.peer}".encode(), digest_size=32).digest()

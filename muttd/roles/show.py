@@ -29,7 +29,7 @@ async def show(runtime: Runtime) -> None:
         ingest_list=settings.queue.ingest_name,
         alert_list=settings.queue.alert_name,
     )
-    # Without an engine of its own: that is the receiver's. Old datagrams may be tried, too.
+    # Without an engine of its own: that belongs to the receiver. Old datagrams may be tried, too.
     traps = trap_reader(settings, runtime.secrets, time_window=None)
     follow_secrets(traps, runtime.secrets)
     application = web_application(
@@ -56,16 +56,16 @@ async def show(runtime: Runtime) -> None:
 
 
 async def _beat(board: Board) -> None:
-    """Says that this process lives, until cancelled."""
+    """Announces that this process is alive, until cancelled."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     while True:
-        with contextlib.suppress(UnavailableError):  # the page says itself that Redis is away
+        with contextlib.suppress(UnavailableError):  # the page itself shows that Redis is away
             await board.beat("webui", name, {"state": "serving"})
         await asyncio.sleep(BEAT_TTL / 3)
 
 
 def _ends(metrics: Metrics) -> dict[str, float]:
-    """What of this process runs out when, in seconds since 1970: certificates by setting, and the token of Vault."""
+    """When things expire in this process, in seconds since 1970: certificates by setting, and the Vault token."""
     found = {
         sample.labels["setting"]: sample.value
         for family in metrics.certificate_end.collect()

@@ -1,8 +1,8 @@
 """/health and /metrics of several processes as one answer, whichever of them is asked.
 
-Each process tells about itself on a Unix socket in a directory that only muttd can enter; who is asked from outside
-asks all of them. Metrics of a process bear its number as the label `process`: sums are the reader's, and a process
-that was started again is a series that began again, which is what Prometheus expects.
+Each process answers about itself on a Unix socket in a directory that only muttd can enter; the one that gets a request
+from outside asks them all. A process's metrics carry its number as the label `process`: adding them up is left to the
+reader, and a restarted process is a counter reset, which Prometheus expects.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from muttd import __version__
 from muttd.runtime import Runtime
 
 _LIMIT = 3.0
-"""Seconds a process has to tell: its own look at Redis may take two."""
+"""Seconds a process has to answer: its own check of Redis may take two."""
 
 
 class Siblings:
-    """The processes of one muttd, as seen by one of them."""
+    """The processes of one muttd, seen from one of them."""
 
     def __init__(self, directory: Path, number: int, of: int) -> None:
         """`number` is our own, 1 to `of`."""
@@ -41,12 +41,12 @@ class Siblings:
 
     @asynccontextmanager
     async def answering(self, runtime: Runtime) -> AsyncIterator[None]:
-        """Tells the others about this process while the block runs."""
+        """Answers the others about this process while the block runs."""
         application = web.Application()
         runtime.observe(application)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as opened:
             path = self._socket(self._number)
-            await asyncio.to_thread(Path(path).unlink, missing_ok=True)  # of one that was killed
+            await asyncio.to_thread(Path(path).unlink, missing_ok=True)  # left by one that was killed
             opened.bind(path)
             opened.listen()
             opened.setblocking(False)
@@ -77,7 +77,7 @@ class Siblings:
         application.router.add_get("/metrics", metrics)
 
     async def _ask(self, what: str) -> dict[int, str | None]:
-        """Each process's answer, None where it has none."""
+        """Each process's answer; None if it gave none."""
         numbers = range(1, self._of + 1)
         return dict(zip(numbers, await asyncio.gather(*(self._ask_one(one, what) for one in numbers)), strict=True))
 
@@ -95,11 +95,11 @@ class Siblings:
 
 
 def together(pages: Mapping[int, str | None]) -> bytes:
-    """One page of metrics from those of several processes, and which of them had one."""
+    """Merges the metrics of several processes into one page, with a metric for which of them answered."""
 
     class Pages(Collector):
         def collect(self) -> Iterator[Metric]:
-            up = GaugeMetricFamily("mutt_process_up", "1 where the process tells of itself.", labels=["process"])
+            up = GaugeMetricFamily("mutt_process_up", "1 if the process answers.", labels=["process"])
             families: dict[str, Metric] = {}
             for number, page in pages.items():
                 up.add_metric([str(number)], 1 if page is not None else 0)

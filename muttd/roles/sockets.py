@@ -1,4 +1,4 @@
-"""Where listening sockets come from: systemd where it hands some over, else the configured addresses."""
+"""Where listening sockets come from: systemd, if it hands some over, otherwise the configured addresses."""
 
 import functools
 import logging
@@ -18,7 +18,7 @@ SYSLOG, SYSLOG_TLS, SNMP, INGEST = "syslog", "syslog-tls", "snmp", "ingest"
 
 
 class Datagrams(NamedTuple):
-    """A UDP socket. Where several processes read it, one of them is `watching` what the kernel drops."""
+    """A UDP socket. If several processes read it, one of them is `watching` the kernel's drops."""
 
     socket: socket.socket
     watching: bool
@@ -36,17 +36,17 @@ class Opened(NamedTuple):
 
 
 def open_sockets(settings: Settings, processes: int) -> list[Opened]:
-    """What each of `processes` listens on. Raises MuttError for the first address that cannot be had.
+    """What each of `processes` listens on. Raises MuttError for the first address that cannot be bound.
 
-    An address of ours gives each process a socket of its own, among which the kernel spreads the senders. What
-    systemd holds, and the HTTP port, all processes share: the first one that is free takes the next.
+    For a configured address each process gets its own socket, and the kernel spreads the senders among them. Sockets
+    held by systemd, and the HTTP port, are shared by all processes: whichever is free takes the next.
     """
     inherited, syslog, snmp = inherit(os.environ), settings.syslog, settings.snmp
 
     def datagrams(name: str, addresses: Sequence[str], receive_buffer: int) -> list[list[Datagrams]]:
         given = inherited.take(name, socket.SOCK_DGRAM)
         for one in given:
-            if udp.granted_buffer(one) < receive_buffer:  # ReceiveBuffer= of the unit may be more
+            if udp.granted_buffer(one) < receive_buffer:  # the unit's ReceiveBuffer= may be larger
                 udp.ask_for_buffer(one, receive_buffer)
         if given:
             return [[Datagrams(one, watching=number == 0) for one in given] for number in range(processes)]
@@ -88,7 +88,7 @@ def _group(address: tuple[str, int], processes: int, bind: Callable[..., socket.
     alone = bind(address)
     if processes == 1:
         return [alone]
-    # Bound alone first: a second muttd would get its share of an address that is one of many, and nobody would know.
+    # Bound exclusively first: otherwise a second muttd would silently get a share of the datagrams.
     port = alone.getsockname()[1]
     alone.close()
     return [bind((address[0], port), one_of_many=True) for _ in range(processes)]
@@ -102,7 +102,7 @@ def _http_addresses(settings: Settings) -> list[str]:
 
 
 def _possible(addresses: Sequence[str]) -> list[str]:
-    """Those that this host can bind."""
+    """The addresses that this host can bind."""
     possible = [address for address in addresses if not address.startswith("[") or tcp.has_ipv6()]
     for address in addresses:
         if address not in possible:
@@ -111,6 +111,6 @@ def _possible(addresses: Sequence[str]) -> list[str]:
 
 
 def address_of(opened: socket.socket) -> str:
-    """ADDRESS:PORT of a bound socket, to show."""
+    """ADDRESS:PORT of a bound socket, for display."""
     host, port = opened.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

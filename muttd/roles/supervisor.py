@@ -1,9 +1,9 @@
-"""The parent of several processes: forks them, starts again what dies, passes signals on, speaks with systemd.
+"""The parent of several processes: forks them, restarts those that die, passes signals on, talks to systemd.
 
-It makes no event loop and no thread, so that every fork is a clean start, and it does nothing else, so that nothing
-else can break it. A child says READY=1 and WATCHDOG=1 to a socket of the parent's as it would to systemd
-(sd_notify(3)). Children stop when the parent lets go of a pipe, also by dying: a stop that is said twice, by a service
-manager that signals all processes and by the parent, is then still one.
+It has no event loop and no threads, so that every fork is a clean start, and does nothing else, so that nothing else
+can break it. A child sends READY=1 and WATCHDOG=1 to a socket of the parent's just as it would to systemd
+(sd_notify(3)). Children stop when the parent closes a pipe, which its death does too: if a service manager signals all
+processes and the parent tells them as well, they still stop only once.
 """
 
 import logging
@@ -24,21 +24,21 @@ from muttd.runtime import notify
 log = logging.getLogger(__name__)
 
 _PAUSE_FIRST, _PAUSE_MOST = 0.1, 10.0
-"""Seconds until a dead process is started again: doubled with every death from the first to the most."""
+"""Seconds until a dead process is restarted: doubled with every death, from the first to the most."""
 _STEADY = 60.0
-"""Seconds of life after which a death is again a first one."""
+"""Seconds of life after which a death counts as the first again."""
 _STATUS_MOST = 1000
-"""Characters of a status: what some twenty processes say, and what a line of `systemctl status` bears."""
+"""Characters of a status: enough for about twenty processes, and for a line of `systemctl status`."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _FAILED = 1
-"""Exit status where a child was killed, or would not end."""
+"""Exit status if a child was killed or would not end."""
 
 Child = Callable[[int, int, int], None]
-"""What a child does: its number from 1, how often that one was started again, the descriptor that tells it to stop."""
+"""What a child runs; gets its number from 1, how often it was restarted, and the descriptor that tells it to stop."""
 
 
 class _Slot:
-    """One child after the other."""
+    """The place of one child and its successors."""
 
     def __init__(self, number: int, path: Path) -> None:
         self.number = number
@@ -50,11 +50,11 @@ class _Slot:
         """0 while there is none."""
         self.ready = False
         self.status = ""
-        """What the one now alive said last that it does."""
+        """The current child's last STATUS=."""
         self.started = self.heard = 0.0
         self.due = 0.0
         self.deaths = 0
-        """In a row, none of which came after a steady life."""
+        """Deaths in a row, none of them after a steady life."""
         self.restarts = -1
 
 
@@ -62,7 +62,7 @@ class Supervisor:
     """`count` children until SIGTERM or SIGINT."""
 
     def __init__(self, count: int, child: Child, release: Callable[[], None], directory: Path) -> None:
-        """`release` closes what the parent held for children to come; `directory` is private and empty."""
+        """`release` closes what the parent holds for future children; `directory` is private and empty."""
         self._child = child
         self._release = release
         self._slots = [_Slot(number, directory / f"{number}.notify") for number in range(1, count + 1)]
@@ -70,14 +70,14 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._signals, self._wakeup = socket.socketpair()
         self._patience = int(os.environ.get("WATCHDOG_USEC", "0")) / 1e6
-        """Seconds a child may be silent; 0: for ever."""
+        """Seconds a child may be silent; 0: unlimited."""
         self._complete = False
-        """All of them have been ready."""
+        """Whether all have been ready."""
         self._stopping = False
         self._status = 0
 
     def run(self) -> int:
-        """The exit status. A child that fails before all were ready for the first time ends all, with its status."""
+        """Returns the exit status. A child that fails before all have been ready once ends all, with its status."""
         for opened in (self._signals, self._wakeup):
             opened.setblocking(False)
         signal.set_wakeup_fd(self._wakeup.fileno())
@@ -98,7 +98,7 @@ class Supervisor:
         return self._status
 
     def _pause(self) -> float | None:
-        """Seconds until there is something to do without being told."""
+        """Seconds until there is something to do, unless something happens first."""
         now = time.monotonic()
         due = [slot.due - now for slot in self._slots if not slot.pid and not self._stopping]
         if self._patience:
@@ -113,7 +113,7 @@ class Supervisor:
     def _start(self, slot: _Slot) -> None:
         slot.started, slot.ready, slot.status = time.monotonic(), False, ""
         slot.restarts += 1
-        # A signal that comes between fork and the child's own handlers must not fall into those of the parent.
+        # A signal between fork and the child's own handlers must not run the parent's handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         pid = os.fork()
         if pid == 0:
@@ -129,7 +129,9 @@ class Supervisor:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop has its own: what it would read is read now
+        signal.signal(
+            signal.SIGHUP, signal.SIG_IGN
+        )  # until the loop has its own handler: what it would reload is being read now
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         self._selector.close()
         os.close(self._let_go)
@@ -155,7 +157,7 @@ class Supervisor:
                 self._tell(signal.SIGHUP)
 
     def _stop(self) -> None:
-        """Lets them drain. Asked for a second time, it does not wait."""
+        """Lets them drain. The second time, it does not wait."""
         if self._stopping:
             self._tell(signal.SIGKILL)
             return
@@ -183,7 +185,7 @@ class Supervisor:
             log.info("%d processes are receiving", len(self._slots))
 
     def _take_word(self, slot: _Slot, line: str) -> None:
-        """One assignment of sd_notify(3): what is true of all is told when it is, what a single one says at once."""
+        """Handles one assignment of sd_notify(3): READY=1 is passed on once true of all children, the rest at once."""
         name, _, value = line.partition("=")
         if name == "READY":
             slot.ready = True
@@ -195,7 +197,7 @@ class Supervisor:
             notify(line)
 
     def _bury(self) -> None:
-        """Takes note of the children that have ended."""
+        """Reaps the children that have ended."""
         for slot in self._slots:
             if slot.pid:
                 pid, result = os.waitpid(slot.pid, os.WNOHANG)
@@ -206,7 +208,7 @@ class Supervisor:
     def _mourn(self, slot: _Slot, status: int) -> None:
         """`status` as subprocess.Popen.returncode has it."""
         if self._stopping:
-            if status not in {0, -signal.SIGTERM, -signal.SIGINT}:  # a signal before it could listen to any
+            if status not in {0, -signal.SIGTERM, -signal.SIGINT}:  # a signal before it had handlers
                 self._status = self._status or max(status, _FAILED)
             return
         if not self._complete:
@@ -222,7 +224,7 @@ class Supervisor:
         log.error("process %d %s; it starts again in %.1f s", slot.number, how, pause)
 
     def _watch(self) -> None:
-        """Feeds systemd's watchdog, and ends children that do not feed ours."""
+        """Feeds systemd's watchdog, and kills children that do not feed ours."""
         if not self._patience:
             return
         if self._complete:

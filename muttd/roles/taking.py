@@ -1,7 +1,6 @@
-"""What is done with one datagram or frame: judged, read, counted, put on its lane.
+"""What is done with one datagram or frame: accepted or refused, read, counted, put on its lane.
 
-These closures run for every event: what they need is bound once, and there is nothing in them that most events do not
-need.
+These closures run for every event: what they need is bound once, and they contain nothing that most events do not need.
 """
 
 from collections.abc import Callable
@@ -21,21 +20,21 @@ from muttd.wire.snmp import Reading, Refusal, TrapReader
 from muttd.wire.syslog import SyslogReader
 
 Refused = Callable[[str, float], str | None]
-"""Whether a source (address, seconds since 1970) may send now: None, or the reason why not."""
+"""Whether a source (address, seconds since 1970) may send now: None if it may, otherwise the reason."""
 
 
 class SyslogTake(Protocol):
-    """Both what a UDP listener hands datagrams to (udp.Take) and a TCP listener its messages (tcp.Take)."""
+    """What UDP listeners pass datagrams to (udp.Take) and TCP listeners messages (tcp.Take)."""
 
     def __call__(self, burst: Burst, received: float, answer: udp.Answer | None = None, /) -> None: ...
 
 
 NameOf = Callable[[str], str | None]
-"""The host name of an address, as far as known."""
+"""The host name of an address, if known."""
 
 
 def refusal(allowed: Allowed | None, within_rate: Callable[[str, float], bool] | None) -> Refused | None:
-    """The judgement of both; None where there is nothing to judge by."""
+    """Combines both checks; None if there are none."""
     if allowed is None and within_rate is None:
         return None
 
@@ -61,10 +60,10 @@ def syslog_messages(  # noqa: PLR0917 - as the closure binds them
 ) -> SyslogTake:
     """For the listeners of syslog; `transport` is what their events say.
 
-    `fault` is called inside `except` where a message met a fault of ours.
+    `fault` is called inside `except` when a message hit a bug in mutt.
     """
     read, tally = reader.read, lane.tally
-    # Encoded into a buffer that is there already: to let one grow for each event took a quarter longer.
+    # Encoded into an existing buffer: growing a new one for each event took a quarter longer.
     buffer = bytearray()
 
     def take(burst: Burst, received: float, _: udp.Answer | None = None, /) -> None:
@@ -101,9 +100,9 @@ def trap_datagrams(
     own_lane: Lane | None,
     fault: Callable[[], None],
 ) -> udp.Take:
-    """For the listener of SNMP notifications. What is refused becomes an event on `own_lane`, if there is one.
+    """For the listener of SNMP notifications. Refused messages become events on `own_lane`, if there is one.
 
-    `fault` is called inside `except` where a message met a fault of ours.
+    `fault` is called inside `except` when a message hit a bug in mutt.
     """
     encoded, tally = reader.encoded, lane.tally
 
@@ -132,7 +131,7 @@ def trap_datagrams(
                 if isinstance(reading, bytes):
                     items.append(reading)
                 else:
-                    lane.put_all(items)  # what came before it comes before it
+                    lane.put_all(items)  # keep the order of arrival
                     items = []
                     take_reading(reading, peer, received, answer)
             except Exception:  # noqa: BLE001 (the top of this loop: one message must not take others with it)
@@ -161,12 +160,12 @@ def trap_datagrams(
 
 
 def keep(event: Event, lane: Lane, name_of: NameOf | None = None) -> bool:
-    """Puts the event on its lane, under the name of its source where it has but the address. False: no room."""
+    """Puts the event on its lane, with its source's name if it only has the address. False: no room."""
     return lane.put(encode(noted(event, lane, name_of)))
 
 
 def noted(event: Event, lane: Lane, name_of: NameOf | None) -> Event:
-    """The event under the name of its source where it has but the address; its defects are counted."""
+    """The event, with its source's name if it only has the address; counts its defects."""
     if event.defects:
         lane.tally.defective += 1
     if name_of is not None and event.hostname == event.source_ip and (name := name_of(event.source_ip)):

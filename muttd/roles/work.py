@@ -33,10 +33,10 @@ from muttd.runtime import Runtime, notify
 log = logging.getLogger(__name__)
 
 _SILENCES = 3
-"""Heartbeats a worker may miss until its batches are taken over: one lost and one late are no death."""
+"""Heartbeats a worker may miss before its batches are taken over: one lost and one late do not mean it is dead."""
 _BOOKS_EVERY = 60.0
 _BOOKS_SPAN = 86_400.0
-"""Seconds that the books are looked at for: what is missing stays an alarm for a day."""
+"""Seconds of the books that are checked: anything missing stays an alarm for a day."""
 
 
 async def alert(runtime: Runtime) -> None:
@@ -91,7 +91,7 @@ async def alert(runtime: Runtime) -> None:
 
 
 def queue_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None]]:
-    """What brings the gauges of the alerters' lists up to date; they stay as they were while Redis is away."""
+    """A function that updates the gauges of the alerters' lists; they stay as they were while Redis is away."""
 
     async def refresh() -> None:
         with contextlib.suppress(UnavailableError):
@@ -106,7 +106,7 @@ def queue_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None]
 
 
 def ledger_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None]]:
-    """What brings the gauges of the books up to date, at most once a minute: Redis looks at all of its keys for it."""
+    """A function that updates the gauges of the books, at most once a minute: it scans all of Redis's keys."""
     looked = -math.inf
 
     async def refresh() -> None:
@@ -123,7 +123,7 @@ def ledger_gauges(metrics: Metrics, board: Board) -> Callable[[], Awaitable[None
 
 
 async def forward(runtime: Runtime) -> None:
-    """muttd forwarder. Raises ConfigurationError where there is nowhere to deliver to."""
+    """muttd forwarder. Raises ConfigurationError if there is nowhere to deliver to."""
     settings, given = runtime.settings, runtime.settings.moog
     if not given.webhook_url:
         raise ConfigurationError(["moog.webhook_url (MOOG_WEBHOOK_URL): not set; expected https://HOST/PATH"])
@@ -176,7 +176,7 @@ def _moog_key(runtime: Runtime) -> str:
 
 
 def _take_moog_key(runtime: Runtime, authentication: Authentication) -> None:
-    """The key of now, for requests from now on. One that cannot be sent must not end what delivers alerts."""
+    """Uses the current key from now on. One that cannot be sent must not stop the delivery of alerts."""
     try:
         authentication.take(_moog_key(runtime))
     except ConfigurationError as error:
@@ -189,7 +189,7 @@ def _board(runtime: Runtime) -> Board:
 
 
 def _observed(runtime: Runtime) -> web.Application:
-    """An application that has /health and /metrics, and nothing else."""
+    """An application with /health and /metrics and nothing else."""
     application = web.Application()
     runtime.observe(application)
     return application

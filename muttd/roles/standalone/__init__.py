@@ -1,8 +1,8 @@
 """`muttd standalone`: all of mutt on one machine, with embedded Valkey and PostgreSQL, for a trial and for `./dev run`.
 
-One process per role, as in production, under a small supervisor. Everything is kept in one directory and is there again
-at the next start. Promises: Ctrl-C ends everything within five seconds; kill -9 of this process leaves none behind; a
-role that ends is started again.
+One process per role, as in production, under a small supervisor. Everything is kept in one directory and reused at the
+next start. Promises: Ctrl-C ends everything within five seconds; kill -9 of this process leaves no others behind; a
+role that ends is restarted.
 """
 
 import json
@@ -30,18 +30,18 @@ from muttd.settings import Settings, load
 from muttd.vault import NAMES, read_secrets
 
 _RECEIVER_STOP_LIMIT, _STOP_LIMIT = 1.0, 3.0
-"""Seconds for the receiver, then for the others, to end by themselves: with the servers it makes less than five."""
+"""Seconds for the receiver, then for the others, to end by themselves: with the servers, less than five in all."""
 
 
 def standalone(data_dir: Path, *, address: str, ports: dict[str, int], webhook: str | None) -> None:
-    """Runs until SIGINT or SIGTERM. `ports` of syslog, trap, ingest, web, sink. Raises MuttError in one clear line."""
+    """Runs until SIGINT or SIGTERM. `ports`: of syslog, trap, ingest, web, sink. Raises MuttError, one clear line."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     with ExitStack() as cleanup:
         try:
             _run(data_dir.resolve(), address, ports, webhook, cleanup)
         except KeyboardInterrupt:
-            for number in (signal.SIGINT, signal.SIGTERM):  # one is enough; nothing may cut the clean-up short
+            for number in (signal.SIGINT, signal.SIGTERM):  # one is enough; nothing may interrupt the clean-up
                 signal.signal(number, signal.SIG_IGN)
             say("stopping")
 
@@ -161,7 +161,7 @@ def _quiet(_: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours without mutt's own variables: they would win over the configuration of this run."""
+    """Our environment without mutt's own variables, which would override this run's configuration."""
     own = {field.metadata["env"] for table in fields(Settings) for field in fields(table.type)}  # type: ignore[arg-type]  # classes
     return {
         name: value

@@ -1,4 +1,4 @@
-"""The ports that a standalone mutt is to have: whether they are free, and how they are named in a URL."""
+"""The ports of a standalone mutt: whether they are free, and how they appear in a URL."""
 
 import socket
 from contextlib import ExitStack, closing
@@ -7,7 +7,7 @@ from muttd.errors import MuttError
 
 
 def check_ports(address: str, ports: dict[str, int], webhook: str | None) -> None:
-    """Looks whether all can be bound. Raises MuttError, one clear line, before anything is started."""
+    """Checks that all can be bound. Raises MuttError, one clear line, before anything is started."""
     wanted = [("syslog", socket.SOCK_DGRAM), ("syslog", socket.SOCK_STREAM), ("trap", socket.SOCK_DGRAM)]
     wanted += [(name, socket.SOCK_STREAM) for name in ("ingest", "web")]
     if webhook is None:
@@ -21,7 +21,7 @@ def check_ports(address: str, ports: dict[str, int], webhook: str | None) -> Non
 
 
 def free_ports(address: str) -> dict[str, int]:
-    """For the workers' /health and /metrics: the usual ones where they are free, else any."""
+    """For the workers' /health and /metrics: the usual ones if they are free, otherwise any."""
     chosen: dict[str, int] = {}
     usual = {"alerter": 8081, "alerter_metrics": 8082, "forwarder": 8083, "forwarder_metrics": 8084}
     with ExitStack() as held:
@@ -49,7 +49,7 @@ def _bind_fault(address: str, port: int, kind: socket.SocketKind) -> str | None:
 
 
 def host_in_url(address: str) -> str:
-    """As it stands in a URL; 0.0.0.0 is reached at loopback."""
+    """As written in a URL; 0.0.0.0 becomes loopback."""
     if address in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         return "127.0.0.1"
     return f"[{address}]" if ":" in address else address

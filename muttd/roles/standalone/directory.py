@@ -1,4 +1,4 @@
-"""The directory that a standalone mutt lies in: locked by one, with its keys and the configuration of this run."""
+"""The directory of a standalone mutt: locked by one process, with its keys and the configuration of this run."""
 
 import fcntl
 import json
@@ -22,11 +22,11 @@ priv = "AES"
 priv_password = "{}"
 """
 _SOCKET_DIRECTORY_LIMIT = 80
-"""Bytes of its path: that of a Unix socket has 107 at most (unix(7)), and the socket's own name comes on top."""
+"""Bytes of its path: that of a Unix socket has 107 at most (unix(7)), including the socket's own name."""
 
 
 def make_directory(data_dir: Path) -> None:
-    """Closed to others where it is new. Raises MuttError."""
+    """Makes it, closed to other users, if it does not exist. Raises MuttError."""
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -34,7 +34,7 @@ def make_directory(data_dir: Path) -> None:
 
 
 def lock(data_dir: Path) -> "IO[str]":
-    """Held while the process lives, however it ends. Raises MuttError where another has it."""
+    """Held as long as the process lives, however it ends. Raises MuttError if another process holds it."""
     try:
         opened = (data_dir / "lock").open("w")
     except OSError as error:
@@ -48,7 +48,7 @@ def lock(data_dir: Path) -> "IO[str]":
 
 
 def socket_directory(data_dir: Path, cleanup: ExitStack) -> Path:
-    """Beside the data, else, where that path is too long for a Unix socket, in a private temporary directory."""
+    """Beside the data or, if that path is too long for a Unix socket, in a private temporary directory."""
     beside = data_dir / "run"
     if len(os.fsencode(beside)) <= _SOCKET_DIRECTORY_LIMIT:
         beside.mkdir(mode=0o700, exist_ok=True)
@@ -70,7 +70,7 @@ def api_keys(data_dir: Path) -> dict[str, str]:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Whole or not at all, readable by its owner only from the first byte."""
+    """Writes the whole file or nothing, readable only by its owner from the first byte."""
     draft = file.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
@@ -81,10 +81,10 @@ def write_private(file: Path, text: str) -> None:
 def configuration_text(
     *, address: str, ports: dict[str, int], workers: dict[str, int], sockets: Path, target: str, secrets_file: Path
 ) -> str:
-    """muttd.conf of this run: written anew at every start."""
+    """This run's muttd.conf: rewritten at every start."""
     bound = f"[{address}]" if ":" in address else address
     read_address(f"{bound}:{ports['syslog']}")
-    text = json.dumps  # TOML reads a JSON text the same
+    text = json.dumps  # a JSON string is a TOML string
     return f"""\
 # Written by muttd standalone at every start. `muttd -c THIS …` works on it.
 [syslog]

@@ -1,4 +1,4 @@
-"""One process of mutt per role: started, asked for its health, started again when it ends, and stopped in time."""
+"""One process of mutt per role: started, checked for health, restarted when it ends, and stopped in time."""
 
 import select
 import signal
@@ -15,9 +15,9 @@ from muttd.embedded import die_with_parent
 from muttd.errors import MuttError
 
 _READY_LIMIT = 30.0
-"""Seconds for all roles to say that they are healthy."""
+"""Seconds for all roles to become healthy."""
 _RESTART_PAUSE = 1.0
-"""Seconds until a role that ended is started again."""
+"""Seconds until a role that ended is restarted."""
 _EX_CONFIG = 78
 
 
@@ -33,17 +33,17 @@ class Role:
         self._not_before = 0.0
 
     def start(self) -> None:
-        """Starts the process. From the main thread only: it dies with it."""
+        """Starts the process. Only from the main thread: the process dies with the thread that starts it."""
         self._process = subprocess.Popen(
             self._arguments,
             stdin=subprocess.DEVNULL,
             env=self._environment,
-            start_new_session=True,  # Ctrl-C is ours to pass on, in the right order
+            start_new_session=True,  # we pass Ctrl-C on ourselves, in the right order
             preexec_fn=die_with_parent(signal.SIGKILL),
         )
 
     def keep(self) -> None:
-        """Starts it again where it ended. Raises MuttError where that is no use."""
+        """Restarts it if it ended. Raises MuttError if that would not help."""
         if self._process is None:
             if time.monotonic() >= self._not_before:
                 self.start()
@@ -63,12 +63,12 @@ class Role:
             return False
 
     def ask_to_stop(self) -> None:
-        """SIGTERM."""
+        """Sends SIGTERM."""
         if self._process is not None:
             self._process.terminate()
 
     def wait_or_kill(self, until: float) -> None:
-        """Gone when this returns; killed where it still ran at `until`."""
+        """Returns when it is gone; kills it if it is still running at `until`."""
         if self._process is not None:
             try:
                 self._process.wait(max(0.0, until - time.monotonic()))
@@ -80,7 +80,7 @@ class Role:
 
 
 def wait_until_healthy(roles: list[Role], wait: Callable[[], None]) -> None:
-    """Returns when all are, calling `wait` between looks. Raises MuttError with those that were not in time."""
+    """Returns when all are healthy, calling `wait` between checks. Raises MuttError, naming those that were late."""
     end = time.monotonic() + _READY_LIMIT
     waiting = list(roles)
     while waiting:
@@ -94,7 +94,7 @@ def wait_until_healthy(roles: list[Role], wait: Callable[[], None]) -> None:
 
 
 def waker(cleanup: ExitStack) -> Callable[[], None]:
-    """A wait of up to 0.2 s that a signal (a child that ended, Ctrl-C) cuts short."""
+    """Waits up to 0.2 s; a signal (a child that ended, Ctrl-C) cuts it short."""
     reader, writer = socket.socketpair()
     for end in (reader, writer):
         end.setblocking(False)
@@ -111,7 +111,7 @@ def waker(cleanup: ExitStack) -> Callable[[], None]:
 
 
 def stop(roles: list[Role], limit: float) -> None:
-    """Ends them side by side; what still runs after `limit` seconds is killed."""
+    """Ends them in parallel; those still running after `limit` seconds are killed."""
     for one in roles:
         one.ask_to_stop()
     until = time.monotonic() + limit
@@ -120,5 +120,5 @@ def stop(roles: list[Role], limit: float) -> None:
 
 
 def say(text: str) -> None:
-    """A line for who started it."""
+    """A line for whoever started it."""
     print(f"muttd standalone: {text}", file=sys.stderr, flush=True)
