@@ -40,7 +40,7 @@ class Muttd:
         self.notify = directory / "notify.sock"
         self.file = directory / "muttd.conf"
         if "[snmp]\n" not in lines:
-            lines += "[snmp]\n"
+            lines += "\n[snmp]\n"
         lines = lines.replace("[snmp]\n", f'[snmp]\nengine_file = "{directory}/engine.json"\n')
         self.file.write_text(
             f'{lines}\n[http]\naddress = "127.0.0.1"\nport_ingest = {self.port}\n'
