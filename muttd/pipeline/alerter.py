@@ -1,8 +1,8 @@
-"""The alerter: takes events off the ingest list, decides them, writes them down, and makes alerts of some.
+"""The alerter: takes events off the ingest list, decides them, records them, and turns some into alerts.
 
 Promises: an event's audit row and its alert are written exactly once, however often an alerter is killed
 (docs/design.md section 6). Alerts do not wait for PostgreSQL: while it is away, audit rows wait in Redis, up to a
-bound. Nothing that Redis or PostgreSQL does ends the alerter; every wait is bounded and is said once in the log.
+bound. Nothing that Redis or PostgreSQL does ends the alerter; every wait is bounded and logged once.
 """
 
 import asyncio
@@ -32,19 +32,19 @@ from muttd.rules import RuleSet
 log = logging.getLogger(__name__)
 
 _IN_FLIGHT = 4
-"""Batches on their way at once: one is decided, one is there to be decided next, and PostgreSQL and Redis take two."""
+"""Batches in progress at once: one being decided, one ready to be decided next, two being written."""
 _AT_A_TIME = 100
-"""Events decided before others have their turn: what they wait for would else wait for the whole batch, each time."""
+"""Events decided before other tasks get a turn; otherwise each of their steps would wait for a whole batch."""
 _RESERVE_WAIT = 1
-"""Seconds to wait for an event: how long a stop may go unnoticed."""
+"""Seconds to wait for an event, and so the time a stop may go unnoticed."""
 _STOP_LIMIT = 8.0
-"""Seconds to finish what was begun; then it is left to be adopted. A stop takes ten at most."""
+"""Seconds to finish what was begun; the rest is left to be adopted. A stop takes ten at most."""
 _FULL_PAUSE = 0.5
 """Seconds between looks while the backlog or the alert list is full."""
 _FAULT_PAUSE = 1.0
-"""Seconds of rest after a fault of ours: if it hits every batch, few are taken off the list."""
+"""Seconds of rest after a bug in mutt: if it hits every batch, few are taken off the list."""
 _HITS_EVERY = 2.0
-"""Seconds between writes of how often rules decided."""
+"""Seconds between writes of the rules' hits."""
 _ANNOUNCE_ROUND = 30.0
 """Seconds between looks at unhandled kinds that a lost alerter should have announced."""
 
@@ -73,7 +73,7 @@ class Alerter:
         """`batch` events are decided and committed at once, 1..5000.
 
         `backlog_limit` audit rows wait in Redis while PostgreSQL is away, `alerts_limit` alerts for forwarders; above
-        either, events stay on the ingest list. Both are as many as the ingest list has by default, about 1 GB.
+        either, events stay on the ingest list. Both default to the ingest list's limit, about 1 GB.
         """
         self._worker = worker
         self._audit_worker = audit_worker
@@ -96,8 +96,8 @@ class Alerter:
         self._backlog_rows = 0
         self._alerts = 0
         self._hits: Counter[int] = Counter()  # no more rules than there are
-        self._suspects: set[str] = set()  # batches that met a fault of ours; they come again, few at a time
-        self._deciding = asyncio.Lock()  # one after the other, so that one is written while the next is decided
+        self._suspects: set[str] = set()  # batches that hit a bug in mutt; they are retried, few at a time
+        self._deciding = asyncio.Lock()  # one at a time, so that one is written while the next is decided
         self._due = asyncio.Event()
         self._look = asyncio.Event()
 
@@ -142,7 +142,7 @@ class Alerter:
     def _redis_answers(self) -> None:
         if self._redis_outage.lasts:
             self._redis_outage.over()
-            self._look.set()  # a connection that broke may have moved events to us without our hearing of it
+            self._look.set()  # a broken connection may have moved events to us without our knowing
 
     async def _keep_beating(self) -> None:
         while True:
@@ -174,7 +174,7 @@ class Alerter:
                 log.warning("%d batches are left for another alerter to adopt", len(late))
 
     async def _next_batch(self, stop: asyncio.Event) -> Batch | None:
-        """None where there was no event for a while, or none may be taken."""
+        """The next batch; None if there was no event for a while, or none may be taken."""
         if not (self._rulebook.loaded.is_set() and self._care.begun.is_set()):
             await pause(stop, _FULL_PAUSE)
             return None
@@ -190,7 +190,7 @@ class Alerter:
             return None
 
     async def _is_full(self) -> bool:
-        """Whether there is no room for what the next batch may lead to. Raises one of FAULTS."""
+        """Whether there is no room for the next batch's results. Raises one of FAULTS."""
         if self._trail.away and self._backlog_rows >= self._backlog_limit:
             self._backlog_rows = await self._outcomes.backlog_rows()
             if self._backlog_rows >= self._backlog_limit:
@@ -205,7 +205,7 @@ class Alerter:
         return False
 
     async def _settle(self, batch: Batch, turn: asyncio.Event, done: asyncio.Event) -> None:
-        """Decides a batch and commits what it leads to, after the batch before it. Ends only when that is done."""
+        """Decides a batch and commits the results, after the previous batch. Ends only when that is done."""
         try:
             with self._metrics.alerter_latency.time():
                 rules = self._rulebook.current
@@ -214,7 +214,7 @@ class Alerter:
                 await turn.wait()  # alerts keep the order of their events
                 await self._commit(batch, outcome, decided)
             self._suspects.discard(batch.id)
-        except Exception:  # a fault of ours must not end the others' work
+        except Exception:  # a bug must not end the others' work
             log.exception("batch %s is left to be retried", batch.id)
             self._suspects.add(batch.id)
             self._worker.let_go(batch)  # so that the janitor finds it
@@ -265,12 +265,12 @@ class Alerter:
         return deciding.decided
 
     def _faultless(self, deciding: Deciding, batch: Batch, rules: Decides, now: datetime) -> list[bytes]:
-        """The elements that can be decided; each of the others, over which a fault of ours breaks, a dead letter."""
+        """The elements that can be decided; any that hits a bug in mutt becomes a dead letter."""
         found: list[bytes] = []
         for item in batch.items:
             try:
                 Deciding(rules, self._kinds, now, audit_unmatched=self._audit_unmatched).decide([item])
-            except Exception as error:  # whatever it is, it would come again with every try
+            except Exception as error:  # whatever it is, it would recur with every try
                 log.exception("an event of batch %s goes to the dead letters", batch.id)
                 reason = f"a bug in mutt: {type(error).__name__}: {error}"
                 deciding.decided.dead.append(dead_letter(item, reason, now))
@@ -309,7 +309,7 @@ class Alerter:
         nobody_before = asyncio.Event()
         nobody_before.set()
         while not stop.is_set():
-            with contextlib.suppress(*FAULTS):  # said by those who reserve
+            with contextlib.suppress(*FAULTS):  # logged by those who reserve
                 async for batch in self._worker.abandoned():
                     log.warning("adopted batch %s with %d events", batch.id, len(batch.items))
                     self._metrics.adopted.labels("alerter").inc()
@@ -343,7 +343,7 @@ class Alerter:
 
 
 def meta_alert(item: WorkItem, new_id: str, now: float, handling: str) -> Alert:
-    """The alert that stands for all unhandled events of one kind."""
+    """The alert that represents all unhandled events of one kind."""
     sample = item.about.sample
     digest = item.kind.rpartition(" ")[2]
     event = msgspec.structs.replace(
@@ -353,7 +353,7 @@ def meta_alert(item: WorkItem, new_id: str, now: float, handling: str) -> Alert:
         timestamp=rfc3339(now),
         app_name=f"mutt-unhandled-{digest}",
         message=f"{item.count} events that no rule handles: {item.about.template} (first: {sample.message})",
-        trap_oid=None,  # else it would have the signature of the traps themselves
+        trap_oid=None,  # otherwise it would have the signature of the traps themselves
         trap_name=None,
     )
     return Alert(

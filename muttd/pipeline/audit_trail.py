@@ -1,7 +1,7 @@
-"""Audit rows on their way to PostgreSQL: straight, or by way of Redis while PostgreSQL is away.
+"""Audit rows on their way to PostgreSQL: directly, or through Redis while PostgreSQL is away.
 
-Promises: nobody waits for PostgreSQL longer than `_WRITE_LIMIT`, and after one that failed nobody waits at all until it
-answers again; rows that went by way of Redis are written under the same batch id, so that none is there twice.
+Promises: nobody waits for PostgreSQL longer than `_WRITE_LIMIT`, and after a failure nobody waits at all until it
+answers again; rows that went through Redis are written under the same batch id, so that none appears twice.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from muttd.pipeline.queue.outcomes import Outcomes
 from muttd.store import AuditRow, Recorded, Store, Written
 
 _WRITE_LIMIT = 5.0
-"""Seconds for the transaction of one batch: a checkpoint on a slow disk included."""
+"""Seconds for one batch's transaction, including a checkpoint on a slow disk."""
 _LOOK_AGAIN = 1.0
 """Seconds between looks at the backlog."""
 
@@ -52,10 +52,10 @@ def dead_letters_of(rows: Sequence[AuditRow], written: Written, now: datetime) -
 
 
 class AuditTrail:
-    """`write` for each batch; `drain` all the time beside it."""
+    """Call `write` for each batch; `drain` runs all the time beside it."""
 
     def __init__(self, *, store: Store, worker: Worker, outcomes: Outcomes, metrics: Metrics) -> None:
-        """`worker` is one of a role of its own, on the audit backlog."""
+        """`worker` has a role of its own and works on the audit backlog."""
         self._store = store
         self._worker = worker
         self._outcomes = outcomes
@@ -65,11 +65,11 @@ class AuditTrail:
 
     @property
     def away(self) -> bool:
-        """Whether PostgreSQL took nothing when it was last tried."""
+        """Whether the last try to write to PostgreSQL failed."""
         return self._outage.lasts
 
     async def write(self, batch_id: str, rows: Sequence[AuditRow]) -> Written | None:
-        """None where PostgreSQL is away: then the rows must go to the backlog."""
+        """Writes the rows; None if PostgreSQL is away: then they must go to the backlog."""
         if self.away:
             return None
         try:
@@ -81,14 +81,14 @@ class AuditTrail:
             return None
 
     async def recorded(self, rows: Sequence[AuditRow]) -> dict[str, Recorded]:
-        """What was decided about these events when their batch was written; nothing where PostgreSQL just went away."""
+        """What was decided about these events when their batch was written; empty if PostgreSQL has just gone away."""
         with contextlib.suppress(UnavailableError, TimeoutError):
             async with asyncio.timeout(_WRITE_LIMIT):
                 return await self._store.recorded([row[3] for row in rows])
         return {}
 
     async def drain(self) -> None:
-        """Writes what waits in the backlog whenever PostgreSQL is there, until it is cancelled."""
+        """Writes what waits in the backlog whenever PostgreSQL can be reached, until cancelled."""
         while True:
             wait = _LOOK_AGAIN
             try:
@@ -120,7 +120,7 @@ class AuditTrail:
         try:
             await self._write_and_drop(batch)
         finally:
-            self._worker.let_go(batch)  # where Redis went away meanwhile, the next look finds the batch as abandoned
+            self._worker.let_go(batch)  # if Redis went away meanwhile, the next look finds the batch abandoned
 
     async def _write_and_drop(self, batch: Batch) -> None:
         now = datetime.now(UTC)

@@ -1,7 +1,7 @@
 """What people do with dead letters: `muttd dlq list | show | replay | drop`, and the page, which also edits them.
 
-Promises: a replayed alert leaves the dead letters in the same step in which it comes back to the alert list, under
-the external_id it always had; a replay stays below live traffic and never picks up what died since it began.
+Promises: a replayed alert leaves the dead letters in the same step that returns it to the alert list, under the same
+external_id; a replay has lower priority than live traffic and never picks up what has died since it began.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from muttd.pipeline.queue.lanes import DeadLetter
 REPLAY_RATE = 5.0
 """Alerts per second at most: a tenth of the usual rate limit."""
 _PAGE = 200
-"""Dead letters read at once: under a megabyte."""
+"""Dead letters read at a time: under a megabyte."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant: those for which all that is given holds. Times have an offset."""
+    """Selects the dead letters that meet all conditions given. Times have an offset."""
 
     id: str | None = None
     reason: str | None = None
-    """Text in the reason; upper and lower case alike."""
+    """Text in the reason, case-insensitive."""
     host: str | None = None
     team: str | None = None
     handling: str | None = None
@@ -36,7 +36,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     before: datetime | None = None
 
     def takes(self, letter: DeadLetter) -> bool:
-        """Whether `letter` is meant. What is no alert has no host, team or handling."""
+        """Whether `letter` is selected. An item that is not an alert has no host, team or handling."""
         alert = letter.alert
         return (
             (self.id is None or letter.id == self.id)
@@ -58,7 +58,7 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def chosen(letters: DeadLetters, choice: Choice, limit: int) -> list[DeadLetter]:
-    """Up to `limit` of those chosen, oldest first."""
+    """Up to `limit` of those selected, oldest first."""
     found: list[DeadLetter] = []
     if limit > 0:
         async for one in _walk(letters, choice):
@@ -69,7 +69,7 @@ async def chosen(letters: DeadLetters, choice: Choice, limit: int) -> list[DeadL
 
 
 async def drop(letters: DeadLetters, choice: Choice) -> int:
-    """Deletes those chosen; how many."""
+    """Deletes those selected; returns how many."""
     count = 0
     async for one in _walk(letters, choice):
         count += await letters.drop(one)
@@ -77,7 +77,7 @@ async def drop(letters: DeadLetters, choice: Choice) -> int:
 
 
 async def edit(letters: DeadLetters, choice: Choice, edited: Callable[[DeadLetter], DeadLetter | None]) -> int:
-    """Puts what `edited` makes of each of those chosen in its place (None: it stays as it is); how many."""
+    """Replaces each one selected by what `edited` makes of it (None: unchanged); returns how many."""
     count = 0
     async for one in _walk(letters, choice):
         letter = edited(one.letter)
@@ -94,9 +94,9 @@ async def replay(
     per_second: float = REPLAY_RATE,
     tell: Callable[[DeadLetter], None] = lambda _: None,
 ) -> int:
-    """Sends those chosen again, oldest first, until done or `stop` is set; how many. What is no alert stays.
+    """Sends those selected again, oldest first, until done or `stop` is set; returns how many. Non-alerts stay.
 
-    At most `per_second`, and only while no live alert waits and Moog takes alerts.
+    At most `per_second`, and only while no live alert is waiting and Moog takes alerts.
     """
     began = rfc3339(time.time())
     count = 0
@@ -115,7 +115,7 @@ async def replay(
 
 
 async def _walk(letters: DeadLetters, choice: Choice) -> AsyncIterator[Found]:
-    """Those chosen, oldest first. Some may be taken out while we walk, by our caller and by others."""
+    """Those selected, oldest first. Our caller and others may remove some while we iterate."""
     place = 0
     while page := await letters.page(place, _PAGE):
         for one in page:
@@ -123,5 +123,5 @@ async def _walk(letters: DeadLetters, choice: Choice) -> AsyncIterator[Found]:
                 yield one._replace(place=place)
                 now = await letters.page(place, 1)
                 if not now or now[0].element != one.element:
-                    continue  # it has gone, and the rest has moved up
+                    continue  # it is gone, and the rest has moved up
             place += 1

@@ -1,4 +1,4 @@
-"""A batch of list elements in, everything that it leads to out. Pure but for what it remembers to be faster."""
+"""A batch of list elements in, all its results out. Pure, except for caches."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,30 +15,30 @@ from muttd.rules import FORWARDED, Decision, Rule, RuleSet
 from muttd.store import AuditRow, Recorded
 
 _DEVICE_BEHIND = timedelta(days=7)
-"""A relay may hold events back for some days; a clock that is further behind is wrong."""
+"""A relay may hold events back for a few days; a clock that is further behind is wrong."""
 _AHEAD = timedelta(days=1)
-"""More than any confusion of time zones."""
+"""More than any mistaken time zone accounts for."""
 _RECEIVED_BEHIND = timedelta(days=20)
-"""Waited in a spool. With _DEVICE_BEHIND that is last month at most, which has its partition (store/partitions.py)."""
+"""Time in a spool. With _DEVICE_BEHIND that is last month at most, which has a partition (store/partitions.py)."""
 _SAMPLE_LIMIT = 500
-"""Characters of the message that an example of unhandled events keeps."""
+"""Characters of the message kept in an example of unhandled events."""
 _TEXT_LIMIT = 4000
-"""Characters of an unreadable element that its dead letter keeps."""
+"""Characters of an unreadable element kept in its dead letter."""
 
 
 Filed = tuple[datetime, datetime, datetime | None]
-"""The time that an event is filed under, the time of receipt, and the device's where it is not filed under it."""
+"""The time an event is filed under, the time of receipt, and the device's time if it is not filed under that."""
 
 
 @dataclass(slots=True)
 class Decided:
-    """What a batch leads to."""
+    """The results of a batch."""
 
     rows: list[AuditRow] = field(default_factory=list)
-    """Of all events, or of those that a rule matched."""
+    """For all events, or for those that a rule matched."""
     alerts: list[bytes] = field(default_factory=list)
     dead: list[bytes] = field(default_factory=list)
-    """Dead letters for the elements that are no events."""
+    """Dead letters for the elements that are not events."""
     counts: Counter[tuple[str, int | None, str]] = field(default_factory=Counter)
     """How many events by handling, severity and kind."""
     hits: Counter[int] = field(default_factory=Counter)
@@ -46,10 +46,10 @@ class Decided:
     unhandled: Counter[str] = field(default_factory=Counter)
     """How many events of each unhandled kind."""
     samples: dict[str, tuple[Event, Decision]] = field(default_factory=dict)
-    """An event of each unhandled kind."""
+    """One event of each unhandled kind."""
 
     def handlings(self) -> Counter[str]:
-        """How many events had which handling."""
+        """How many events had each handling."""
         found: Counter[str] = Counter()
         for (handling, _, _), count in self.counts.items():
             found[handling] += count
@@ -72,7 +72,7 @@ class Decided:
 
 
 def _sample(event: Event) -> Event:
-    """The event as an example: what is long in it shortened or left out."""
+    """The event as an example: long parts are shortened or left out."""
     return msgspec.structs.replace(
         event, message=event.message[:_SAMPLE_LIMIT], raw=None, defects=None, structured_data=None, varbinds=None
     )
@@ -87,17 +87,17 @@ def dead_letter(item: bytes, reason: str, now: datetime) -> bytes:
 
 
 class Decides(Protocol):
-    """A RuleSet, or the memory of one."""
+    """A RuleSet, or the recorded decisions of one."""
 
     def decide(self, event: Event) -> Decision:
         """What is done with the event."""
 
 
 class AsRecorded:
-    """Decides as the audit log says it was decided before; what is not in it, by the rules of today.
+    """Decides as recorded in the audit log; what is not in it, by the current rules.
 
-    For a batch that was written down and then lost its alerter: its alerts must say what its audit rows say, also
-    where the rules have changed since.
+    For a batch that was written and then lost its alerter: its alerts must agree with its audit rows, even if the
+    rules have changed since.
     """
 
     def __init__(self, recorded: Mapping[str, Recorded], rules: RuleSet) -> None:
@@ -136,8 +136,8 @@ class Deciding:
         self._audit_unmatched = audit_unmatched
 
     def decide(self, items: Sequence[bytes]) -> None:
-        """Adds what `items` lead to; one that cannot be decided becomes a dead letter and leaves the others alone."""
-        # One thing at a time for all of them: what it needs stays in the processor's cache.
+        """Adds the results of `items`; one that cannot be decided becomes a dead letter and does not affect others."""
+        # Each step for all of them before the next: what it needs stays in the processor's cache.
         texts, events, times = self._read(items)
         decisions = [self._rules.decide(event) for event in events]
         decided = self.decided
@@ -163,7 +163,7 @@ class Deciding:
         decided.hits.update(hits)
 
     def _read(self, items: Sequence[bytes]) -> tuple[list[str], list[Event], list[Filed]]:
-        """Those of `items` that are events, as text and as what they say."""
+        """Those of `items` that are events, as text and decoded."""
         texts: list[str] = []
         events: list[Event] = []
         times: list[Filed] = []
@@ -197,7 +197,7 @@ def alert_for(event: Event, decision: Decision, decided_at: str) -> Alert:
 
 
 def audit_row(event: Event, decision: Decision, text: str, filed: Filed) -> AuditRow:
-    """The event's row; `text` is the event as it stood on the list."""
+    """The event's row; `text` is the event as it was on the list."""
     rule = decision.rule
     return (
         *filed,
@@ -217,8 +217,8 @@ def audit_row(event: Event, decision: Decision, text: str, filed: Filed) -> Audi
 
 
 def _times(event: Event, now: datetime) -> Filed:
-    """Filed under the device's time where that can be true, else under the time of receipt where that can be true, else
-    under now: so there is always a partition for it. Raises ValueError where `received_at` is no time with an offset.
+    """Filed under the device's time if that is plausible, else under the time of receipt if that is plausible, else
+    under now: so there is always a partition for it. Raises ValueError if `received_at` is not a time with an offset.
     """
     received = _time(event.received_at)
     if received is None:
@@ -235,7 +235,7 @@ def _times(event: Event, now: datetime) -> Filed:
 
 
 def _time(text: str) -> datetime | None:
-    """None where it is no time, has no offset, or is one that PostgreSQL and Python do not both know."""
+    """The time; None if it is not one, has no offset, or is out of range for PostgreSQL or Python."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

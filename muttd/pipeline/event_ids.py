@@ -9,18 +9,18 @@ _LAST = [f"{low:02x}" for low in range(256)]
 
 
 class EventIds:
-    """A maker of ids, each greater than the one before it.
+    """Makes ids, each greater than the last.
 
-    rand_a and the top of rand_b hold a monotonic counter (section 6.2, method 1) that starts at a random place and goes
-    on over all milliseconds; 32 random bits of the process follow, so that two processes cannot meet. All but the last
-    8 bits of the counter stay the same for most ids, and are made into text once.
+    rand_a and the top of rand_b hold a monotonic counter (section 6.2, method 1) that starts at a random value and runs
+    on across milliseconds; 32 bits that are random per process follow, so that two processes cannot collide. All but
+    the counter's last 8 bits are the same for most ids, and are formatted once.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock` gives seconds since 1970."""
         random = os.urandom(9)
         self._clock = clock
-        self._counter = int.from_bytes(random[:5], "big")  # of 42 bits: years at 30,000/s until they are used up
+        self._counter = int.from_bytes(random[:5], "big")  # of 42 bits: they last for years at 30,000/s
         self._tail = random[5:].hex()
         self._millisecond, self._prefix = -1, ""
 
@@ -34,7 +34,7 @@ class EventIds:
         return f"{self._prefix}{_LAST[low]}{self._tail}"
 
     def several(self, count: int) -> list[str]:
-        """`count` ids of one time: a third of the work."""
+        """`count` ids with one timestamp: a third of the work."""
         ids: list[str] = []
         while len(ids) < count:
             ids.append(self())

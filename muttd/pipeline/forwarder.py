@@ -2,9 +2,10 @@
 
 Promises: an alert is delivered at least once, each time under the same external_id, or it is among the dead letters
 with its reason; alerts of one signature arrive in their order; all forwarders together keep to one rate limit; what
-cannot be sent now waits in Redis, and nothing is held here but what is being tried.
+cannot be sent now waits in Redis, and only what is being tried is held here.
 
-Decides nothing itself: verdict.py says what an answer means, payload.py what is sent, queue/lanes.py whose turn it is.
+It decides nothing itself: verdict.py says what an answer means, payload.py what is sent, queue/lanes.py whose turn it
+is.
 """
 
 import asyncio
@@ -33,26 +34,26 @@ from muttd.pipeline.verdict import Policy, RequestOutcome, Verdict, judge
 log = logging.getLogger(__name__)
 
 LEASE_MARGIN = 5.0
-"""Seconds a lease outlives the longest request: to settle it, over a slow Redis too."""
+"""Seconds a lease outlives the longest request, so that it can be settled even if Redis is slow."""
 STOP_GRACE = 6.0
-"""Seconds that requests under way may take after a stop; then they are broken off and tried again by others."""
+"""Seconds that requests under way may take after a stop; then they are aborted, and others try again."""
 _RELEASE_LIMIT = 2.0
-"""Seconds to give a broken-off alert back; after that its lease runs out by itself."""
+"""Seconds to give an aborted alert back; after that its lease expires by itself."""
 _SORT_BATCH = 100
-"""Alerts that are sorted into lanes in one step: a millisecond of Redis."""
+"""Alerts sorted into lanes in one step: a millisecond of Redis's time."""
 _REQUEST_BATCH = 50
-"""Alerts in one request, where the profile takes several."""
+"""Alerts in one request, if the profile allows several."""
 _LOOK_AGAIN = 1.0
-"""Seconds after which the lanes are looked at again without a cause: other forwarders fill and free them too."""
+"""Seconds after which the lanes are looked at again without cause: other forwarders fill and free them too."""
 _GATHER = 0.002
-"""Seconds for which places that become free, and tries that end, are gathered while others are under way: a step in
-Redis costs about the same for one of them as for ten. Where nothing is under way nothing waits."""
+"""Seconds for which freed places and finished tries are gathered while others are under way: a step in Redis costs
+about the same for one as for ten. If nothing is under way, nothing waits."""
 _UNSETTLED = 4
-"""Times `concurrency`: requests and the noting of what came of them together. Beyond, Redis is slower than Moog."""
+"""Times `concurrency`: tries being requested or recorded. Beyond it, Redis is slower than Moog."""
 _NO_ROOM_PAUSE = 0.02
 """Seconds until sorting is tried again while the lanes are full."""
 _UNREADABLE_KEPT = 65536
-"""Characters kept of an element of the alert list that is no alert."""
+"""Characters kept of an element of the alert list that is not an alert."""
 
 
 class Forwarder:
@@ -74,7 +75,7 @@ class Forwarder:
     ) -> None:
         """`worker` gives name and heartbeat; `concurrency` is how many requests may be under way at once.
 
-        The lease of `lanes` must be `target.timeout` + LEASE_MARGIN at least.
+        The lease of `lanes` must be at least `target.timeout` + LEASE_MARGIN.
         """
         self._worker = worker
         self._lanes = lanes
@@ -87,8 +88,8 @@ class Forwarder:
         self._heartbeat_interval = heartbeat_interval
         self._stop_grace = stop_grace
         self._per_request = _REQUEST_BATCH if payload.takes_several(target.profile) else 1
-        self._endings: list[Ending] = []  # no more than is under way
-        self._settling = asyncio.Lock()  # one connection for all that ends: the pool is smaller than the concurrency
+        self._endings: list[Ending] = []  # no more than are under way
+        self._settling = asyncio.Lock()  # all endings share one connection: the pool is smaller than the concurrency
         self._wake = asyncio.Event()
         self._under_way: set[asyncio.Task[None]] = set()
         self._posting = 0  # those of them that wait for Moog, not for Redis
@@ -98,8 +99,8 @@ class Forwarder:
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop` is set, then finishes or gives back what is under way, within ten seconds.
 
-        Redis and Moog may be away at any time, from the start on too. Raises ConfigurationError where the target
-        cannot be right.
+        Redis and Moog may be away at any time, even at the start. Raises ConfigurationError if the target cannot be
+        right.
         """
         check(self._target)
         await self._again_while_away(stop, self._beat)
@@ -113,13 +114,13 @@ class Forwarder:
                 await self._worker.retire()
 
     async def _hasten(self, stop: asyncio.Event, sorting: "asyncio.Task[None]") -> None:
-        """Ends the waits of others at the stop; every step of sorting is whole or not at all, whenever it is ended."""
+        """Ends the others' waits at the stop; each step of sorting is atomic, so it may be ended at any time."""
         await stop.wait()
         sorting.cancel()
         self._wake.set()
 
     async def refresh_gauges(self) -> None:
-        """Brings the depths up to date; leaves them as they are while Redis is away."""
+        """Updates the depths; leaves them as they are while Redis is away."""
         with contextlib.suppress(*FAULTS):
             depths = await self._lanes.depths()
             self._metrics.alert_depth.set(depths.waiting)
@@ -208,7 +209,7 @@ class Forwarder:
             log.info("Moog takes alerts again")
         self._held_back = held_back
 
-    # Delivering: one request, and what becomes of its alerts.
+    # Delivering: one request, and what happens to its alerts.
 
     async def _deliver(self, moog: Moog, heads: list[Head]) -> None:
         try:
@@ -239,7 +240,7 @@ class Forwarder:
         failed = verdict.action in {"retry", "circuit"} or verdict.exhausted
         if not failed:
             return
-        with contextlib.suppress(*FAULTS):  # the next failure tells it again
+        with contextlib.suppress(*FAULTS):  # the next failure reports it again
             async with self._settling:
                 opened = await self._circuit.failed(
                     verdict.reason, at_once=verdict.action == "circuit", asked_pause=verdict.pause, probe=probe
@@ -262,9 +263,9 @@ class Forwarder:
                 log.warning("alert %s goes to the dead letters: %s", alert.id, ending.note.reason)
 
     async def _settle(self) -> None:
-        """Writes down what came of tries; those that end meanwhile go along with the next in one step."""
+        """Records the outcome of tries; those that end meanwhile are recorded together in the next step."""
         async with self._settling:
-            if not self._endings:  # they went along
+            if not self._endings:  # another task has recorded them
                 return
             await self._gather()
             endings, self._endings = self._endings, []
@@ -283,7 +284,7 @@ class Forwarder:
                     self._metrics.dlq_overflow.inc(sum(count for count in gone if count > 0))
                     return
 
-    # Redis away: wait and go on.
+    # Redis is away: wait and go on.
 
     async def _repeat(self, stop: asyncio.Event, step: Callable[[], Awaitable[None]], interval: float) -> None:
         while not stop.is_set():
@@ -303,7 +304,7 @@ class Forwarder:
 
 
 def _place(item: bytes) -> "str | DeadLetter":
-    """The signature whose lane an element of the alert list belongs to, or the dead letter of what is no alert."""
+    """The signature whose lane an element of the alert list belongs to; a dead letter if it is not an alert."""
     try:
         return payload.signature(decode_alert(item).event)
     except msgspec.DecodeError as error:
@@ -341,7 +342,7 @@ def _ending(
             action: Literal["dead", "refused"] = "dead" if verdict.exhausted else "refused"
             return Ending(head, action, letter, event_id=alert.id, fact=fact)
         case "retry" | "circuit":
-            # One of several may have brought all of them the same answer: each shall use up its own retries.
+            # One of several may have caused the answer for all: each is to use up its own retries.
             alone = before.alone or (several and outcome.status is not None)
             tries = Tries(verdict.attempts, before.first_failure, verdict.reason, alone, earlier)
             return Ending(head, "retry", tries, verdict.delay, alert.id, fact)

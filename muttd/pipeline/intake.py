@@ -21,18 +21,18 @@ from muttd.pipeline.spool import Spool
 log = logging.getLogger(__name__)
 
 _GATHER = 0.02
-"""Seconds between pushes that are not full. A push costs 0.12 ms whatever is in it: at 20,000 events/s batches of 400
-cost a third of what batches of 100 do, for 20 ms of delay."""
+"""Seconds between pushes that are not full. A push costs 0.12 ms whatever its size: at 20,000 events/s, batches of 400
+cost a third of batches of 100, for 20 ms of delay."""
 _AGAIN_FIRST, _AGAIN_MOST = 0.05, 1.0
-"""Seconds until a batch that nothing took is offered again: doubled from the first to the most."""
+"""Seconds until a batch that nothing accepted is offered again: doubled from the first to the most."""
 _LOOK_AGAIN = 0.1
-"""Seconds between looks whether Redis is back, or the spool has something."""
+"""Seconds between checks whether Redis is back or the spool has something."""
 _DRAIN_LIMIT = 5.0
-"""Seconds to empty the lanes at the end, before systemd or OpenShift lose their patience."""
+"""Seconds to empty the lanes at the end, before systemd or OpenShift lose patience."""
 
 
 class Lane:
-    """One listener's events on their way. `put` is called at every datagram."""
+    """One listener's events on their way. `put` is called for every datagram."""
 
     def __init__(self, intake: "Intake", name: str, tally: Tally) -> None:
         self._intake = intake
@@ -44,7 +44,7 @@ class Lane:
         self._waiters: deque[tuple[int, asyncio.Future[bool]]] = deque()
 
     def put(self, item: bytes) -> bool:
-        """Takes an encoded event. False where there was no room: it is dropped and counted."""
+        """Takes an encoded event. False if there is no room: it is dropped and counted."""
         intake = self._intake
         if intake.waiting >= intake.limit:
             self.tally.dropped[intake.trouble or "buffer_full"] += 1
@@ -57,7 +57,7 @@ class Lane:
         return True
 
     def put_all(self, items: list[bytes]) -> None:
-        """As `put`, for the events of one burst."""
+        """Like `put`, for the events of one burst."""
         intake = self._intake
         room = max(0, intake.limit - intake.waiting)
         if len(items) > room:
@@ -71,7 +71,7 @@ class Lane:
                 intake.wake()
 
     def settled(self) -> "asyncio.Future[bool]":
-        """Done when all that was put before this call is in Redis or on disk (True), or given up (False)."""
+        """Resolves when everything put before this call is in Redis or on disk (True), or given up (False)."""
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         if self._settled == self._put:
             future.set_result(True)
@@ -85,7 +85,7 @@ class Lane:
         return [items.popleft() for _ in range(min(count, len(items)))]
 
     def arrived(self, count: int) -> None:
-        """The `count` oldest that were taken are in Redis."""
+        """The `count` oldest of those taken are in Redis."""
         self.tally.queued += count
         self._settle(count)
 
@@ -97,7 +97,7 @@ class Lane:
                 future.set_result(True)
 
     def spooled(self, count: int) -> None:
-        """The `count` oldest that were taken are on disk: as safe as in Redis."""
+        """The `count` oldest of those taken are on disk: as safe as in Redis."""
         self.tally.spooled += count
         self._settle(count)
 
@@ -112,7 +112,7 @@ class Lane:
         self.tally.dropped["spool_damaged"] += count
 
     def give_up(self, reason: str) -> None:
-        """What has not arrived will not."""
+        """Gives up on everything that has not arrived."""
         self.tally.dropped[reason] += self._put - self._settled
         for _, future in self._waiters:
             if not future.done():
@@ -132,9 +132,9 @@ class Intake:
         max_queue: int,
         spools: Sequence[tuple[Spool, Replay]] = (),
     ) -> None:
-        """`batch` events of one push; `limit` events in memory; `max_queue` elements of the ingest list.
+        """`batch`: events per push; `limit`: events in memory; `max_queue`: elements of the ingest list.
 
-        Each of `spools` comes with what brings its batches to Redis. All are emptied; only the first is written to.
+        Each of `spools` comes with what pushes its batches to Redis. All are emptied; only the first is written to.
         """
         self._producer = producer
         self._batch = batch
@@ -147,35 +147,35 @@ class Intake:
         self._hurried = asyncio.Event()
         self.awake = False
         self.waiting = 0
-        """Events put and neither in Redis nor on disk."""
+        """Events put that are neither in Redis nor on disk."""
         self.trouble: str | None = None
-        """Why Redis gets nothing now: redis_away, queue_full, redis_refuses; the reason of drops."""
+        """Why nothing can be pushed now: redis_away, queue_full, redis_refuses; the reason for drops."""
         self._trouble_since = 0.0
 
     def lane(self, name: str, tally: Tally) -> Lane:
-        """The lane of the listener called `name`, that counts in `tally`."""
+        """The lane of the listener called `name`, which counts in `tally`."""
         if name not in self._lanes:
             self._lanes[name] = Lane(self, name, tally)
             tally.carried = tally.spooled = sum(spool.by_lane().get(name, 0) for spool, _ in self._spools)
         return self._lanes[name]
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Wakes the tasks: there is something to do."""
         self.awake = True
         self._wakeup.set()
 
     def hurry(self) -> None:
-        """Somebody waits for what was put last: it is pushed without gathering more."""
+        """Somebody is waiting for what was put last: it is pushed without gathering more."""
         self._hurried.set()
 
     def room(self) -> bool:
-        """Whether more can be taken. Below the limit, so that what is already read from a stream still fits."""
+        """Whether more can be taken. Ends below the limit, so that data already read from a stream still fits."""
         return self.waiting < self.limit * 3 // 4
 
     def oldest_unsent(self) -> float | None:
-        """When the oldest event came that Redis does not have, in seconds since 1970; None where there is none.
+        """When the oldest event not yet in Redis arrived, in seconds since 1970; None if there is none.
 
-        On disk it is exact; in memory no event is older than the trouble that keeps it there.
+        On disk it is exact; in memory, no event is older than the trouble that keeps it there.
         """
         moments = [spool.oldest for spool, _ in self._spools if spool.oldest]
         if self.trouble and self.waiting:
@@ -252,11 +252,11 @@ class Intake:
         return True
 
     async def _replay_for_ever(self) -> None:
-        """Looks whether Redis is back, and then brings it what is on disk, a batch between those of live traffic."""
+        """Waits until Redis is back, then pushes what is on disk, a batch at a time between those of live traffic."""
         looked = False
         while True:
             try:
-                if not looked:  # a Redis that is missing at start is said at once, not with the first event
+                if not looked:  # if Redis is missing at start, say so at once, not with the first event
                     self._see(await self._producer.length())
                     looked = True
                 elif self.trouble is not None:
@@ -285,7 +285,7 @@ class Intake:
                 self._count_lost(spool)
             if not forgotten:
                 await asyncio.sleep(_AGAIN_MOST)
-                return  # the same again: it is known as pushed
+                return  # if it is offered again, it is known to have been pushed
             if lane := self._lanes.get(stored.lane):
                 lane.replayed(len(stored.items))
             if not spool.events:
@@ -293,7 +293,7 @@ class Intake:
             self._see(length)
 
     def _count_lost(self, spool: Spool) -> None:
-        """Those of lanes that this process does not have were counted by nobody."""
+        """Those of lanes that this process does not have were not counted by anyone."""
         while spool.lost:
             name, count = spool.lost.popitem()
             if lane := self._lanes.get(name):

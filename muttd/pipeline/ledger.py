@@ -1,8 +1,8 @@
 """The books of mutt: what came to each station, what left it, and what is there now. Pure.
 
-A Point is one instant of the running totals and of what waits, taken by Redis in one step (queue/books.py). Between two
-points every station must add up: before + came = went + now. What does not is `missing`: above zero something was
-lost without a reason, below zero something appeared twice or from nowhere.
+A Point is a snapshot of the running totals and of what is waiting, taken by Redis in one step (queue/books.py). Between
+two points every station must add up: before + came = went + now. The difference is `missing`: above zero, something was
+lost without a reason; below zero, something appeared twice or from nowhere.
 
     received   by each listener → queued, rejected and dropped with their reasons; in memory or on disk meanwhile
     handed     what receivers say that they queued → what Redis counted with each push
@@ -11,7 +11,7 @@ lost without a reason, below zero something appeared twice or from nowhere.
     delivered  alerts, meta-alerts, replays → delivered, or among the dead letters
     dead       dead letters → replayed, dropped by people, dropped for want of room
 
-What the kernel dropped never came to a station: it is a note, and so are repeated tries.
+What the kernel dropped never reached a station: it is a note, and so are repeated tries.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Station(msgspec.Struct, frozen=True):
-    """What one station had, got and gave between two points, each by what it was."""
+    """What one station had, received and passed on between two points, each by its nature."""
 
     name: str
     before: dict[str, int]
@@ -52,11 +52,11 @@ class Ledger(msgspec.Struct, frozen=True):
     balanced: bool
     stations: list[Station]
     notes: dict[str, int]
-    """What is worth knowing beside: kernel drops by listener, tries that had to be repeated, signatures that wait."""
+    """Also worth knowing: kernel drops by listener, tries that had to be repeated, signatures that are waiting."""
 
 
 def balance(opening: Point, closing: Point) -> Ledger:
-    """The ledger of the time between two points of the same books."""
+    """The ledger for the time between two points of the same books."""
     stations = [_received(opening, closing), _handed(opening, closing)]
     grown = _Growth(opening, closing)
     stations += [
@@ -110,11 +110,11 @@ class _Growth:
         return self._after.get(name, 0) - self._before.get(name, 0)
 
     def named(self, **names: str) -> dict[str, int]:
-        """The growth of each total, under the name that people read."""
+        """The growth of each total, under the name shown to people."""
         return {shown: self.of(name) for name, shown in names.items()}
 
     def all(self, prefix: str, *, kernel: bool = False) -> Iterator[tuple[str, int]]:
-        """Those that begin with `prefix` and grew: those of the kernel, or all others."""
+        """Those that begin with `prefix` and grew: the kernel's, or all others."""
         for name in sorted(self._after):
             if name.startswith(prefix) and name.endswith(":kernel") == kernel and (count := self.of(name)):
                 yield name, count
@@ -140,7 +140,7 @@ def _received(opening: Point, closing: Point) -> Station:
 
 
 def _handed(opening: Point, closing: Point) -> Station:
-    # Receivers report a second late, and one that is killed not at all: Redis may have more than they say, never less.
+    # Receivers report up to a second late, and not at all if killed: Redis may have more than they say, never less.
     grown = _Growth(opening, closing)
     return _station(
         "handed over",

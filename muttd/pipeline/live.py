@@ -1,8 +1,8 @@
-"""What alerters show to people who watch: a sample of what they decide, and how much it is a sample of.
+"""What alerters show to people watching: a sample of what they decide, and how much it is a sample of.
 
-Promises: an alerter that nobody watches does nothing here but ask once a second; one that is watched by however many
-spends no more than a fixed number of looks and sends no more than a fixed number of events a second. What was not
-looked at and not sent is counted, so that a page can say so.
+Promises: an alerter that nobody watches only asks once a second whether anybody does; one that is watched, by however
+many, examines and sends no more than a fixed number of events a second. What was not examined or not sent is counted,
+so that the page can say so.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ _PERIOD: Final = 0.25
 """Seconds between reports: soon enough to be called live."""
 _PERIODS_BETWEEN_QUESTIONS: Final = 4
 SENT: Final = 5
-"""Events of one watch in one report: 20 a second, more than anybody reads."""
+"""Events per watch and report: 20 a second, more than anybody reads."""
 LOOKS: Final = 8000
-"""Rows times watches that are looked at for one report: 0.2 us each, so 1.6 ms of the 250 at most."""
+"""Rows times watches examined for one report: 0.2 us each, so at most 1.6 ms of 250."""
 _MESSAGE_LIMIT: Final = 500
-"""Characters: a line of the page. The whole event is an address away."""
+"""Characters: a line of the page. The whole event is one click away."""
 
 
 class Watch(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What somebody wants to see; None does not matter. In its JSON form also its name."""
+    """What somebody wants to see; None matches all. Its JSON form is also its name."""
 
     host: str | None = None
-    """In any case; a pattern with * and ? too."""
+    """Case-insensitive; may be a pattern with * and ?."""
     severity: int | None = None
     kind: str | None = None
     handling: str | None = None
     text: str | None = None
-    """Found in the message, in any case."""
+    """Found in the message, case-insensitively."""
 
     @property
     def name(self) -> bytes:
@@ -67,15 +67,15 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """What one watch got in one period."""
+    """What one watch caught in one period."""
 
     watch: str
     looked: int
-    """Events that were asked whether they fit."""
+    """Events that were examined."""
     matched: int
-    """Those of them that fit."""
+    """Those that matched."""
     events: list[msgspec.Raw]
-    """Some of those, each a Shown."""
+    """Some of the matches, each a Shown."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class _Look:
-    """One watch while a period lasts."""
+    """One watch during one period."""
 
     def __init__(self, watch: Watch) -> None:
         self.watch = watch
@@ -123,7 +123,7 @@ _EVERYTHING: Final = Watch()
 
 
 class Sampler:
-    """Takes what is decided, keeps what is worth showing. Pure but for what it remembers until the next report."""
+    """Takes what is decided and keeps what is worth showing. Pure, except for what it keeps until the next report."""
 
     def __init__(self) -> None:
         self._looks: dict[bytes, _Look] = {}
@@ -131,7 +131,7 @@ class Sampler:
         self._left = LOOKS
 
     def watch(self, names: Sequence[bytes]) -> None:
-        """Looks for these (the names of Watches) from now on. A name that is none is left out."""
+        """Looks for these (the names of Watches) from now on. Invalid names are ignored."""
         looks: dict[bytes, _Look] = {}
         for name in names:
             with contextlib.suppress(msgspec.DecodeError):
@@ -150,7 +150,7 @@ class Sampler:
                 look.take(affordable)
 
     def report(self) -> Report | None:
-        """What there was since the last report; None where nobody watches."""
+        """What was seen since the last report; None if nobody watches."""
         if not self._looks:
             return None
         found = Report(self._decided, [look.sight() for look in self._looks.values()])
@@ -190,7 +190,7 @@ class Live:
         self._sampler.offer(rows)
 
     async def run(self) -> None:
-        """Reports until it is cancelled. Redis away: nothing is shown, and those who decide say so."""
+        """Reports until cancelled. While Redis is away nothing is shown; the deciding tasks log that."""
         period = 0
         while True:
             with contextlib.suppress(*FAULTS):

@@ -1,6 +1,6 @@
-"""Moog's HTTP side: one request, and what came of it as a value.
+"""Moog's HTTP side: one request, and its outcome as a value.
 
-Promises: every answer and every failure is a RequestOutcome; key and URL are in none, and in no log line or exception.
+Promises: every answer and every failure is a RequestOutcome; no outcome, log line or exception contains key or URL.
 """
 
 import base64
@@ -18,7 +18,7 @@ from muttd.pipeline import payload
 from muttd.pipeline.verdict import RequestOutcome, body_kind, retry_after_seconds
 
 _ANSWER_LIMIT = 65536
-"""Bytes read of an answer: what it is shows at its beginning."""
+"""Bytes read of an answer: its beginning shows what it is."""
 
 
 def authentication(auth: str, key: str) -> dict[str, str]:
@@ -47,7 +47,7 @@ def _fit_for_a_header(key: str) -> str:
 
 
 class Authentication:
-    """How Moog knows us, with the key that was taken last. It shows in no repr."""
+    """How we authenticate to Moog, with the latest key. No repr shows it."""
 
     def __init__(self, auth: str, key: str) -> None:
         """`auth` is bearer, basic (the key is USER:PASSWORD), header:NAME or none. Raises as `take` does."""
@@ -55,9 +55,9 @@ class Authentication:
         self.take(key)
 
     def take(self, key: str) -> None:
-        """Has `key` sent from the next request on.
+        """Sends `key` from the next request on.
 
-        Raises ConfigurationError where it cannot be sent: then the one before is sent on.
+        Raises ConfigurationError if it cannot be sent; then the previous one stays in use.
         """
         self.header = authentication(self._auth, key)
 
@@ -70,11 +70,11 @@ class Target:
     profile: payload.Profile
     authentication: Authentication
     timeout: float
-    """Seconds for one request, connecting included."""
+    """Seconds for one request, including connecting."""
 
 
 def check(target: Target) -> None:
-    """Raises ConfigurationError, without a secret in it, where no request to `target` can be made."""
+    """Raises ConfigurationError, without a secret in it, if no request to `target` can be made."""
     try:
         parts = urlsplit(target.url)
     except ValueError:
@@ -114,13 +114,13 @@ class Moog:
 
 
 def failure(error: Exception) -> RequestOutcome:
-    """What a request came to that ended with `error`.
+    """The outcome of a request that ended with `error`.
 
-    No text of aiohttp's is shown: it may hold the URL, and a URL may hold a password.
+    None of aiohttp's text is shown: it may contain the URL, and a URL may contain a password.
     """
     causes = list(_causes(error))
     reason = next(filter(None, (getattr(one, "reason", None) for one in causes if isinstance(one, ssl.SSLError))), "")
-    # In TLS 1.3 the server looks at our certificate after we have connected, and refuses it by an alert.
+    # In TLS 1.3 the server checks our certificate after we have connected, and refuses it with an alert.
     if isinstance(error, aiohttp.ClientSSLError) or "_ALERT_" in reason:
         return RequestOutcome(trouble="tls", detail=reason.lower().replace("_", " ") or type(error).__name__)
     words = (one.strerror for one in causes if isinstance(one, OSError) and not isinstance(one, aiohttp.ClientError))
@@ -128,7 +128,7 @@ def failure(error: Exception) -> RequestOutcome:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """`error`, and what led to it, as aiohttp and Python note that."""
+    """`error` and what led to it, as recorded by aiohttp and Python."""
     found: BaseException | None = error
     while found is not None:
         yield found
@@ -136,7 +136,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
-    # To the end where it is short: a connection with an unread rest cannot be used again.
+    # Read to the end if it is short: a connection with unread data cannot be reused.
     found = bytearray()
     while len(found) < _ANSWER_LIMIT and (chunk := await answer.content.read(_ANSWER_LIMIT - len(found))):
         found += chunk

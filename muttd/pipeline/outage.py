@@ -1,4 +1,4 @@
-"""Patience with what is away: waits that end with the process, and one line in the log for an outage, not for a try."""
+"""Patience with services that are away: waits that end with the process, and one log line per outage, not per try."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import logging
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-"""Seconds between two tries: doubled from the first to the longest, so that what is back is used within two seconds."""
+"""Seconds between tries: doubled from the first to the longest, so that a service is used within 2 s of its return."""
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:
@@ -21,13 +21,13 @@ class Outage:
     """Whether something is away now, and how long to wait until it is tried again."""
 
     def __init__(self, consequence: str) -> None:
-        """`consequence` is what it means to the operator while it lasts, as `no event is decided`."""
+        """`consequence` is what it means for the operator while it lasts, such as `no event is decided`."""
         self._consequence = consequence
         self._pause = 0.0
 
     @property
     def lasts(self) -> bool:
-        """Whether the last thing heard was `failed`."""
+        """Whether `failed` was called last."""
         return self._pause > 0
 
     def failed(self, reason: object) -> float:
@@ -38,7 +38,7 @@ class Outage:
         return self._pause
 
     def over(self) -> None:
-        """It works. Logs that once."""
+        """It works again. Logs that once."""
         if self.lasts:
             log.info("recovered (was: %s)", self._consequence)
             self._pause = 0.0

@@ -1,20 +1,20 @@
 """An alert as Moog wants it: the fields of the on-premises webhook, the REST LAM and the cloud's events API. Pure.
 
-Severity: the rule's where it sets one, else from the syslog severity (RFC 5424 section 6.2.1):
+Severity: the rule's if it sets one, else from the syslog severity (RFC 5424 section 6.2.1):
 
 | syslog | 0 emergency, 1 alert, 2 critical | 3 error | 4 warning | 5 notice | 6 informational, 7 debug | none |
 |---|---|---|---|---|---|---|
 | Moog | 5 critical | 4 major | 3 minor | 2 warning | 1 indeterminate | 3 minor |
 
-Moog takes integers: a word it does not map is not processed. 0 is clear, and only a rule can say it.
+Moog takes integers: a word it does not map is not processed. 0 means clear, and only a rule can set it.
 
 Signature, Moog's deduplication key, at most 767 bytes, parts joined by `::`:
 
-- syslog and relay: host, application, and message id where there is one
-- trap: host, trap OID, and the OID with instance of the first variable that tells about the trap
+- syslog and relay: host, application, and message id if there is one
+- trap: host, trap OID, and the OID with instance of the first variable that is specific to the trap
 
-No part depends on a severity, a value, a time or the MIBs at hand, so that a repeat has the signature of the first, a
-clear can have the problem's, and two problems of one host do not merge.
+No part depends on a severity, a value, a time or the MIBs at hand, so that a repeat has the same signature as the
+first, a clear can have the problem's, and two problems of one host do not merge.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ from muttd.event import Alert, Event
 Profile = Literal["webhook", "rest-lam", "cloud"]
 
 SIGNATURE_LIMIT = 767
-"""Bytes: what Moog's index on the signature column takes."""
+"""Bytes: the limit of Moog's index on the signature column."""
 DESCRIPTION_LIMIT = 4000
-"""Characters; a datagram may have 64 KiB, and the audit log keeps all of it."""
+"""Characters; a datagram may have 64 KiB, all of which the audit log keeps."""
 _FIELD_LIMIT = 255
 """Characters of any other text field."""
 
@@ -45,7 +45,7 @@ _HOUSEKEEPING = (
     "1.3.6.1.6.3.18.1.3.0",  # snmpTrapAddress
     "1.3.6.1.6.3.18.1.4.0",  # snmpTrapCommunity
 )
-"""Variables that every trap may carry (RFC 3416 section 4.2.6, RFC 3584 section 3.1): they tell nothing about it."""
+"""Variables that every trap may carry (RFC 3416 section 4.2.6, RFC 3584 section 3.1): they say nothing about it."""
 
 
 def takes_several(profile: Profile) -> bool:
@@ -123,13 +123,13 @@ def severity(alert: Alert) -> int:
 
 
 def description(event: Event) -> str:
-    """What a person reads, never empty: Moog refuses an event without."""
+    """The text for people, never empty: Moog refuses an event without it."""
     text = event.message.strip() or event.trap_name or event.trap_oid or "(no text)"
     return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"
 
 
 def agent_time(event: Event) -> int:
-    """Whole seconds since 1970 when the event happened by its device, else when it was received."""
+    """When the event happened according to its device, else when it was received, in whole seconds since 1970."""
     for stamp in (event.timestamp, event.received_at):
         try:
             return int(datetime.fromisoformat(stamp).timestamp())

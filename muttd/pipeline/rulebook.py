@@ -1,7 +1,7 @@
-"""The rules in force: loaded at start, loaded again when they change, swapped whole.
+"""The rules in force: loaded at start, reloaded when they change, swapped as a whole.
 
-Promises: a change in PostgreSQL is in force within two seconds; an unusable rule is left out and named, the others
-work on; while PostgreSQL is away, the rules that were loaded last stay in force, over a restart too.
+Promises: a change in PostgreSQL takes effect within two seconds; an unusable rule is omitted and named, without
+affecting the others; while PostgreSQL is away, the last rules loaded stay in force, even across a restart.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Rulebook:
         default_team: str,
         domains: Sequence[str] = (),
     ) -> None:
-        """`refresh`: seconds between loads without a cause; `domains` as RuleSet.compile takes them."""
+        """`refresh`: seconds between loads without cause; `domains` as RuleSet.compile takes them."""
         self._store = store
         self._outcomes = outcomes
         self._metrics = metrics
@@ -47,14 +47,14 @@ class Rulebook:
         self._outage = Outage("the rules that were loaded last stay in force")
         self.current: RuleSet | None = None
         self.loaded = asyncio.Event()
-        """Set when there are rules for the first time."""
+        """Set once there are rules."""
 
     def reload(self) -> None:
-        """Loads the rules soon: something may have changed."""
+        """Has the rules loaded soon: something may have changed."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Keeps the rules up to date until it is cancelled."""
+        """Keeps the rules up to date until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._store.listen_for_rule_changes(self.reload, self._listening_ended))
             while True:
@@ -68,7 +68,7 @@ class Rulebook:
         log.debug("not listening for changed rules: %s", reason)
 
     async def _load(self) -> float:
-        """Seconds until the next load, if nothing changes before."""
+        """Seconds until the next load, unless something changes first."""
         try:
             tables = await self._store.load_rules()
         except UnavailableError as error:
@@ -79,7 +79,7 @@ class Rulebook:
         self._outage.over()
         await self._take(tables)
         self._metrics.rules_loaded.set(1)
-        with contextlib.suppress(*FAULTS):  # only the next start during an outage of PostgreSQL would miss it
+        with contextlib.suppress(*FAULTS):  # only a start during an outage of PostgreSQL would miss it
             await self._outcomes.save_rules(msgspec.json.encode(tables))
         return self._refresh
 

@@ -1,11 +1,11 @@
 """The disk spool: where events wait while Redis is away, slow or full.
 
-SQLite in WAL mode, one row a batch: 1.6 ms for 500 events, 300,000 events/s, measured. Appending to a file of our own
-costs a tenth of that, but the recovery of a torn file would then be ours to get wrong, and Redis takes no more either.
-What was appended survives kill -9 (the write is with the kernel); power loss may take the last of it
+SQLite in WAL mode, one row per batch: 1.6 ms for 500 events, 300,000 events/s, measured. Appending to a file of our own
+would cost a tenth of that, but recovering a torn file would be ours to get wrong, and Redis takes no more anyway. What
+was appended survives kill -9 (the kernel has the data); power loss may cost the most recent of it
 (synchronous=NORMAL). Batches come out in the order they went in.
 
-Not for two threads at once; calls may block on the disk, so the caller uses a thread.
+Not thread-safe; calls may block on the disk, so the caller uses a thread.
 """
 
 import logging
@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS identity (name TEXT NOT NULL);
 
 
 class Stored(NamedTuple):
-    """One batch. `origin` is what the producer of a push without an answer left (Producer.unsure), else empty."""
+    """One batch. `origin` is what the producer left for a push without an answer (Producer.unsure), else empty."""
 
     id: int
     lane: str
@@ -40,9 +40,9 @@ class Stored(NamedTuple):
 
 
 def at_rest(directory: Path) -> int | None:
-    """Events in the spools below `directory`, while no process has them; None where they cannot be counted.
+    """Events in the spools below `directory`, while no process holds them; None if they cannot be counted.
 
-    Nothing is written, no file made beside them: who looks may be root.
+    Nothing is written and no file created beside them: the caller may be root.
     """
     found = 0
     for file in directory.glob("**/spool.sqlite"):
@@ -61,15 +61,15 @@ class Spool:
     """A bounded spool in one directory."""
 
     def __init__(self, directory: Path, max_bytes: int, patience: float = 5.0) -> None:
-        """Opens or makes it; a damaged one is set aside with a loud line.
+        """Opens or creates it; a damaged one is set aside with a loud log line.
 
-        Raises MuttError where the directory is no use, or where another process holds it for `patience` seconds.
+        Raises MuttError if the directory is unusable, or if another process holds it for `patience` seconds.
         """
         self._patience = patience
         self._said: set[str] = set()
-        """What is wrong with the disk now; each is said once."""
+        """What is currently wrong with the disk; each fault is logged once."""
         self.lost: Counter[str] = Counter()
-        """Events by lane that a spool damaged at work took with it; whoever counts them takes them out."""
+        """Events, by lane, lost with a spool that was damaged while in use; whoever counts them removes them here."""
         self._file = directory / "spool.sqlite"
         self._max_bytes = max_bytes
         try:
@@ -90,8 +90,8 @@ class Spool:
             self._file, timeout=self._patience, isolation_level=None, check_same_thread=False, cached_statements=16
         )
         try:
-            # A second muttd must not send the same events; and, before WAL, its index is kept in memory: a start on a
-            # full disk must not fail for want of 32 KiB.
+            # A second muttd must not send the same events; and, set before WAL, it keeps the index in memory, so that a
+            # start on a full disk does not fail because it lacks 32 KiB.
             self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
@@ -113,7 +113,7 @@ class Spool:
         self._by_lane = self._count_lanes()
         self._last_id: int = self._database.execute("SELECT coalesce(max(id), 0) FROM batches").fetchone()[0]
         self.events, self.bytes, self.oldest = int(row[0]), int(row[1]), row[2]
-        """Events and bytes held; when the oldest was stored, in seconds since 1970, None where there is none."""
+        """Events and bytes held; when the oldest was stored, in seconds since 1970, None if there is none."""
 
     def _set_aside(self, error: sqlite3.Error) -> None:
         aside = self._file.with_name(f"spool.damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.sqlite")
@@ -135,19 +135,19 @@ class Spool:
         return +self._by_lane
 
     def _start_afresh(self, error: sqlite3.DatabaseError) -> None:
-        """Damage met at work is as loud as damage met at the start, and as little a reason to stop."""
+        """Damage found while running is as loud as damage found at the start, and as little reason to stop."""
         self.lost += self._by_lane
         last = self._last_id
         self._database.close()
         self._set_aside(error)
         self._open()
-        # No number twice under one name: what brings batches to Redis knows by the number that one has arrived.
+        # Never reuse a number under one name: the number tells whether a batch has already reached Redis.
         self._database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('batches', ?)", (last,))
         self._last_id = last
 
     def append(self, lane: str, items: list[bytes], origin: str = "") -> bool:
-        """Stores a batch behind the others. False where it does not fit, or the disk takes nothing."""
-        blob = b"\n".join(items)  # JSON as we write it holds no newline
+        """Stores a batch behind the others. False if it does not fit, or the disk takes nothing."""
+        blob = b"\n".join(items)  # our JSON contains no newline
         if self.bytes + len(blob) > self._max_bytes:
             return False
         now = time.time()
@@ -181,7 +181,7 @@ class Spool:
             self._said.clear()
 
     def first(self) -> Stored | None:
-        """The oldest batch, which stays until removed; None where there is none, or none can be read now."""
+        """The oldest batch, which stays until removed; None if there is none, or none can be read now."""
         if not self.events:
             return None
         try:
@@ -195,7 +195,7 @@ class Spool:
         return Stored(row[0], row[1], row[2], row[3].split(b"\n")) if row else None
 
     def remove(self, stored: Stored) -> bool:
-        """Forgets a batch that has arrived. False where the disk does not allow it: it is still the first."""
+        """Forgets a batch that has arrived. False if the disk does not allow it: then it is still the first."""
         try:
             deleted = self._database.execute("DELETE FROM batches WHERE id = ?", (stored.id,)).rowcount
         except sqlite3.OperationalError as error:
@@ -220,9 +220,9 @@ class Spool:
         self._database.close()
 
     def discard(self) -> None:
-        """Closes it, and removes it with its directory where it is empty."""
+        """Closes it, and removes it with its directory if it is empty."""
         self.close()
         if not self.events:
-            with suppress(OSError):  # a spool that stays is emptied again at the next start
+            with suppress(OSError):  # a spool left behind is emptied at the next start
                 self._file.unlink()
                 self._file.parent.rmdir()

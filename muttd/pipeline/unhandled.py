@@ -1,4 +1,4 @@
-"""Events that no rule matches, counted by what they have in common: the host and the message without its particulars.
+"""Events that no rule matches, grouped by what they have in common: the host, and the message without its particulars.
 
 Pure.
 """
@@ -9,7 +9,7 @@ import re
 from muttd.event import Event
 
 _TEMPLATE_LIMIT = 200
-"""Characters: what makes messages alike stands at their beginning."""
+"""Characters: similar messages are similar at the beginning."""
 _REMEMBERED = 50_000
 """Digests kept by message: some 15 MB."""
 _SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
@@ -18,7 +18,7 @@ _PARTICULARS = re.compile(
     r"\b(?=[a-f:]*[0-9])[0-9a-f]{1,4}(?:::?[0-9a-f]{1,4}){2,}\b(?:[.,][0-9]+)?"  # IPv6, MAC, time
     r"|\b[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}\b|\b[0-9a-f]{2}(?:-[0-9a-f]{2}){5}\b"  # MAC, as others write it
     r"|\b0x[0-9a-f]+\b"
-    r"|\b(?=[a-f]*[0-9])[0-9a-f]{6,}\b"  # hex, of which some digit shows that it is no word
+    r"|\b(?=[a-f]*[0-9])[0-9a-f]{6,}\b"  # hex; it needs a digit, so that it is not a word
     r"|[0-9]+(?:[.:,/-][0-9]+)*",  # numbers, times, dates, IPv4 addresses, interface numbers
     re.IGNORECASE,
 )
@@ -30,14 +30,14 @@ def template(message: str) -> str:
 
 
 class Kinds:
-    """Tells an event's kind: its host, and its message without the particulars. Remembers what it has told."""
+    """Tells an event's kind: its host, and its message without the particulars. Cached."""
 
     def __init__(self) -> None:
         self._digests: dict[bytes, str] = {}
 
     def of(self, event: Event) -> str:
         """The host in lower case, a blank, and 16 hex digits for the template."""
-        # Digits are alike to a template: with all of them the same, the texts of devices are few.
+        # A template ignores which digit it is: with all digits the same, devices' texts are few.
         text = subject(event)
         alike = text.encode().translate(_SAME_DIGITS)
         digest = self._digests.get(alike)
@@ -50,5 +50,5 @@ class Kinds:
 
 
 def subject(event: Event) -> str:
-    """What tells its kind: the message; the OID of a trap without text."""
+    """The text that determines its kind: the message, or the OID of a trap without text."""
     return event.message or event.trap_oid or ""

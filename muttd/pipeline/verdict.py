@@ -1,19 +1,19 @@
-"""What an answer of Moog, or its absence, means for an alert. Pure.
+"""What Moog's answer, or the lack of one, means for an alert. Pure.
 
 | outcome | verdict |
 |---|---|
 | 2xx, body empty, JSON or plain text | delivered: the exact success body is not published, so none is relied on |
 | 2xx with HTML, 3xx | circuit: a wrong path answers 200 with a login page |
 | 401, 403, 407 | circuit: the key or the proxy's is wrong, for every alert alike |
-| TLS refused | circuit: a certificate does not heal by trying again |
-| 429, 503 | retry, not before Retry-After; that long everybody pauses |
+| TLS refused | circuit: trying again does not fix a certificate |
+| 429, 503 | retry, not before Retry-After; until then everybody pauses |
 | 408, 425, other 5xx, time-out, connection error | retry with exponential back-off and full jitter |
 | any retry after `max_retries` of them | dead |
 | other 4xx, 1xx | dead: the same alert would be refused again |
 
 A retry uses up one of the alert's `max_retries`, unless the try was the probe of a half-open circuit and found Moog
 away (no answer, 429, 502, 503, 504): an outage of hours must not end in the dead letters. A circuit verdict never
-uses one up: the alert waits until the configuration is put right.
+uses one up: the alert waits until the configuration is fixed.
 """
 
 import re
@@ -28,7 +28,7 @@ Body = Literal["empty", "json", "html", "text"]
 Trouble = Literal["timeout", "connection", "tls"]
 
 LONGEST_PAUSE = 3600.0
-"""Seconds; a Retry-After beyond it is a mistake that nobody should have to wait for."""
+"""Seconds; a longer Retry-After is a mistake that nobody should have to wait for."""
 
 _AWAY = frozenset({429, 502, 503, 504})
 _LOCKED_OUT = frozenset({401, 403, 407})
@@ -38,7 +38,7 @@ _DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
 
 class RequestOutcome(msgspec.Struct, frozen=True):
-    """What came of one request: an answer (`status`, `body`), or `trouble` and no answer."""
+    """The outcome of one request: an answer (`status`, `body`), or `trouble` and no answer."""
 
     status: int | None = None
     body: Body = "empty"
@@ -46,11 +46,11 @@ class RequestOutcome(msgspec.Struct, frozen=True):
     """Seconds, from `retry_after_seconds`."""
     trouble: Trouble | None = None
     detail: str = ""
-    """What a person needs besides, as the system's word for a connection error. No secret, no body."""
+    """Further detail for people, such as the system's text for a connection error. No secret, no body."""
 
 
 class Policy(msgspec.Struct, frozen=True):
-    """How often and how fast a failed alert is tried again. Times in seconds."""
+    """How often, and how soon, a failed alert is tried again. Times in seconds."""
 
     base_delay: float = 1.0
     max_delay: float = 60.0
@@ -64,11 +64,11 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str = ""
     """One line for people: why not delivered."""
     attempts: int = 0
-    """Tries that count so far, this one included where it counts."""
+    """Tries that count so far, including this one if it counts."""
     delay: float = 0.0
-    """Seconds this alert waits at least."""
+    """Seconds this alert must wait at least."""
     pause: float = 0.0
-    """Seconds that Moog asked everybody to wait; 0 where it did not ask."""
+    """Seconds that Moog asked everybody to wait; 0 if it did not ask."""
     exhausted: bool = False
     """Dead because its retries are used up, not because Moog refused it."""
 
@@ -78,7 +78,7 @@ def judge(
 ) -> Verdict:
     """The verdict on the try that followed `attempts` counted ones.
 
-    `jitter` gives a number in 0..1; `probe` says that the try was the one of a half-open circuit.
+    `jitter` gives a number in 0..1; `probe`: the try was the probe of a half-open circuit.
     """
     reason = _reason(outcome)
     status = outcome.status
@@ -102,7 +102,7 @@ def backoff(retry: int, policy: Policy, jitter: Callable[[], float]) -> float:
 
 
 def body_kind(body: bytes, content_type: str) -> Body:
-    """What a body is by its first bytes; the Content-Type decides only where they do not."""
+    """What a body is, by its first bytes; the Content-Type decides only if they do not."""
     start = body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if not start:
         return "empty"
@@ -114,7 +114,7 @@ def body_kind(body: bytes, content_type: str) -> Body:
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:
-    """A Retry-After header (RFC 9110 section 10.2.3) in seconds from `now` (epoch); None where it says nothing."""
+    """A Retry-After header (RFC 9110 section 10.2.3) in seconds from `now` (epoch); None if it is unusable."""
     if header is None:
         return None
     value = header.strip()
