@@ -4,11 +4,11 @@ Counters are hashes PREFIX:RESOLUTION:STAMP with a time to live; STAMP is the fi
 (UTC), in seconds since 1970. Fields, all increments of events unless said otherwise:
 
     received:LISTENER  queued:LISTENER  defective:LISTENER       the ledger of a listener (Tally), by report
-    rejected:LISTENER:REASON  dropped:LISTENER:REASON            `kernel` is the reason of what the kernel dropped
+    rejected:LISTENER:REASON  dropped:LISTENER:REASON            reason `kernel`: dropped by the kernel
     decided  alerts  dead  handling:NAME  severity:N  kind:NAME  by alerters (lua/commit.lua)
     delivery:ACTION   delivered, retry, refused, dead            tries to deliver, by forwarders (lua/settle.lua)
 
-Every method raises UnavailableError where Redis is away or refuses.
+Every method raises UnavailableError if Redis is away or refuses.
 """
 
 import asyncio
@@ -45,25 +45,25 @@ Counters = dict[str, int]
 
 _REPORT_EVERY: Final = 1.0
 BEAT_TTL: Final = 15.0
-"""Seconds without a heartbeat until a process that reserves nothing counts as gone."""
+"""Seconds without a heartbeat until a process that reserves no batches counts as gone."""
 _REPORTS_TO_TRUST: Final = 3
 _SAID_TTL: Final = 8 * 86_400
 """Seconds: longer than any outage after which a process that never ended may report again."""
 
 
 class Depths(NamedTuple):
-    """Elements that wait, list by list."""
+    """Elements waiting, list by list."""
 
     ingest: int
     alert: int
-    """On the alert list and in lanes, those that wait for a retry included."""
+    """On the alert list and in lanes, including those waiting for a retry."""
     retry: int
-    """Signatures that wait for their next try."""
+    """Signatures waiting for their next try."""
     dead_letters: int
     unreadable: int
-    """Dead letters of the alerters: list elements and rows that could not be taken."""
+    """Dead letters of the alerters: list elements and rows that could not be processed."""
     audit_backlog: int
-    """Batches that wait for PostgreSQL."""
+    """Batches waiting for PostgreSQL."""
     audit_backlog_rows: int
 
 
@@ -86,7 +86,7 @@ class Board:
         ingest_list: str = "mutt:ingest_queue",
         alert_list: str = "mutt:alert_queue",
     ) -> None:
-        """`prefix` is the setting queue.metrics_prefix, the lists are queue.ingest_name and queue.alert_name."""
+        """`prefix` is the setting queue.metrics_prefix; the lists are queue.ingest_name and queue.alert_name."""
         self._redis = redis
         self._prefix = prefix
         self._ingest_list = ingest_list
@@ -100,10 +100,10 @@ class Board:
         self._began = time.time()
 
     async def report(self, process: str, counts: Counters, disk: Counters, memory: int) -> None:
-        """What a receiving process has counted since it began, added once however often it is reported.
+        """Adds what a receiving process has counted since it began, once however often it is reported.
 
-        `process` is a name that no other process ever has. `disk`: by listener, events in the spool less those that
-        were found there; `memory`: events it holds.
+        `process` is a name that no other process ever has. `disk`: by listener, events in the spool minus those that
+        were found there at start; `memory`: events it holds.
         """
         keys = resolutions.keys(self._prefix, time.time())
         wish = {"process": process, "counts": counts, "disk": disk, "memory": memory}
@@ -117,7 +117,7 @@ class Board:
             return await self._outcomes.hits.of(rules)
 
     async def ledger(self, since: float | None = None, until: float | None = None) -> Ledger:
-        """As Books.ledger."""
+        """See Books.ledger."""
         with translated():
             return await self.books.ledger(since, until)
 
@@ -133,7 +133,7 @@ class Board:
         return await self.moments(resolution, [newest - length * back for back in range(count - 1, -1, -1)])
 
     async def moments(self, resolution: Resolution, stamps: Sequence[int]) -> list[Moment]:
-        """The counters that began at `stamps`, empty where there are none."""
+        """The counters that began at `stamps`; empty if there are none."""
         with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for stamp in stamps:
@@ -145,7 +145,7 @@ class Board:
         ]
 
     async def depths(self) -> Depths:
-        """How much waits where, in one look."""
+        """How much is waiting where, in one snapshot."""
         with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for name in (self._ingest_list, self._alert_list, STAGING):
@@ -184,7 +184,7 @@ class Board:
             return await used_budget(self._redis, rate)
 
     async def deliveries(self, event_ids: Sequence[str]) -> dict[str, Fact]:
-        """What is known about the delivery of events; those of which nothing is known are left out."""
+        """What is known about the delivery of events; unknown ids are omitted."""
         with translated():
             return await delivery_facts(self._redis, event_ids)
 
@@ -194,13 +194,13 @@ class Board:
             return await heartbeats.heartbeats(self._redis)
 
     async def beat(self, role: str, name: str, said: Mapping[str, object], ttl: float = BEAT_TTL) -> None:
-        """The heartbeat of a process that reserves nothing: it is shown for `ttl` seconds."""
+        """The heartbeat of a process that reserves no batches: it is shown for `ttl` seconds."""
         with translated():
             beat = heartbeats.content(said, started=self._began, ttl=ttl)
             await self._redis.set(heartbeats.key(role, name), beat, px=int(ttl * 1000))
 
     async def spooled(self) -> int:
-        """Events that receivers have on disk, as they last said."""
+        """Events that receivers have on disk, as last reported."""
         with translated():
             totals: dict[bytes, bytes] = await self._redis.hgetall(TOTAL)  # type: ignore[assignment]  # never str here
         return sum(int(count) for name, count in totals.items() if name.startswith(b"disk:"))
@@ -211,7 +211,7 @@ class Board:
             return await self._outcomes.work_list(limit)
 
     async def ping(self) -> None:
-        """Raises UnavailableError where Redis does not answer."""
+        """Raises UnavailableError if Redis does not answer."""
         with translated():
             await self._redis.ping()
 
@@ -228,7 +228,7 @@ class TallyReport:
         kernel_drops: Callable[[], Mapping[str, int]] = dict,
         status: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
-        """`kernel_drops` gives the drops by listener since the process began; `status` what the page says of it."""
+        """`kernel_drops` gives the drops by listener since the process began; `status` what the page shows for it."""
         self._board = board
         self._tallies = tallies
         self._name = name
@@ -238,7 +238,7 @@ class TallyReport:
         self._in_a_row = _REPORTS_TO_TRUST
 
     async def once(self) -> None:
-        """Reports now. What does not arrive is reported the next time. Raises UnavailableError."""
+        """Reports now. What does not arrive is reported next time. Raises UnavailableError."""
         counts: Counter[str] = Counter()
         disk: Counters = {}
         for listener, tally in self._tallies.items():
@@ -256,12 +256,12 @@ class TallyReport:
         await self._board.beat("listener", self._name, self._status())
 
     async def run(self) -> None:
-        """Reports once a second until it is cancelled, and a last time then."""
+        """Reports once a second until cancelled, then a last time."""
         try:
             while True:
                 try:
                     await self._keep_books()
-                except UnavailableError:  # the page says itself that Redis is away
+                except UnavailableError:  # the page itself shows that Redis is away
                     self._in_a_row = 0
                 await asyncio.sleep(_REPORT_EVERY)
         finally:
@@ -269,7 +269,7 @@ class TallyReport:
                 await self.once()
 
     async def _keep_books(self) -> None:
-        # After an outage not before all processes have reported again: else the point would lack what they hold.
+        # After an outage, only once all processes have reported again: else the point would lack what they hold.
         if self._in_a_row >= _REPORTS_TO_TRUST:
             with translated():
                 await self._board.books.keep(time.time())

@@ -1,7 +1,7 @@
-"""The books: running totals in Redis, written in the same step as what they count, and points of them in time.
+"""The books: running totals in Redis, written in the same step as what they count, and snapshots (points) of them.
 
     mutt:ledger:total            hash of running totals, never forgotten; the names are below
-    mutt:ledger:memory           hash: receiving process → "COUNT:MS", events in its memory and when it said so
+    mutt:ledger:memory           hash: receiving process → "COUNT:MS", events in its memory and when it reported them
     mutt:ledger:said:PROCESS     hash: what a receiving process has reported so far (lua/report.lua), TTL
     mutt:ledger:first            the first point, JSON
     mutt:ledger:{1m,1h,24h}:STAMP  the first point in that minute, hour or day, JSON, TTL
@@ -11,7 +11,7 @@ disk:LISTENER, what they have in their spools; arrived (lists.py); decided, unre
 alerts (lua/commit.lua, drained.lua); meta_alerts (announce.lua); delivered, retried, dead:WHY, gone (settle.lua,
 sort.lua); replayed, discarded (take_dead_letter.lua). ledger.py says how they must add up.
 
-Every method raises one of faults.FAULTS where Redis is away or refuses.
+Every method raises one of faults.FAULTS if Redis is away or refuses.
 """
 
 from typing import Any, Final
@@ -33,7 +33,7 @@ FIRST: Final = "mutt:ledger:first"
 _POINT: Final = "mutt:ledger"
 
 _SILENCE: Final = 15.0
-"""Seconds without a report until what a receiving process held in memory counts as gone."""
+"""Seconds without a report after which what a receiving process held in memory counts as lost."""
 
 _decode = msgspec.json.Decoder(Point).decode
 
@@ -50,11 +50,11 @@ class Books:
         self._point = script(redis, "point")
 
     async def now(self) -> Point:
-        """The books at this instant."""
+        """The books as they are now."""
         return _decode(await self._look([], []))
 
     async def keep(self, now: float) -> None:
-        """Keeps a point of this minute, hour and day (`now` in seconds since 1970), where there is none yet."""
+        """Keeps a point for this minute, hour and day (`now` in seconds since 1970) unless there already is one."""
         keys = [FIRST, *resolutions.keys(_POINT, now)]
         if not await self._redis.exists(keys[1]):
             await self._look(keys, [0, *resolutions.TTLS])
@@ -65,7 +65,7 @@ class Books:
         return found
 
     async def at(self, moment: float) -> Point | None:
-        """The kept point nearest to `moment`, of those of its minute, hour and day and of the next; None without."""
+        """The kept point nearest to `moment`, among those of its minute, hour and day and the next; None if none."""
         keys = [
             f"{_POINT}:{name}:{resolutions.stamp(name, moment) + after}"
             for name, kept in RESOLUTIONS.items()
@@ -77,8 +77,8 @@ class Books:
     async def ledger(self, since: float | None = None, until: float | None = None) -> Ledger:
         """The ledger between the points nearest to two moments, in seconds since 1970.
 
-        Without `since` from the beginning of the books on, without `until` up to now. What it says it covers is what
-        it covers: points are kept for each minute of the last 2 hours, each hour of 2 days, each day of 8.
+        Without `since`, it starts with the books; without `until`, it ends now. The ledger states the time it really
+        covers: points are kept for each minute of the last 2 hours, each hour of 2 days, each day of 8.
         """
         closing = await self.now() if until is None else await self.at(until)
         if closing is None:

@@ -1,8 +1,8 @@
 """What all forwarders may do together: the rate limit and the circuit, by Redis's clock.
 
 The rate limit is a bucket of tokens in which each token comes back one period after it was taken; lease.lua takes
-from it. So in any period, wherever it begins, no more than the limit is sent. The circuit opens when Moog fails
-several times in a row or says that we are configured wrong; then nobody sends, except one probe after each pause.
+from it. So in any period, whenever it begins, no more than the limit is sent. The circuit opens when Moog fails several
+times in a row or shows that we are misconfigured; then nobody sends, except for one probe after each pause.
 """
 
 from typing import Final, Literal, NamedTuple
@@ -15,7 +15,7 @@ RATE_LIMIT: Final = "mutt:rate_limit:moog"
 CIRCUIT: Final = "mutt:circuit:moog"
 
 FAILURES_IN_A_ROW: Final = 5
-"""Without a success between them: more is an outage, and each further try would use up a retry of some alert."""
+"""Without a success in between: that is an outage, and each further try would use up a retry of some alert."""
 
 
 class Rate(NamedTuple):
@@ -26,7 +26,7 @@ class Rate(NamedTuple):
 
 
 class Budget(NamedTuple):
-    """How much of a rate is used up: `used` of `limit` in the last `period` seconds."""
+    """How much of a rate has been used: `used` of `limit` in the last `period` seconds."""
 
     limit: int
     period: float
@@ -41,23 +41,23 @@ class CircuitState(NamedTuple):
     since: float = 0.0
     """Seconds since 1970."""
     openings: int = 0
-    """Pauses in a row."""
+    """Pauses in a row so far."""
 
 
 class Circuit:
     """The circuit breaker that all forwarders share. Raises one of faults.FAULTS."""
 
     def __init__(self, redis: "Redis", *, first_pause: float, longest_pause: float) -> None:
-        """Pauses in seconds; each in a row is twice as long as the one before."""
+        """Pauses in seconds; each one in a row is twice as long as the previous."""
         self._redis = redis
         self._first_us = max(1, int(first_pause * 1e6))
         self._longest_us = max(1, int(longest_pause * 1e6))
         self._trip = script(redis, "trip")
 
     async def failed(self, reason: str, *, at_once: bool, asked_pause: float, probe: bool) -> bool:
-        """A try failed. `at_once` opens the circuit, else several in a row do; `asked_pause` by Moog, in seconds.
+        """A try failed. `at_once` opens the circuit, else several in a row do; `asked_pause`: by Moog, in seconds.
 
-        True where this opened the circuit or made its pause longer.
+        True if this opened the circuit or lengthened its pause.
         """
         kind = "open" if at_once else "fail"
         pauses = (self._first_us, self._longest_us, int(asked_pause * 1e6))

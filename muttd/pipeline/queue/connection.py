@@ -1,11 +1,11 @@
 """How mutt connects to Redis: no silent retries, answers in bounded time, and a cancelled task ends.
 
-Who finds all connections of a pool in use waits for one, as long as for an answer: fifty open pages ask more at once
-than there are connections, and that is no outage.
+A caller that finds all connections of a pool in use waits for one, as long as for an answer: fifty open pages make more
+requests at once than there are connections, and that is not an outage.
 
-With Sentinels every new connection goes to the primary that they name then, and a connection to a server that turns
-out to be a replica is given up: so a fail-over is followed without a restart, and until then Redis counts as away.
-What a primary confirmed and had not sent to its replica when it died is lost with it.
+With Sentinels, every new connection goes to the primary they name at the time, and a connection to a server that turns
+out to be a replica is dropped: so a fail-over is followed without a restart, and until then Redis counts as away. What
+a primary confirmed but had not sent to its replica when it died is lost.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.typing import EncodableT
 
 Password = str | None | Callable[[], str | None]
-"""One that may change is asked for at every new connection."""
+"""A callable, if it may change: called for every new connection."""
 
 _SENTINEL_TIMEOUT = 1.0
-"""Seconds for the answer of one Sentinel; then the next is asked."""
+"""Seconds for one Sentinel's answer; then the next is asked."""
 _SENTINEL_CONNECTIONS = 2
 
 
 class _Ours(AbstractConnection):
     """A connection that sends without asyncio.wait_for, and packs commands in C.
 
-    On Python 3.11 wait_for loses a cancellation that comes while what it waits for ends (python/cpython#86296), and
-    then the task goes on for ever; it also makes a task for every command. redis-py packs by hiredis only in its
-    synchronous connection; in a push of 400 events that saves a third.
+    On Python 3.11 wait_for loses a cancellation that arrives while what it waits for ends (python/cpython#86296), and
+    the task then runs for ever; it also creates a task for every command. redis-py uses hiredis for packing only in its
+    synchronous connection; for a push of 400 events that saves a third.
     """
 
     def __init__(self, *, secret: Password = None, context: ssl.SSLContext | None = None, **options: Any) -> None:
@@ -74,7 +74,7 @@ class _Ours(AbstractConnection):
         try:
             return await super().read_response(*arguments, **options)
         except (ReadOnlyError, MasterDownError) as error:
-            # A fail-over behind the same name or address too: the next connection finds who is the primary now.
+            # Also after a fail-over behind the same name or address: the next connection finds the new primary.
             await self.disconnect(nowait=True)
             raise RedisConnectionError(f"no primary: {error}") from error
 
@@ -85,7 +85,7 @@ class _Tcp(_Ours, Connection):
 
 class _OverTls(_Ours):
     def _connection_arguments(self) -> Any:
-        # redis-py would make a context for every connection, of files that it reads once.
+        # redis-py would make a context for every connection, from files that it reads once.
         plain = Connection._connection_arguments(self)  # type: ignore[arg-type]  # its children with TLS are one
         return {**plain, "ssl": self._context}
 
@@ -107,7 +107,7 @@ class _SentinelTls(_OverTls, SentinelManagedSSLConnection):
 
 
 class _SentinelPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Closes its connections to the Sentinels with its own."""
+    """Closes its connections to the Sentinels along with its own."""
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -123,10 +123,10 @@ def connect(
     timeout: float = 5.0,
     connections: int = 10,
 ) -> "Redis":
-    """A client of its own pool; nothing is sent yet. `host` may be the path of a Unix socket; `timeout` in seconds.
+    """A client with its own pool; nothing is sent yet. `host` may be the path of a Unix socket; `timeout` in seconds.
 
-    redis-py would repeat a command whose answer was lost; here the caller decides, since a repeated push is a
-    duplicate. RESP 2, so that Redis 5 serves.
+    redis-py would repeat a command whose answer was lost; here the caller decides, because a repeated push is a
+    duplicate. RESP 2, so that Redis 5 works.
     """
     options = _options(password, timeout, connections)
     if host.startswith("/"):
@@ -148,7 +148,7 @@ def connect_by_sentinels(
     timeout: float = 5.0,
     connections: int = 10,
 ) -> "Redis":
-    """As `connect`, to the primary that the first of `sentinels` that answers knows under the name `primary`.
+    """Like `connect`, to the primary called `primary`, as told by the first of `sentinels` that answers.
 
     `tls` is for Redis and for the Sentinels.
     """

@@ -1,6 +1,6 @@
-"""The dead letters as Redis has them, looked at from the oldest to the newest.
+"""The dead letters in Redis, from the oldest to the newest.
 
-Every method raises one of faults.FAULTS where Redis is away or refuses.
+Every method raises one of faults.FAULTS if Redis is away or refuses.
 """
 
 from typing import Literal, NamedTuple
@@ -16,7 +16,7 @@ from muttd.pipeline.queue.script import script
 
 
 class Found(NamedTuple):
-    """A dead letter and where it is: `place` counts from the oldest, 0 first."""
+    """A dead letter and its position: `place` counts from 0, the oldest."""
 
     place: int
     element: bytes
@@ -24,7 +24,7 @@ class Found(NamedTuple):
 
 
 class DeadLetters:
-    """The dead letters, and the alert list `source` where a replay goes."""
+    """The dead letters, and the alert list `source` that replays go to."""
 
     def __init__(self, redis: "Redis", *, source: str) -> None:
         self._redis = redis
@@ -33,24 +33,24 @@ class DeadLetters:
         self._edit_script = script(redis, "edit_dead_letter")
 
     async def page(self, first: int, count: int) -> list[Found]:
-        """Up to `count` of them from place `first` on; fewer at the newest end."""
+        """Up to `count` of them, from place `first` on; fewer at the newest end."""
         elements: list[bytes] = await self._redis.lrange(DEAD_LETTERS, -first - count, -first - 1)  # type: ignore[assignment]  # never str here
         return [Found(place, element, _read(element)) for place, element in enumerate(reversed(elements), start=first)]
 
     async def drop(self, found: Found) -> bool:
-        """Deletes it. False where the list has changed meanwhile: nothing was done."""
+        """Deletes it. False if the list has changed meanwhile: then nothing was done."""
         return await self._take(found, b"") == "done"
 
     async def replay(self, found: Found) -> Literal["done", "moved", "busy"]:
-        """Moves its alert to the alert list's end, unless live alerts wait or Moog is away (busy).
+        """Moves its alert to the end of the alert list, unless live alerts are waiting or Moog is away (busy).
 
-        moved: as False of `drop`.
+        moved: the list has changed meanwhile, as in `drop`.
         """
         assert found.letter.alert is not None
         return await self._take(found, encode(found.letter.alert))
 
     async def edit(self, found: Found, letter: DeadLetter) -> bool:
-        """Puts `letter` in its place. False as of `drop`."""
+        """Puts `letter` in its place. False as in `drop`."""
         arguments: list[int | bytes] = [-found.place - 1, found.element, msgspec.json.encode(letter)]
         return bool(await self._edit_script(keys=[DEAD_LETTERS], args=arguments))
 

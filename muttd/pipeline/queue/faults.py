@@ -12,7 +12,7 @@ from muttd.errors import UnavailableError
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError)
 """What a Redis that is away, loading or too slow raises. BusyLoadingError is a ConnectionError."""
 FAULTS = (RedisError, OSError)
-"""That, and what one raises that refuses (read-only, out of memory)."""
+"""These, and what a Redis raises that refuses (read-only, out of memory)."""
 
 
 @contextmanager

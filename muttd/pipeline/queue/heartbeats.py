@@ -1,8 +1,8 @@
-"""Heartbeats: what each process says of itself while it lives.
+"""Heartbeats: what each process reports about itself while it is alive.
 
-    mutt:heartbeat:ROLE:WORKER   string with a time to live: JSON {"version", "started", "ttl", …what it says}
+    mutt:heartbeat:ROLE:WORKER   string with a time to live: JSON {"version", "started", "ttl", …its state}
 
-Whatever else stands there is shown as it is.
+Any other content is shown as it is.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from muttd import __version__
 
 _KEYS: Final = "mutt:heartbeat:"
 _WORKERS_LIMIT: Final = 500
-"""Heartbeats shown. More workers than that are not run."""
+"""Heartbeats shown. Nobody runs more workers."""
 _SCAN_LIMIT: Final = 100_000
 """Keys looked at to find heartbeats: a Redis shared with others must not make the page wait."""
 _STATUS_LIMIT: Final = 500
@@ -23,12 +23,12 @@ _STATUS_LIMIT: Final = 500
 
 
 class HeartbeatState(NamedTuple):
-    """A worker that lives, or died less than its time to live ago. What its heartbeat does not tell is None."""
+    """A worker that is alive, or died less than its time to live ago. What its heartbeat does not tell is None."""
 
     role: str
     name: str
     status: str
-    """What it says about itself, for people."""
+    """Its state, for people."""
     ttl: float
     """Seconds until it counts as gone."""
     age: float | None = None
@@ -39,12 +39,12 @@ class HeartbeatState(NamedTuple):
 
 
 def key(role: str, worker: str) -> str:
-    """Where the heartbeat of a worker is; colons in its name are replaced."""
+    """The key of a worker's heartbeat; colons in its name are replaced."""
     return f"{_KEYS}{role.replace(':', '_')}:{worker.replace(':', '_')}"
 
 
 def content(said: Mapping[str, object], *, started: float, ttl: float) -> bytes:
-    """What stands there. `said`: `state` is shown as it is, everything else with its name; times in seconds."""
+    """Its content. `said`: `state` is shown as it is, everything else with its name; times in seconds."""
     return msgspec.json.encode({**said, "version": __version__, "started": round(started), "ttl": ttl})
 
 
@@ -55,11 +55,11 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 def read(role: str, name: str, found: bytes, left: float) -> HeartbeatState:
-    """A heartbeat that is kept for `left` seconds yet."""
+    """A heartbeat that expires in `left` seconds."""
     try:
         told: dict[str, Any] = msgspec.json.decode(found, type=dict[str, Any])
         known = msgspec.convert(told, _Known)
-    except msgspec.DecodeError:  # no heartbeat of ours, or one of another version
+    except msgspec.DecodeError:  # not one of ours, or one of another version
         return HeartbeatState(role, name, found.decode(errors="replace")[:_STATUS_LIMIT], left)
     said = {what: value for what, value in told.items() if what not in _Known.__struct_fields__}
     words = ", ".join(str(value) if what == "state" else f"{what} {value}" for what, value in said.items())

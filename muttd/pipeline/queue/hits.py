@@ -1,10 +1,10 @@
-"""How often each rule decided, by hours, and when last: counted by alerters, read by the page.
+"""How often each rule decided, by hour, and when it last did: counted by alerters, read by the page.
 
     mutt:hits:STAMP   hash: rule → events in the hour that began at STAMP (seconds since 1970), TTL
     mutt:hits:last    hash: rule → when it decided last, seconds since 1970
 
-Statistics, not books: an alerter gathers them and writes every two seconds, so that they cost nothing per event; one
-that is killed loses two seconds of them. The audit log has every decision.
+Statistics, not books: an alerter writes them every two seconds, so that they cost nothing per event; one that is killed
+loses two seconds of them. The audit log has every decision.
 """
 
 from collections import Counter
@@ -20,9 +20,9 @@ from muttd.pipeline.queue.script import script
 HITS: Final = "mutt:hits:"
 LAST: Final = HITS + "last"
 HOURS: Final = 24
-"""Hours of which the hits are told: the present one and those before it."""
+"""Hours covered: the current one and those before it."""
 RULES_LIMIT: Final = 20_000
-"""Rules in a hash, some 2 MB at most. Ten times what anybody has: beyond it only deleted rules can be."""
+"""Rules per hash, about 2 MB at most. Ten times what anybody has: any more can only be deleted rules."""
 
 
 class Hits(NamedTuple):
@@ -31,18 +31,19 @@ class Hits(NamedTuple):
     events: int
     """In this hour and the 23 before it."""
     last: datetime | None
-    """When it decided last, to two seconds; UTC."""
+    """When it last decided, to within two seconds; UTC."""
 
 
 class RuleHits:
-    """The counters. Both methods raise one of faults.FAULTS where Redis is away or refuses."""
+    """The counters. Both methods raise one of faults.FAULTS if Redis is away or refuses."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis: Any = redis  # redis-py annotates both of its clients at once
         self._hits = script(redis, "hits")
 
     async def add(self, hits: Mapping[int, int]) -> None:
-        """`hits`: events that each rule decided since the last call. Once; after a fault nobody knows whether."""
+        """Adds `hits`: events that each rule decided since the last call. Not repeatable: after a fault, it is unknown
+        whether they were added."""
         if hits:
             counts = msgspec.json.encode([(str(rule), count) for rule, count in hits.items()])
             await self._hits(keys=[LAST], args=[HITS, counts, (HOURS + 1) * 3600, RULES_LIMIT])

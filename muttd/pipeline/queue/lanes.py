@@ -2,12 +2,12 @@
 
 An alert goes from the alert list through the staging list into the lane of its signature. Only the first alert of a
 lane is ever tried. A lane that has alerts is ready (list), waits for its next try (retry set), or is leased by one
-forwarder (delivering), and Redis moves it between the three in one step. So order per signature holds with any number
-of forwarders; a forwarder that dies just lets its leases run out, and its alerts are tried again by whoever asks next.
+forwarder (delivering), and Redis moves it between the three in one step. So the order within a signature holds with any
+number of forwarders; if a forwarder dies, its leases expire, and its alerts are tried again by whoever asks next.
 
     alert list ─stage─▶ staging ─sort─▶ lanes ─lease─▶ one try ─settle─▶ delivered, retry set, dead letters
 
-Every method raises one of faults.FAULTS where Redis is away or refuses.
+Every method raises one of faults.FAULTS if Redis is away or refuses.
 """
 
 import hashlib
@@ -35,19 +35,19 @@ FACTS: Final = "mutt:delivery:new"
 OLDER_FACTS: Final = "mutt:delivery:old"
 
 READY_LIMIT: Final = 256
-"""Lanes. More than any forwarders try at once; what goes beyond waits on the alert list, where people look."""
+"""Lanes. More than any forwarders try at once; the rest waits on the alert list, where people look."""
 IN_LANES_LIMIT: Final = 10_000
-"""Alerts. Bounds what one failing signature can pile up behind itself before the alert list waits with it."""
+"""Alerts. Bounds what can pile up behind one failing signature before the alert list has to wait, too."""
 DEAD_LETTERS_LIMIT: Final = 100_000
-"""Some 200 MB of Redis at most; then the oldest goes, counted."""
+"""About 200 MB of Redis's memory at most; beyond it, the oldest are dropped and counted."""
 FACTS_LIMIT: Final = 50_000
-"""Facts in each half, some 10 MB in all: the page asks about recent events only."""
+"""Facts in each half, about 10 MB in all: the page asks only about recent events."""
 FACTS_TTL: Final = 86_400
 """Seconds without any delivery after which the facts are forgotten."""
 _RESOLUTIONS: Final = msgspec.json.encode([(name, *kept) for name, kept in RESOLUTIONS.items()])
 
 EARLIER_LIMIT: Final = 10
-"""Tries remembered of one alert, besides the last: what Moog said first and what it says now are seldom the same."""
+"""Tries remembered per alert, besides the last: Moog's first answer and its current one often differ."""
 
 
 class Try(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,28 +56,28 @@ class Try(msgspec.Struct, frozen=True, omit_defaults=True):
     time: str
     """RFC 3339 UTC."""
     status: int | None = None
-    """HTTP status; None where there was no answer."""
+    """HTTP status; None if there was no answer."""
     reason: str | None = None
 
 
 class Tries(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was tried so far with an alert that waits."""
+    """The tries so far of an alert that is waiting."""
 
     attempts: int
     first_failure: float
     """Seconds since 1970."""
     reason: str
     alone: bool = False
-    """Moog refused a request of several: which of them it meant is found by sending each alone."""
+    """Moog refused a request with several alerts: sending each alone shows which one it meant."""
     earlier: list[Try] = []
-    """The newest of them, at most EARLIER_LIMIT, oldest first."""
+    """The newest ones, at most EARLIER_LIMIT, oldest first."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """An element of the dead letters: `alert`, or the `item` of the alert list that was none."""
+    """An element of the dead letters: an `alert`, or an `item` of the alert list that was not one."""
 
     id: str
-    """The alert's id; for an item that is no alert a name of its own."""
+    """The alert's id; for an item that is not an alert, a name of its own."""
     time: str
     """RFC 3339 UTC: when it was given up."""
     reason: str
@@ -94,7 +94,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     time: str
     """RFC 3339 UTC of the last try."""
     status: int | None = None
-    """HTTP status of the last try; None where there was no answer."""
+    """HTTP status of the last try; None if there was no answer."""
     reason: str | None = None
     earlier: list[Try] = []
     """Those before it, at most EARLIER_LIMIT, oldest first."""
@@ -113,11 +113,11 @@ class Head(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What came of a try, and where the alert goes.
+    """The outcome of a try, and where the alert goes.
 
-    delivered: Moog has it. refused: to the dead letters, by a Moog that works. dead: to the dead letters after many
-    tries. retry: it is tried again after `delay` seconds; until then its lane waits behind it. release: as if it had
-    never been leased, nothing was tried.
+    delivered: Moog has it. refused: to the dead letters, because a working Moog refused it. dead: to the dead letters
+    after many tries. retry: it is tried again after `delay` seconds; until then its lane waits behind it. release: as
+    if it had never been leased; nothing was tried.
     """
 
     head: Head
@@ -129,11 +129,11 @@ class Ending(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """`heads` may be fewer than wanted: `why` says what holds the others back."""
+    """`heads` may be fewer than wanted: `why` says what is holding the others back."""
 
     heads: list[Head]
     wait: float | None
-    """Seconds after which asking again is of use; None where only a new alert or a settled one changes things."""
+    """Seconds after which it is worth asking again; None if only a new alert or a settled one changes anything."""
     why: Literal["", "rate", "open", "probe"]
 
 
@@ -141,19 +141,19 @@ class Depths(NamedTuple):
     """How many alerts are where."""
 
     waiting: int
-    """On the alert list and in lanes, those below included."""
+    """On the alert list and in lanes, including those below."""
     retry: int
     """Waiting for their next try."""
     dead: int
 
 
 class Lanes:
-    """One forwarder's hand on the lanes."""
+    """The lanes, as one forwarder uses them."""
 
     def __init__(
         self, redis: "Redis", *, source: str, rate: Rate, lease: float, metrics_prefix: str = "mutt:metrics"
     ) -> None:
-        """`source` is the alert list. `lease` in seconds: longer than any try may take, settling included."""
+        """`source` is the alert list. `lease` in seconds: longer than any try may take, including settling it."""
         self._prefix = metrics_prefix
         self._redis = redis
         self._source = source
@@ -165,20 +165,21 @@ class Lanes:
         self._settle = script(redis, "settle")
 
     async def stage(self, limit: int) -> list[bytes] | None:
-        """Up to `limit` (1..1000) of the oldest alerts that are in no lane yet; None where they have to wait."""
+        """Up to `limit` (1..1000) of the oldest alerts not yet in a lane; None if they have to wait."""
         keys = [self._source, STAGING, READY, IN_LANES]
         staged: list[bytes] | None = await self._stage(keys=keys, args=[limit, READY_LIMIT, IN_LANES_LIMIT])
         return staged
 
     async def wait_for_alert(self, seconds: int) -> None:
-        """Returns when an alert has come, after `seconds` (at least 1) at the latest."""
-        # It goes to the staging list, not past it: order stays, and it is not lost if the answer is.
+        """Returns when an alert has arrived, or after `seconds` (at least 1)."""
+        # Into the staging list, not past it: that keeps the order, and a lost answer does not lose the alert.
         await self._redis.brpoplpush(self._source, STAGING, timeout=seconds)
 
     async def sort(self, staged: Sequence[bytes], places: Sequence[str | DeadLetter]) -> int:
         """Puts each of `staged` into the lane of its signature, or among the dead letters.
 
-        How many older dead letters had to go for want of room; -1 where another forwarder was faster: nothing was done.
+        Returns how many older dead letters were dropped because the list was full; -1 if another forwarder was faster:
+        then nothing was done.
         """
         arguments: list[str | bytes | int] = [LANE, _digest(staged), DEAD_LETTERS_LIMIT]
         for place in places:
@@ -198,10 +199,11 @@ class Lanes:
         return Lease(heads, int(wait) / 1e6 if int(wait) >= 0 else None, why.decode())
 
     async def settle(self, *endings: Ending) -> list[int]:
-        """What came of tries; their leases are over, the next of each lane becomes ready.
+        """Settles tries: their leases end, and the next alert of each lane becomes ready.
 
-        For each, how many older dead letters had to go for want of room; -1 where the lease had run out and another
-        forwarder has the alert: then nothing was done for it. Call it again after a fault; what was done stays done.
+        Returns for each how many older dead letters were dropped because the list was full; -1 if the lease had expired
+        and another forwarder has the alert: then nothing was done for it. Call it again after a fault; what was done
+        stays done.
         """
         arguments: list[str | bytes | int] = [LANE, FACTS_LIMIT, FACTS_TTL, DEAD_LETTERS_LIMIT]
         arguments += (self._prefix, _RESOLUTIONS)
@@ -227,7 +229,7 @@ class Lanes:
 
 
 async def delivery_facts(redis: "Redis", ids: Sequence[str]) -> dict[str, Fact]:
-    """What is known about the delivery of the events `ids`; those of which nothing is known are left out."""
+    """What is known about the delivery of the events `ids`; unknown ids are omitted."""
     if not ids:
         return {}
     async with redis.pipeline(transaction=False) as pipeline:

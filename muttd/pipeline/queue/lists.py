@@ -1,9 +1,9 @@
-"""Reliable lists: what was put in comes out at least once, and what it led to comes out exactly once.
+"""Reliable lists: what was put in comes out at least once, and its results take effect exactly once.
 
-A producer pushes batches (Producer). A worker reserves a batch into a processing list that bears its name (Worker),
-which is dropped in one step together with what it led to (outcomes.py). A worker that dies leaves its batch behind; any
-other worker of the role adopts it under the same batch id. Nothing is removed by value: LREM finds the wrong twin and
-costs the list's length.
+A producer pushes batches (Producer). A worker reserves a batch into a processing list with its own name (Worker), which
+is dropped in the same step that stores the results (outcomes.py). A worker that dies leaves its batch behind; any other
+worker of the role adopts it under the same batch id. Nothing is removed by value: LREM may find the wrong duplicate and
+is O(n).
 """
 
 import secrets
@@ -17,10 +17,10 @@ from muttd.pipeline.queue import heartbeats
 from muttd.pipeline.queue.script import script
 
 TOTAL: Final = "mutt:ledger:total"
-"""Running totals of all that happens (books.py); every script that moves something adds to them in the same step."""
+"""Running totals of everything (books.py); every script that moves something adds to them in the same step."""
 
 _MARKER_TTL = 86_400
-"""Seconds a marker is kept: longer than a batch lies in a spool while Redis runs."""
+"""Seconds a marker is kept: longer than a batch stays in a spool while Redis runs."""
 
 
 _PROBE_TTL = 60
@@ -36,14 +36,14 @@ class Batch(NamedTuple):
 
 
 class Producer:
-    """Pushes batches onto one list, each exactly once even where the connection broke before the answer.
+    """Pushes batches onto one list, each exactly once even if the connection breaks before the answer.
 
-    With every batch its number is written under the producer's marker in the same transaction; after a broken
-    connection the marker tells whether the batch had arrived.
+    The batch's number is written to the producer's marker in the same transaction; after a broken connection the
+    marker tells whether the batch had arrived.
     """
 
     def __init__(self, redis: "Redis", target: str, name: str) -> None:
-        """`name` tells producers apart, as `muttd` and host; a random part is added, so two may share it."""
+        """`name` tells producers apart, such as `muttd` and host; a random part is added, so two may share it."""
         self._redis = redis
         self._target = target
         self._name = name
@@ -55,11 +55,11 @@ class Producer:
         self._marker = f"mutt:pushed:{self._name}:{secrets.token_hex(8)}"
 
     async def push(self, items: Sequence[bytes]) -> int:
-        """Appends `items` (1 to some thousands, oldest first) and returns the list's length then.
+        """Appends `items` (1 to a few thousand, oldest first) and returns the list's new length.
 
-        Raises one of UNREACHABLE where Redis is away, ResponseError where it refuses (read-only, out of memory).
-        After any of them the same items must be pushed again before others (and are then not pushed twice), or be
-        kept elsewhere under `set_aside`.
+        Raises one of UNREACHABLE if Redis is away, ResponseError if it refuses (read-only, out of memory). After any of
+        them the same items must be pushed again before others (and are then not pushed twice), or be kept elsewhere
+        after `set_aside`.
         """
         if self._unsure:
             if await self._redis.get(self._marker) == str(self._number).encode():
@@ -74,36 +74,36 @@ class Producer:
 
     @property
     def origin(self) -> str:
-        """What tells later whether the batch whose push failed had arrived (Replay.push); empty where none failed."""
+        """Tells Replay.push later whether the batch whose push failed had arrived; empty if none failed."""
         return f"{self._marker}={self._number}" if self._unsure else ""
 
     def set_aside(self) -> None:
-        """The batch whose push failed is kept elsewhere, with its `origin`: the next push may be of others."""
+        """The batch whose push failed is kept elsewhere, with its `origin`: the next push may be of another."""
         if self._unsure:
             self._unsure = False
             self._new_marker()
 
     async def length(self) -> int:
-        """How many elements wait. Raises one of UNREACHABLE."""
+        """How many elements are waiting. Raises one of UNREACHABLE."""
         return int(await self._redis.llen(self._target))
 
     async def probe(self) -> int:
-        """As `length`, by way of a small write: raises what `push` would where Redis reads but refuses to write."""
+        """Like `length`, but also makes a small write, to raise what `push` would if Redis refuses writes."""
         await self._redis.set(f"mutt:pushed:{self._name}:probe", 1, ex=_PROBE_TTL)
         return await self.length()
 
 
 class Replay:
-    """Pushes batches that were kept elsewhere, each exactly once, across restarts of this process too."""
+    """Pushes batches that were kept elsewhere, each exactly once, even across restarts of this process."""
 
     def __init__(self, redis: "Redis", target: str, name: str) -> None:
-        """`name` is that of the place they were kept in: the same after a restart, and of no other."""
+        """`name` identifies the place they were kept in: unique, and the same after a restart."""
         self._redis = redis
         self._target = target
         self._marker = f"mutt:pushed:{name}"
 
     async def push(self, number: int, items: Sequence[bytes], origin: str = "") -> int:
-        """As Producer.push. `number` names the batch; `origin` is what Producer.set_aside gave for it."""
+        """Like Producer.push. `number` names the batch; `origin` is what the producer gave for it (Producer.unsure)."""
         marks = [(self._marker, number)]
         if origin:
             marker, _, first_number = origin.rpartition("=")
@@ -126,15 +126,15 @@ async def _push(redis: "Redis", target: str, marker: str, number: int, items: Se
 class Worker:
     """One worker process's side of a reliable list.
 
-    Call `beat` before the first `reserve` and then at a third of `heartbeat_ttl`: a worker without a heartbeat
-    loses its batches to others. Every method raises one of faults.UNREACHABLE where Redis is away.
+    Call `beat` before the first `reserve` and then every third of `heartbeat_ttl`: a worker without a heartbeat
+    loses its batches to others. Every method raises one of faults.UNREACHABLE if Redis is away.
     """
 
     def __init__(self, redis: "Redis", *, role: str, name: str, source: str, heartbeat_ttl: float) -> None:
         """`role` and `name` must not contain a colon (it is replaced); `heartbeat_ttl` in seconds, at least 1."""
         self._redis = redis
         self._role = role.replace(":", "_")
-        # A restarted worker of the same name is another one: its predecessor's batches must be adopted, not kept alive.
+        # A restarted worker with the same name is a new one: its predecessor's batches must be adopted, not kept alive.
         self.name = f"{name.replace(':', '_')}-{secrets.token_hex(4)}"
         self._source = source
         self._ttl = heartbeat_ttl
@@ -152,16 +152,16 @@ class Worker:
         return heartbeats.key(self._role, worker)
 
     async def beat(self, state: str = "works") -> None:
-        """Says that this worker lives, for `heartbeat_ttl` from now. `state` is shown to people."""
+        """Marks this worker as alive for `heartbeat_ttl` from now. `state` is shown to people."""
         said = heartbeats.content({"state": state}, started=self._began, ttl=self._ttl)
         await self._beat(keys=[self._heartbeat(self.name)], args=[said, int(self._ttl * 1000)])
 
     async def retire(self) -> None:
-        """Takes the heartbeat back, so that others adopt at once what may be left."""
+        """Removes the heartbeat, so that others at once adopt what may be left."""
         await self._redis.delete(self._heartbeat(self.name))
 
     async def reserve(self, limit: int, wait: int) -> Batch | None:
-        """Up to `limit` (1..5000) of the oldest elements; None where none came in `wait` seconds."""
+        """Up to `limit` (1..5000) of the oldest elements; None if none arrived within `wait` seconds."""
         batch_id = secrets.token_hex(8)
         key = self._processing(batch_id)
         self._held.add(key)
@@ -177,19 +177,19 @@ class Worker:
         return Batch(batch_id, key, items) if items else None
 
     async def give_back(self, batch: Batch) -> int:
-        """Returns the batch to its list, ahead of what waits there; how many elements went back."""
+        """Puts the batch back on its list, ahead of what waits there; returns how many elements went back."""
         count = int(await self._give_back(keys=[batch.key, self._source]))
         self._held.discard(batch.key)
         return count
 
     def let_go(self, batch: Batch) -> None:
-        """Forgets a batch that another script has dropped together with what it led to."""
+        """Forgets a batch that another script has dropped while storing its results."""
         self._held.discard(batch.key)
 
     async def abandoned(self) -> AsyncIterator[Batch]:
-        """Batches of this role that nobody works on, each adopted by this worker, under the id it always had.
+        """Batches of this role that nobody works on, each adopted by this worker under its original id.
 
-        Their workers are gone, or they are our own and came loose when a connection broke in the middle of a call.
+        Their workers are gone, or they are our own, lost when a connection broke during a call.
         """
         async for found in self._redis.scan_iter(match=f"mutt:processing:{self._role}:*", count=1000):
             key = found.decode()

@@ -1,7 +1,8 @@
-"""The live view's two ways through Redis: what people look at, to the alerters; what there is of it, back.
+"""The live view's two paths through Redis: what people watch, to the alerters; and the matching events, back.
 
-What is looked at is a small sorted set whose elements run out by themselves (lua/watch.lua). What is shown goes over a
-publish/subscribe channel: nobody looks, nothing is kept. Every method raises one of faults.FAULTS where Redis is away.
+The watches are a small sorted set whose elements expire by themselves (lua/watch.lua). Events go over a
+publish/subscribe channel: if nobody watches, nothing is kept. Every method raises one of faults.FAULTS if Redis is
+away.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -15,22 +16,22 @@ from muttd.pipeline.queue.script import script
 WATCHES: Final = "mutt:live:watches"
 CHANNEL: Final = "mutt:live"
 WATCHES_LIMIT: Final = 32
-"""Different filters at once, over all viewers: an alerter asks each of them about every event that it can afford."""
+"""Different filters at once, over all viewers: an alerter tries each on as many events as it can afford."""
 WATCH_TTL: Final = 5.0
-"""Seconds that a watch counts after it was renewed."""
+"""Seconds for which a watch counts after it was renewed."""
 _WAIT: Final = 1.0
 """Seconds between looks at whether the listener is still wanted."""
 
 
 class LiveChannel:
-    """Both ways."""
+    """Both paths."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
         self._watch = script(redis, "watch")
 
     async def watch(self, watches: Sequence[bytes] = ()) -> list[bytes]:
-        """Renews `watches`; all that count now, WATCHES_LIMIT at most."""
+        """Renews `watches`; returns all that count now, WATCHES_LIMIT at most."""
         arguments: list[bytes | int] = [int(WATCH_TTL * 1000), WATCHES_LIMIT, *watches]
         found: list[bytes] = await self._watch(keys=[WATCHES], args=arguments)
         return found
@@ -40,7 +41,7 @@ class LiveChannel:
         await self._redis.publish(CHANNEL, report)
 
     async def reports(self) -> AsyncGenerator[bytes | None, None]:
-        """What is published from now on; None where there was nothing for a second. Close it (aclosing)."""
+        """What is published from now on; None if there was nothing for a second. Close it (aclosing)."""
         async with aclosing(self._redis.pubsub()) as subscription:
             await subscription.subscribe(CHANNEL)
             while True:

@@ -1,6 +1,6 @@
-"""What decided batches lead to in Redis: alerts, dead letters, audit rows that wait, counters, unhandled kinds.
+"""The results of decided batches in Redis: alerts, dead letters, waiting audit rows, counters, unhandled kinds.
 
-The names of the keys are in docs/design.md section 6. Every method raises one of faults.FAULTS where Redis is away,
+The names of the keys are in docs/design.md section 6. Every method raises one of faults.FAULTS if Redis is away,
 refuses (read-only, out of memory) or is too slow.
 """
 
@@ -25,19 +25,19 @@ UNHANDLED: Final = "mutt:unhandled:"
 DUE: Final = UNHANDLED + "due"
 
 DEAD_LETTERS_LIMIT: Final = 100_000
-"""Some 100 MB of Redis; then the oldest goes, counted."""
+"""About 100 MB of Redis's memory; beyond it, the oldest are dropped and counted."""
 KINDS_LIMIT: Final = 50_000
-"""Kinds of unhandled events on the work list; all others are counted together. Some 70 MB of Redis."""
+"""Kinds of unhandled events on the work list; any others are counted together. About 70 MB of Redis's memory."""
 WORK_LIST_DAYS: Final = 30
-"""A kind that nobody has seen for so long is off the work list."""
+"""A kind that has not been seen for this long leaves the work list."""
 OVERFLOW: Final = "other"
-"""The kind that stands for all beyond KINDS_LIMIT."""
+"""The kind that represents all beyond KINDS_LIMIT."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a kind of unhandled events is. `sample` is the first event that was seen of it."""
+    """A kind of unhandled events. `sample` is the first event of it."""
 
     host: str
     template: str
@@ -50,53 +50,53 @@ _decode_about = msgspec.json.Decoder(About).decode
 
 
 class BatchOutcome(NamedTuple):
-    """What a batch led to."""
+    """The results of a batch."""
 
     alerts: Sequence[bytes]
     dead: Sequence[bytes]
     deferred: bytes | None
-    """The batch's audit rows as one element of the backlog, where PostgreSQL could not take them."""
+    """The batch's audit rows as one element of the backlog, if PostgreSQL could not take them."""
     rows: int
     """How many rows `deferred` has."""
     counters: Mapping[str, int]
     """For the dashboard."""
     unhandled: Mapping[str, int]
-    """How often the batch had each kind of unhandled events."""
+    """How many unhandled events of each kind the batch had."""
     about: Callable[[str], About]
-    """What a kind is: asked for only where Redis does not know it yet."""
+    """Describes a kind; called only if Redis does not know it yet."""
     books: Mapping[str, int] = MappingProxyType({})
     """For the running totals: decided, unreadable, audited, refused, unaudited, alerts."""
 
 
 class Committed(NamedTuple):
-    """How things stand after a commit."""
+    """The state after a commit."""
 
     done: bool
-    """False where another worker had the batch: nothing of this commit took effect."""
+    """False if another worker had the batch: then nothing of this commit took effect."""
     alerts: int
     """Length of the alert list."""
     backlog_rows: int
     dead_gone: int
-    """Dead letters that had to go because there are too many."""
+    """Dead letters dropped because the list was full."""
     due: int
     """Unhandled kinds to announce."""
 
 
 class WorkItem(msgspec.Struct, frozen=True):
-    """A kind of unhandled events, as people look at it."""
+    """A kind of unhandled events, as shown to people."""
 
     kind: str
     about: About
     count: int
     """In its window."""
     total: int
-    """Since it is on the list."""
+    """Since it has been on the list."""
     window_end: float
-    """Seconds since 1970; past where it has not been seen in the last window."""
+    """Seconds since 1970; in the past if it has not been seen lately."""
 
 
 class Outcomes:
-    """Redis as alerters write it."""
+    """What alerters write to Redis."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Outcomes:
         self.hits = RuleHits(redis)
 
     async def commit(self, worker: Worker, batch: Batch, outcome: BatchOutcome, now: float) -> Committed:
-        """Everything in one step, once however often it is called. `now` in seconds since 1970."""
+        """Stores everything in one step, only once however often it is called. `now` in seconds since 1970."""
         backlog = [] if outcome.deferred is None else [outcome.deferred]
         wish = {
             "alerts": len(outcome.alerts),
@@ -154,7 +154,7 @@ class Outcomes:
         return Committed(bool(numbers[0]), *numbers[1:])
 
     async def _describe(self, unknown: Sequence[tuple[int, str]], about_kind: Callable[[str], About]) -> None:
-        """Writes down what kinds are. If that is lost, it is asked for again in their next windows."""
+        """Describes kinds. If that is lost, it is asked for again in their next windows."""
         told: dict[str, bytes] = {}
         for place, kind in unknown:
             about = about_kind(kind)
@@ -169,11 +169,11 @@ class Outcomes:
         worker.let_go(batch)
 
     async def backlog_rows(self) -> int:
-        """Audit rows that wait for PostgreSQL."""
+        """Audit rows waiting for PostgreSQL."""
         return int(await self._redis.get(BACKLOG_ROWS) or 0)
 
     async def alerts(self) -> int:
-        """Alerts that wait for a forwarder."""
+        """Alerts waiting for a forwarder."""
         return int(await self._redis.llen(self._alert_list))
 
     async def due(self) -> list[WorkItem]:
@@ -182,11 +182,11 @@ class Outcomes:
         return await self._work_items(found)
 
     async def announce(self, kind: str, alert: bytes) -> bool:
-        """Pushes the meta-alert of a kind that is due; False where another alerter has done it."""
+        """Pushes the meta-alert of a kind that is due; False if another alerter has already done so."""
         return bool(await self._announce(keys=[DUE, self._alert_list, TOTAL], args=[kind, alert]))
 
     async def work_list(self, limit: int) -> list[WorkItem]:
-        """Unhandled kinds, those whose windows began last first, `limit` at most."""
+        """Unhandled kinds, those with the newest windows first, `limit` at most."""
         found = [item.decode() for item in await self._redis.zrevrange(UNHANDLED + "windows", 0, limit - 1)]
         return await self._work_items(found)
 
@@ -201,7 +201,7 @@ class Outcomes:
             abouts, counts, before, *ends = await pipeline.execute()
         items = []
         for kind, about, count, earlier, end in zip(kinds, abouts, counts, before, ends, strict=True):
-            if about is not None:  # else it comes with the kind's next event
+            if about is not None:  # otherwise it comes with the kind's next event
                 now, then = int(count or 0), int(earlier or 0)
                 items.append(WorkItem(kind, _decode_about(about), now, now + then, float(end or 0) / 1000))
         return items

@@ -9,5 +9,5 @@ _FOLDER = Path(__file__).parent / "lua"
 
 
 def script(redis: "Redis", name: str) -> AsyncScript:
-    """`lua/NAME.lua`, run by EVALSHA and loaded again where the server has forgotten it."""
+    """`lua/NAME.lua`, run by EVALSHA and loaded again if the server has forgotten it."""
     return redis.register_script((_FOLDER / f"{name}.lua").read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Browser sessions, in Redis: they survive a restart of the page's process, and all such processes share them.
 
-A session is found by the SHA-256 of its token, so that who can read Redis cannot log in with what is there. Every
-method raises UnavailableError where Redis is away.
+A session is found by the SHA-256 of its token, so that reading Redis is not enough to log in. Every method raises
+UnavailableError if Redis is away.
 """
 
 import hashlib
@@ -16,19 +16,19 @@ from muttd.pipeline.queue.faults import translated
 _PREFIX: Final = "mutt:session:"
 _TOKEN_BYTES: Final = 32
 IDLE: Final = 3600
-"""Seconds without a request until a session ends. An open page asks all the time: it means that the page was closed."""
+"""Seconds without a request until a session ends. An open page makes requests all the time, so it must be closed."""
 ABSOLUTE: Final = 12 * 3600
-"""Seconds until a session ends in any case: a shift."""
+"""Seconds until a session ends in any case: one shift."""
 
 
 class Session(msgspec.Struct, frozen=True):
     """Somebody who has logged in."""
 
     name: str
-    """Of the key that was used."""
+    """The name of the key that was used."""
     role: str
     key_id: str
-    """Tells whether that key is still the one: a fingerprint, no key."""
+    """Tells whether that key is still the same: a fingerprint, not the key."""
     csrf: str
     """What every changing request of this session must carry in a header."""
     began: float
@@ -36,13 +36,13 @@ class Session(msgspec.Struct, frozen=True):
 
 
 class Sessions:
-    """All sessions. The number is bounded by their time to live and by how fast one can log in."""
+    """All sessions. Their number is bounded by their time to live and by how fast one can log in."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis
 
     async def begin(self, *, name: str, role: str, key_id: str, now: float) -> str:
-        """A new session; its token, which is nowhere else."""
+        """Makes a session and returns its token, which is stored nowhere."""
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         session = Session(name, role, key_id, secrets.token_urlsafe(_TOKEN_BYTES), now)
         with translated():
@@ -50,7 +50,7 @@ class Sessions:
         return token
 
     async def find(self, token: str, now: float) -> Session | None:
-        """The session of `token`, which goes on for another IDLE seconds; None where there is none any more."""
+        """The session of `token`, extended by another IDLE seconds; None if there is none, or no longer."""
         key = _key(token)
         with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
@@ -66,7 +66,7 @@ class Sessions:
         return session
 
     async def end(self, token: str) -> None:
-        """Logs out: the token is worth nothing from now on."""
+        """Logs out: the token is invalid from now on."""
         with translated():
             await self._redis.delete(_key(token))
 

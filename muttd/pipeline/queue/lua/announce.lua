@@ -6,8 +6,8 @@
 -- ARGV[1]  kind
 -- ARGV[2]  the alert
 --
--- Returns 1, or 0 where another alerter has announced it.
--- Promise: one alert for each time the kind came into the set.
+-- Returns 1, or 0 if another alerter has announced it.
+-- Promise: one alert for each time the kind entered the set.
 
 if redis.call('SISMEMBER', KEYS[1], ARGV[1]) == 0 then
   return 0

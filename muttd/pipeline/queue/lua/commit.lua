@@ -1,4 +1,4 @@
--- commit: what a decided batch led to takes effect and the batch is dropped, in one step.
+-- commit: the results of a decided batch take effect and the batch is dropped, in one step.
 --
 -- KEYS[1]       processing list of the batch
 -- KEYS[2..4]    lists: alerts, dead letters, audit backlog
@@ -13,20 +13,20 @@
 -- ARGV[1]       JSON: {alerts, dead, backlog: how many elements; rows: how many rows the backlog element has;
 --               dead_limit; counters: {field: increment}; ttl: [seconds of each counter hash]; books: {total: increment};
 --               unhandled: [[kind, count], …]; threshold (0: never); window, keep: ms; limit: how many kinds;
---               overflow: the kind that stands for all beyond the limit}
+--               overflow: the kind that represents all beyond the limit}
 -- ARGV[2..]     alerts, dead letters, backlog elements, each oldest first
 --
--- Returns {done, length of the alert list, rows in the backlog, dead letters that had to go, kinds to announce,
--- [places in `unhandled`, from 0, of kinds that KEYS[12] does not know; -1: `overflow`]}; done is 0 where the batch is
--- not ours any more: then nothing was changed.
--- Promise: what a batch led to takes effect exactly once, in a Redis without memory too: a batch takes more than what it
--- leads to, so that only deciding makes room there. A kind comes into the set of KEYS[13] once in a window. There are
+-- Returns {done, length of the alert list, rows in the backlog, dead letters dropped, kinds to announce,
+-- [places in `unhandled`, from 0, of kinds that KEYS[12] does not know; -1: `overflow`]}; done is 0 if the batch is no
+-- longer ours: then nothing was changed.
+-- Promise: a batch's results take effect exactly once, even if Redis is out of memory: a batch takes more memory than
+-- its results, so that only deciding makes room there. A kind enters the set of KEYS[13] once in a window. There are
 -- never more kinds than `limit` and `overflow`: those whose windows ended first go first.
 
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {0, 0, 0, 0, 0, {}}
 end
-redis.call('PERSIST', KEYS[1]) -- changes nothing, but after a first write for want of memory no other is refused
+redis.call('PERSIST', KEYS[1]) -- changes nothing, but once one write has succeeded, lack of memory refuses no other
 local wish = cjson.decode(ARGV[1])
 local at = 2
 

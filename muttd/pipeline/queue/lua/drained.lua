@@ -8,8 +8,8 @@
 -- ARGV[2]  how many dead letters are kept
 -- ARGV[3..] dead letters for rows that PostgreSQL refused
 --
--- Returns 1, or 0 where the element is not ours any more: then nothing was changed.
--- Promise: the number of rows is that of the elements that wait or are reserved.
+-- Returns 1, or 0 if the element is no longer ours: then nothing was changed.
+-- Promise: the number of rows is that of the elements waiting or reserved.
 
 if redis.call('DEL', KEYS[1]) == 0 then
   return 0
@@ -17,7 +17,7 @@ end
 if redis.call('DECRBY', KEYS[2], ARGV[1]) <= 0 then
   redis.call('DEL', KEYS[2])
 end
-local refused = math.min(#ARGV - 2, tonumber(ARGV[1])) -- an element that is no batch has no rows
+local refused = math.min(#ARGV - 2, tonumber(ARGV[1])) -- an element that is not a batch has no rows
 redis.call('HINCRBY', KEYS[4], 'audited', ARGV[1] - refused)
 redis.call('HINCRBY', KEYS[4], 'refused', refused)
 for place = 3, #ARGV do

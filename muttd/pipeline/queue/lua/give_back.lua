@@ -3,7 +3,7 @@
 -- KEYS[1]  processing list of the batch, oldest first
 -- KEYS[2]  source list (tail oldest)
 --
--- Returns how many elements went back; 0 where the batch is not ours any more.
+-- Returns how many elements went back; 0 if the batch is no longer ours.
 -- Promise: order is as if it had never been reserved.
 
 local items = redis.call('LRANGE', KEYS[1], 0, -1)

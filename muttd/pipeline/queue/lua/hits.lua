@@ -1,10 +1,10 @@
--- hits: events that rules decided since an alerter said so last.
+-- hits: adds the events that rules decided since an alerter's last report.
 --
 -- KEYS[1]  when each rule decided last (hash: rule -> seconds since 1970)
 -- ARGV[1]  prefix of the hashes of hours (rule -> events); the first second of the hour is appended
 -- ARGV[2]  JSON: [[rule, events], ...]
 -- ARGV[3]  seconds an hour is kept after its last write
--- ARGV[4]  how many rules a hash may have: beyond that KEYS[1] begins anew, and an hour takes no other rules
+-- ARGV[4]  how many rules a hash may have: beyond that KEYS[1] is cleared, and an hour takes no further rules
 --
 -- Promise: bounded, whatever the rules are called.
 

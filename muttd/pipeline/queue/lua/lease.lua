@@ -13,11 +13,11 @@
 -- ARGV[4]  rate limit: tokens
 -- ARGV[5]  rate limit: period, µs
 --
--- Returns {end of lease, µs until asking again is of use or -1, why less than wanted: '' rate open probe,
+-- Returns {end of lease, µs until it is worth asking again or -1, why less than wanted: '' rate open probe,
 --          signature, alert, tries, signature, alert, tries, ...}; while the circuit is not closed it is open or probe
 -- Promise: in any period no more leases than tokens, by Redis's clock, for all forwarders together; a token is taken
--- only for an alert. While the circuit is half open one lease in all, until it is settled or over. A lease that is
--- over is given to whoever asks: its forwarder died.
+-- only for an alert. While the circuit is half open there is one lease in all, until it is settled or has expired. An
+-- expired lease is given to whoever asks: its forwarder died.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -86,7 +86,7 @@ end
 local answer = {text(lease), text(wait), why}
 for _, signature in ipairs(found) do
   local alert = redis.call('LINDEX', ARGV[1] .. signature, 0)
-  if alert then -- else somebody deleted the lane by hand
+  if alert then -- otherwise somebody deleted the lane by hand
     redis.call('ZADD', KEYS[1], text(lease), signature)
     answer[#answer + 1] = signature
     answer[#answer + 1] = alert

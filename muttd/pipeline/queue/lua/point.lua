@@ -1,4 +1,4 @@
--- point: the books at one instant, and kept for the time that it stands for.
+-- point: takes a snapshot of the books, and keeps it for the minute, hour and day.
 --
 -- KEYS[1]  running totals (hash)
 -- KEYS[2]  what receiving processes hold in memory: hash, process -> COUNT:MS
@@ -7,14 +7,14 @@
 -- KEYS[5..7]  alert list, staging list, counter of the alerts in lanes
 -- KEYS[8]  retry set
 -- KEYS[9]  dead letters
--- KEYS[10] audit backlog (list); where neither it nor a worker has an element, there are no rows either
+-- KEYS[10] audit backlog (list); if neither it nor a worker has an element, there are no rows either
 -- KEYS[11..]  where to keep the point, unless one is kept there already
--- ARGV[1]  ms after which a process that has not said anything has nothing any more
--- ARGV[2..]  seconds to keep it there; 0 for ever
+-- ARGV[1]  ms without a report after which a process counts as holding nothing
+-- ARGV[2..]  seconds to keep it there; 0: for ever
 --
 -- Returns the point, JSON: {at, totals, stock}.
 -- Promise: totals and stock are of the same instant. Reserved batches are looked for key by key, 200,000 keys at most:
--- a few ms of Redis, once a minute.
+-- a few ms of Redis's time, once a minute.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,11 +1,11 @@
--- report: what a receiving process has counted since it began comes into the dashboard's counters and the books.
+-- report: adds what a receiving process has counted since it began to the dashboard's counters and the books.
 --
 -- KEYS[1]     what it has reported so far (hash)
 -- KEYS[2..4]  dashboard counters (hashes): this minute, this hour, this day
 -- KEYS[5]     running totals (hash)
 -- KEYS[6]     what receiving processes hold in memory: hash, process -> COUNT:MS
 -- ARGV[1]     JSON: {process; memory: events it holds; counts: {field: how many since it began};
---             disk: {field: events in its spool, less those it found there}; ttl: [seconds of each counter hash];
+--             disk: {field: events in its spool, minus those it found there}; ttl: [seconds of each counter hash];
 --             kept: seconds to remember what was reported}
 --
 -- Promise: each count is added once, however often the same is reported: after a lost answer, or after a fail-over to a

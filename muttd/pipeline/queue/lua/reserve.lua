@@ -4,8 +4,8 @@
 -- KEYS[2]  processing list of this batch; may hold its first element already (BRPOPLPUSH)
 -- ARGV[1]  how many elements the batch may have in all, 1..5000
 --
--- Returns the batch, oldest first; empty where there was nothing (no key is left behind).
--- Promise: an element is in the source or in the processing list at every instant, never in both, never in neither.
+-- Returns the batch, oldest first; empty if there was nothing (no key is left behind).
+-- Promise: at every instant an element is in either the source or the processing list, never in both or neither.
 
 local batch = redis.call('LRANGE', KEYS[2], 0, -1)
 local room = tonumber(ARGV[1]) - #batch

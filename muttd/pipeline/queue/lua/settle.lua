@@ -1,4 +1,4 @@
--- settle: what came of leased alerts, each in one step with where the alert goes next.
+-- settle: records the outcome of leased alerts and moves each to where it goes next, in one step.
 --
 -- KEYS[1]  delivering (lease.lua)
 -- KEYS[2]  retry set
@@ -18,16 +18,16 @@
 -- ARGV[6]  their resolutions, JSON: [[name, seconds that one hash stands for, seconds it is kept], ...]
 -- ARGV[7..] for each alert eight:
 --          signature
---          end of its lease, as lease.lua said it
+--          end of its lease, as returned by lease.lua
 --          delivered | refused (dead letter; Moog works) | dead (dead letter) | retry | release (as if never leased)
 --          retry: tries as JSON, '' to leave them; refused, dead: the dead letter
 --          retry: µs until it is due
 --          event id
 --          fact as JSON, '' for none
---          1 where the try was the probe of a half-open circuit, else 0
+--          1 if the try was the probe of a half-open circuit, else 0
 --
--- Returns for each alert -1 where its lease was over and somebody else has it: then nothing was changed for it. Else
--- how many dead letters had to go for want of room.
+-- Returns for each alert -1 if its lease had expired and somebody else has it: then nothing was changed for it. Else
+-- how many dead letters were dropped because the list was full.
 -- Promise: an alert leaves its lane only here, delivered or with its dead letter written; the next of the lane becomes
 -- ready in the same step. A Moog that works closes the circuit, unless a pause has begun since the try did.
 

@@ -1,4 +1,4 @@
--- sort: staged alerts go to the lanes of their signatures; what is no alert goes to the dead letters.
+-- sort: staged alerts go to the lanes of their signatures; elements that are not alerts go to the dead letters.
 --
 -- KEYS[1]  staging list (head newest, tail oldest)
 -- KEYS[2]  ready list: signatures whose lane may be worked on, in order
@@ -10,8 +10,8 @@
 -- ARGV[3]  how many dead letters are kept
 -- ARGV[4..] for each of them two: its signature and '', or '' and its dead letter
 --
--- Returns how many dead letters had to go for want of room; -1 where another forwarder had sorted them meanwhile: then
--- nothing was changed.
+-- Returns how many dead letters were dropped because the list was full; -1 if another forwarder had sorted them
+-- meanwhile: then nothing was changed.
 -- Promise: a lane has the order of the alert list, whichever forwarders sort. A lane that exists is ready, or due in
 -- the retry set, or leased: in exactly one of the three.
 

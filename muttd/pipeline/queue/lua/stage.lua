@@ -1,14 +1,14 @@
--- stage: bring the oldest alerts to where forwarders sort them into lanes, and look at them.
+-- stage: moves the oldest alerts to where forwarders sort them into lanes, and returns them.
 --
 -- KEYS[1]  alert list (head newest, tail oldest)
 -- KEYS[2]  staging list, the same way round; all of it is older than the alert list
 -- KEYS[3]  ready list
 -- KEYS[4]  counter of the alerts in lanes
--- ARGV[1]  how many to look at, 1..1000
+-- ARGV[1]  how many to return, 1..1000
 -- ARGV[2]  at this length of the ready list nothing more is sorted: it waits on the alert list, where people look
 -- ARGV[3]  at this number of alerts in lanes nothing more is sorted
 --
--- Returns the oldest staged alerts, oldest first; nil where there is no room for them.
+-- Returns the oldest staged alerts, oldest first; nil if there is no room for them.
 -- Promise: the order of alert list and staging list together is never changed.
 
 if redis.call('LLEN', KEYS[3]) >= tonumber(ARGV[2]) or tonumber(redis.call('GET', KEYS[4]) or 0) >= tonumber(ARGV[3]) then

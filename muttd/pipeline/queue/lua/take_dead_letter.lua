@@ -1,4 +1,4 @@
--- take_dead_letter: one dead letter goes, and where it is replayed its alert comes back to the alert list, in one step.
+-- take_dead_letter: removes one dead letter and, for a replay, returns its alert to the alert list, in one step.
 --
 -- KEYS[1]  dead letters (head newest)
 -- KEYS[2]  alert list
@@ -10,7 +10,7 @@
 -- ARGV[2]  the dead letter
 -- ARGV[3]  its alert, or '' to drop it
 --
--- Returns 1; 0 where the list has changed and something else is at that place; -1 where live alerts wait or the
+-- Returns 1; 0 if the list has changed and something else is at that place; -1 if live alerts are waiting or the
 -- circuit is not closed: a replay is for quiet moments. With 0 and -1 nothing was changed.
 
 if redis.call('LINDEX', KEYS[1], ARGV[1]) ~= ARGV[2] then
@@ -22,7 +22,7 @@ if ARGV[3] ~= '' then
     return -1
   end
 end
--- By place, not by value: two dead letters may be twins.
+-- By place, not by value: two dead letters may be equal.
 redis.call('LSET', KEYS[1], ARGV[1], '')
 redis.call('LREM', KEYS[1], -1, '')
 redis.call('HINCRBY', KEYS[6], ARGV[3] ~= '' and 'replayed' or 'discarded', 1)

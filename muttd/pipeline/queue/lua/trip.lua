@@ -1,4 +1,4 @@
--- trip: a try failed; decide whether everybody pauses.
+-- trip: a try failed; decides whether everybody pauses.
 --
 -- KEYS[1]  circuit: hash with failures (in a row), openings (in a row), until (µs; 0 while closed), reason, since (s),
 --          probing; absent while all is well
@@ -8,17 +8,17 @@
 -- ARGV[4]  first pause, µs; doubles with each opening in a row
 -- ARGV[5]  longest pause, µs
 -- ARGV[6]  pause asked for by the peer, µs, or 0
--- ARGV[7]  1 where the failed try was the probe of a half-open circuit
+-- ARGV[7]  1 if the failed try was the probe of a half-open circuit
 --
--- Returns 1 where this call opened the circuit or prolonged it, else 0.
--- Promise: the stragglers of a pause that has begun do not prolong it, except by what the peer asks for. A Redis without
--- memory pauses too.
+-- Returns 1 if this call opened the circuit or prolonged its pause, else 0.
+-- Promise: stragglers after a pause has begun do not prolong it, except by what the peer asks for. It works even if
+-- Redis is out of memory.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local function text(number) return string.format('%.0f', number) end
 local key, asked = KEYS[1], tonumber(ARGV[6])
-redis.call('PERSIST', key) -- changes nothing, but after a first write for want of memory no other is refused
+redis.call('PERSIST', key) -- changes nothing, but once one write has succeeded, lack of memory refuses no other
 local until_now = tonumber(redis.call('HGET', key, 'until') or 0)
 
 local pause = asked

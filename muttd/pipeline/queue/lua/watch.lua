@@ -1,12 +1,12 @@
--- watch: what people look at right now, so that alerters know what to show them.
+-- watch: what people are watching now, so that alerters know what to show them.
 --
--- KEYS[1]  what is looked at (sorted set: watch by the time, ms, until which it counts)
+-- KEYS[1]  watches (sorted set: watch by the time, ms, until which it counts)
 -- ARGV[1]  how long those given here count from now on, ms
--- ARGV[2]  how many may be looked at, at most
--- ARGV[3..] watches that somebody looks at
+-- ARGV[2]  how many there may be, at most
+-- ARGV[3..] watches that are in use
 --
 -- Returns all watches that count, those that have just been renewed first. By Redis's clock.
--- Promise: never more than ARGV[2] of them; the key is gone when nobody looks.
+-- Promise: never more than ARGV[2] of them; the key expires when nobody watches.
 
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
