@@ -1,6 +1,6 @@
-"""The identity of our SNMPv3 engine, kept on disk: its id stays for ever, its boots grow with every start.
+"""The identity of our SNMPv3 engine, kept on disk: the id never changes, the boots increase with every start.
 
-RFC 3414 section 2.2.2 asks for both: a sender that has learned our boots refuses an engine whose boots went backwards.
+RFC 3414 section 2.2.2 requires both: a sender that has learned our boots refuses an engine whose boots went backwards.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ class Identity(NamedTuple):
 
 
 def start(file: Path) -> Identity:
-    """Counts one more boot and returns the identity, made at the first start. Raises MuttError."""
+    """Counts one more boot and returns the identity, which the first start makes. Raises MuttError."""
     try:
         file.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o640), "r+") as opened:

@@ -1,7 +1,7 @@
-"""An application as it answers on a connection, and what is told to a peer that sends no HTTP.
+"""How an application answers on a connection, and how a peer that does not send HTTP is answered.
 
-Promises: what a peer sends makes no traceback in our log; what is no HTTP is answered and counted; no answer tells what
-mutt is built with.
+Promises: nothing a peer sends causes a traceback in our log; malformed HTTP is answered and counted; no answer reveals
+what mutt is built with.
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 IDLE = 75.0
-"""Seconds for the head of a request to come in, and between two requests."""
+"""Seconds for a request's head to arrive, and between requests."""
 _STOP_GRACE = 3.0
-"""Seconds that answers under way have to end."""
+"""Seconds for answers under way to finish."""
 _NAME = "mutt"
 
 log = logging.getLogger("muttd.http")
@@ -30,14 +30,14 @@ async def answering(
     idle: float = IDLE,
     grace: float = _STOP_GRACE,
 ) -> AsyncIterator[Callable[[], web.RequestHandler]]:
-    """What makes the protocol of a connection, while the block runs; after it, connections are closed.
+    """A factory for connections' protocols, valid while the block runs; after it, connections are closed.
 
-    `malformed` is called for each request that is no HTTP. Times in seconds.
+    `malformed` is called for each request that is not HTTP. Times in seconds.
     """
     application.on_response_prepare.append(_sign)
     options: dict[str, Any] = {
         "access_log": None,
-        "auto_decompress": False,  # who reads a compressed body must bound what comes out of it
+        "auto_decompress": False,  # whoever reads a compressed body must bound its size
         "keepalive_timeout": idle,
         "logger": log,
     }
@@ -52,7 +52,7 @@ async def answering(
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's, but for what it says of a request that is no HTTP: its own answer quotes it and tells versions."""
+    """aiohttp's, except for the answer to malformed HTTP: aiohttp's own quotes the request and reveals versions."""
 
     __slots__ = ("_malformed",)
 
@@ -68,7 +68,7 @@ class _Connection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         if isinstance(exc, ConnectionResetError):
-            raise exc  # the peer has gone: aiohttp ends the connection and says nothing
+            raise exc  # the peer is gone: aiohttp ends the connection silently
         if isinstance(exc, HttpProcessingError):
             self._malformed()
             log.debug("malformed HTTP from %s: %s", request.remote, type(exc).__name__)

@@ -1,7 +1,7 @@
-"""The connections of an HTTP server, and what a peer may take of it before it has shown a key: places and time.
+"""The connections of an HTTP server, and what a peer may use before it has shown a key: connections and time.
 
-They are accepted here and not by the event loop, which counts a connection only when its TLS stands: peers that say
-nothing would take every descriptor that there is.
+They are accepted here and not by the event loop, which counts a connection only once TLS is established: silent peers
+could use up all descriptors.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ _HANDSHAKE = 10.0
 _DEAF = 75.0
 """Seconds a peer may leave our answers unread."""
 _BREATH = 0.1
-"""Seconds until the next try where a connection could not be accepted: no descriptor was left for it."""
+"""Seconds until the next try if a connection could not be accepted because no descriptor was left."""
 
 
 class _Place:
-    """What one connection takes."""
+    """One connection, counted against the limits."""
 
     __slots__ = ("is_opening", "peer", "protocol")
 
@@ -38,9 +38,9 @@ class _Place:
 
 
 class HttpListener:
-    """Accepts on `opened`; `connected` makes what speaks with a peer (http_answers.py).
+    """Accepts on `opened`; `connected` makes the protocol that talks to a peer (http_answers.py).
 
-    Who is beyond a limit is closed at once; `refuse` is told the reason.
+    Connections beyond a limit are closed at once; `refuse` gets the reason.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class HttpListener:
         refuse: tcp.Refuse,
         handshake: float = _HANDSHAKE,
     ) -> None:
-        """The sockets listen and do not block; Unix ones speak no TLS. The limits are those of all together.
+        """The sockets must be listening and non-blocking; Unix ones use no TLS. The limits apply to all together.
 
         `handshake` in seconds.
         """
@@ -70,16 +70,16 @@ class HttpListener:
 
     @property
     def connections(self) -> int:
-        """How many are open, or opening."""
+        """How many are open or opening."""
         return sum(place.is_taken for place in self._places)
 
     def start(self) -> None:
-        """Begins to accept, on the running loop."""
+        """Starts accepting, on the running loop."""
         for one in self._opened:
             self._run(self._accept(one))
 
     async def stop(self) -> None:
-        """Accepts no more. The sockets are the caller's to close, what is connected the server's."""
+        """Stops accepting. The caller closes the sockets, the server the connections."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -114,7 +114,7 @@ class HttpListener:
                 self._run(self._open(connection, place, None if is_local else self._tls))
 
     def _full_for(self, peer: str) -> str | None:
-        """Why there is no place for `peer`; None where there is one."""
+        """Why there is no room for `peer`; None if there is."""
         self._places = [place for place in self._places if place.is_taken]
         if len(self._places) >= self._max_connections:
             return "connections"
@@ -136,17 +136,17 @@ class HttpListener:
             place.is_opening = False
 
     def _why(self, error: OSError) -> Refusal | None:
-        """Why the handshake failed; None where the peer just went, as a mere probe of the port does."""
+        """Why the handshake failed; None if the peer just left, as a port probe does."""
         if isinstance(error, ssl.SSLError):
             return refusal(error)
-        if isinstance(error, ConnectionAbortedError):  # how event loops say that time is up
+        if isinstance(error, ConnectionAbortedError):  # how event loops report a time-out
             return Refusal("slow_opening", f"not open after {self._handshake:g} s")
         return None
 
 
 def bind(host: str | None, port: int) -> list[socket.socket]:
-    """Listening sockets on `host`; None: on all addresses. Raises MuttError where one cannot be bound."""
-    hosts = [host] if host else ["0.0.0.0", *(["::"] if tcp.has_ipv6() else [])]  # noqa: S104 (what was asked for)
+    """Listening sockets on `host`; None: on all addresses. Raises MuttError if one cannot be bound."""
+    hosts = [host] if host else ["0.0.0.0", *(["::"] if tcp.has_ipv6() else [])]  # noqa: S104 (requested)
     opened: list[socket.socket] = []
     try:
         for one in hosts:

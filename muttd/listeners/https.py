@@ -1,7 +1,7 @@
 """HTTP(S) ingest for relays: a request is acknowledged when its events are safe, and not before.
 
-Answers that keep omhttp from losing anything: 200 when queued, 503 with Retry-After for "later" (never 429, which it
-drops), 400 only where nothing in the body can be read, 401 for a wrong key, 413 for too much of it.
+The answers keep omhttp from losing anything: 200 when queued, 503 with Retry-After for "later" (never 429, on which it
+drops events), 400 only if nothing in the body can be read, 401 for a wrong key, 413 for too large a body.
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from aiohttp import HttpVersion11, web
 from muttd.wire.inflate import TooLargeError, inflate, is_gzip
 
 PATHS = ("ingest", "api/v1/ingest", "topics/{topic}", "loki/api/v1/push", "")
-"""Ours; those that omhttp's kafkarest and lokirest are given; none, which is omhttp's default."""
+"""Ours; those used with omhttp's kafkarest and lokirest; and none, which is omhttp's default."""
 STATUSES = ("success", "fail_auth", "fail_json", "fail_queue_full", "fail_redis")
-"""How requests end, as dashboards know it. fail_json: the body could not be had or read."""
+"""How requests end, under the names that dashboards know. fail_json: the body could not be received or read."""
 _BODY_TIME = 30.0
-"""Seconds for a body to come in: 10 MiB at 3 Mbit/s."""
+"""Seconds for a body to arrive: 10 MiB at 3 Mbit/s."""
 _HELD_BODIES = 8
-"""Bodies of the largest size that may be in memory at once; beyond, "later"."""
+"""Bodies of the largest size that may be in memory at once; beyond that, "later"."""
 _LATER = "5"
 """Seconds until a relay that was told "later" may try again."""
 _SHOWN_FAULTS = 100
@@ -32,7 +32,7 @@ _NOT_VISIBLE = re.compile(r"[^\x21-\x7e]+")
 
 
 class Key(Protocol):
-    """A key and the name of who has it."""
+    """A key and its holder's name."""
 
     @property
     def name(self) -> str: ...
@@ -42,7 +42,7 @@ class Key(Protocol):
 
 
 class Post(NamedTuple):
-    """One request: its body (not compressed any more), and who sent it."""
+    """One request: its body, decompressed, and who sent it."""
 
     body: bytes
     peer: str
@@ -52,16 +52,16 @@ class Post(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """The body was read, and what could be taken of it is safe. `faults` names items (from 0) and reasons."""
+    """The body was read, and what could be used of it is safe. `faults` names items (from 0) and reasons."""
 
     queued: int
     faults: Sequence[tuple[int, str]]
     repeated: bool = False
-    """It came before, and was queued then."""
+    """It is a repeat, and was queued the first time."""
 
 
 class Later(NamedTuple):
-    """It cannot be kept now. `status` is the word for the metric."""
+    """It cannot be stored now. `status` is the label for the metric."""
 
     status: str
 
@@ -82,11 +82,11 @@ class _RefusedError(Exception):
         super().__init__(error)
         self.counted = counted
         self.answer = _answer(status, {"error": error}, headers)
-        self.answer.force_close()  # what may follow on the connection is the rest of a body nobody wants
+        self.answer.force_close()  # the rest of an unwanted body may follow on the connection
 
 
 class _Share:
-    """What one request holds of the bytes that all may hold together."""
+    """One request's share of the bytes that all may hold together."""
 
     def __init__(self, memory: "_Memory") -> None:
         self._memory = memory
@@ -109,7 +109,7 @@ class _Memory:
 
 
 class HttpsListener:
-    """The routes of ingest; `register` puts them into an application."""
+    """The routes of ingest; `register` adds them to an application."""
 
     def __init__(
         self,
@@ -120,10 +120,10 @@ class HttpsListener:
         count: Callable[[str], None],
         stranger: Callable[[str], None],
     ) -> None:
-        """`keys` are asked for at every request; where there are none, nobody is let in. `max_body` in bytes,
+        """`keys` is called for every request; if there are none, nobody is let in. `max_body` in bytes,
         compressed or not.
 
-        `count` gets each request's outcome; `stranger` the address of a peer without a right key.
+        `count` gets each request's outcome; `stranger` the address of a peer without a valid key.
         """
         self._accept = accept
         self._keys = keys
@@ -134,7 +134,7 @@ class HttpsListener:
         self._memory = _Memory(_HELD_BODIES * max_body)
 
     def register(self, application: web.Application) -> None:
-        """Adds POST of PATHS, however many slashes stand around them: omhttp puts one before its restpath."""
+        """Adds POST of PATHS, with any number of slashes around them: omhttp puts one before its restpath."""
         for path in PATHS:
             after = "{after:/*}" if path else ""
             application.router.add_post(f"/{{before:/*}}{path}{after}", self._ingest, expect_handler=_wait)
@@ -175,7 +175,7 @@ class HttpsListener:
         return _answer(200, {"status": "queued", **content})
 
     def _admitted(self, request: web.Request) -> str:
-        """The name of the relay."""
+        """The relay's name."""
         relay = self._relay_of(request.headers.get("X-API-KEY", ""))
         if relay is None:
             self._stranger(request.remote or "")
@@ -187,7 +187,7 @@ class HttpsListener:
         return relay
 
     def _relay_of(self, given: str) -> str | None:
-        """Compared with every key, in a time that tells nothing of any."""
+        """Compares with every key, in a time that reveals nothing about any."""
         keys = self._keys()
         if keys is not self._digested[0]:
             self._digested = (keys, [(one.name, sha256(one.key.encode()).digest()) for one in keys])
@@ -196,7 +196,7 @@ class HttpsListener:
         return equal[0] if equal else None
 
     async def _body(self, request: web.Request, share: _Share) -> bytes:
-        """The body, whole. aiohttp would decompress it for itself, without our bounds."""
+        """The whole body. aiohttp would decompress it by itself, without our limits."""
         body = bytearray()
         try:
             async with asyncio.timeout(_BODY_TIME):
@@ -214,7 +214,7 @@ class HttpsListener:
         return unpacked
 
     def _unpacked(self, data: bytes, encoding: str) -> bytes:
-        """By its octets: some label what is not compressed, some do not label what is."""
+        """Decompresses it, judging by its octets: some label what is not compressed, some do not label what is."""
         coding = encoding.strip().lower()
         if not is_gzip(data) and coding != "deflate":
             if coding not in {"", "identity", "gzip", "x-gzip"}:
@@ -229,18 +229,18 @@ class HttpsListener:
 
 
 async def _wait(_: web.Request) -> None:
-    """aiohttp asks for the body of everybody who waits to be asked; we do when we know that we want it."""
+    """aiohttp would ask every waiting client for its body; we ask once we know that we want it."""
 
 
 async def _invite(request: web.Request) -> None:
-    """Asks for the body where the client waits for that: 100 Continue (RFC 9110 section 10.1.1)."""
+    """Asks for the body if the client waits for that: 100 Continue (RFC 9110 section 10.1.1)."""
     expectation = request.headers.get("Expect", "").lower()
     if not expectation or request.version < HttpVersion11:
         return
     if expectation != "100-continue":
         raise _RefusedError(417, "only Expect: 100-continue is supported")
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # what counts is the answer
+    request.writer.output_size = 0  # only the answer counts
 
 
 def _answer(status: int, content: dict[str, object], headers: dict[str, str] | None = None) -> web.Response:

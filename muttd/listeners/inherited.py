@@ -1,7 +1,7 @@
 """Sockets that outlive the process: those systemd opened for us and keeps while we restart (sd_listen_fds(3)).
 
-Descriptors come in an order that differs between boots, so they are told apart by the FileDescriptorName of their
-unit and by their type.
+The order of descriptors differs between boots, so they are told apart by the FileDescriptorName of their unit and by
+their type.
 """
 
 import os
@@ -15,13 +15,13 @@ _FIRST = 3
 
 
 class Inherited:
-    """Opened sockets by name, each given out once."""
+    """Open sockets by name, each given out once."""
 
     def __init__(self, sockets: list[tuple[str, socket.socket]]) -> None:
         self._sockets = sockets
 
     def take(self, name: str, kind: socket.SocketKind) -> list[socket.socket]:
-        """The sockets called `name` that are of `kind` and speak IP."""
+        """The IP sockets called `name` that are of `kind`."""
         taken = [
             (own, opened)
             for own, opened in self._sockets
@@ -31,14 +31,14 @@ class Inherited:
         return [opened for _, opened in taken]
 
     def left(self) -> list[str]:
-        """What nobody took, to show."""
+        """Those that nobody took, for display."""
         return [f"{name} ({opened.family.name}, {opened.type.name})" for name, opened in self._sockets]
 
 
 def inherit(environment: MutableMapping[str, str]) -> Inherited:
-    """What systemd handed to this process; none without systemd. Raises MuttError for a descriptor that is no socket.
+    """What systemd handed to this process; empty without systemd. Raises MuttError for a descriptor not a socket.
 
-    The variables are taken out of `environment`: no child may think them its own.
+    The variables are removed from `environment`, so that no child takes them for its own.
     """
     process, count, names = (environment.pop(f"LISTEN_{word}", "") for word in ("PID", "FDS", "FDNAMES"))
     if process != str(os.getpid()) or not count.isdecimal():

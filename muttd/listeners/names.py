@@ -1,7 +1,8 @@
 """Host names of addresses by reverse lookup (DNS, /etc/hosts), which nobody waits for.
 
-An address is answered from memory. One that is not there, or too old, is looked up by threads of our own: daemons,
-since a resolver that hangs must not hold up the end of the process. Until then the answer is None, or the old name.
+Answers come from memory. An address that is not there, or whose answer is too old, is looked up by threads of our own:
+daemons, because a hanging resolver must not hold up the end of the process. Until then the answer is None, or the old
+name.
 """
 
 import queue
@@ -13,10 +14,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
-"""What may stand in a host name; who owns an address may answer anything."""
+"""What a host name may contain; the owner of an address may answer anything."""
 _THREADS = 4
 _WAITING = 1000
-"""Addresses that wait for a thread; further ones are asked for at their next message."""
+"""Addresses waiting for a thread; others are looked up at their next message."""
 
 
 class _Known(NamedTuple):
@@ -25,7 +26,7 @@ class _Known(NamedTuple):
 
 
 def resolve(address: str) -> str | None:
-    """What the system's resolver answers; None where it knows none. May take many seconds."""
+    """The system resolver's answer; None if it has none. May take many seconds."""
     try:
         return socket.gethostbyaddr(address)[0]
     except OSError:
@@ -44,8 +45,8 @@ class HostNames:
         keep_unknown: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`addresses` are remembered (some 200 bytes each; above it memory starts afresh), names for `keep` seconds,
-        that there is none for `keep_unknown`.
+        """`addresses` are remembered (about 200 bytes each; beyond that the memory is cleared): names for `keep`
+        seconds, the lack of one for `keep_unknown`.
         """
         self._look_up = look_up
         self._addresses = addresses
@@ -56,12 +57,12 @@ class HostNames:
         self._wanted: queue.Queue[str] = queue.Queue(_WAITING)
         self._under_way: set[str] = set()
         self.overflows = 0
-        """Times the memory was full and began afresh, and addresses that found no room to wait in."""
+        """Times the memory was full and was cleared, plus addresses for which there was no room to wait."""
         for number in range(_THREADS):
             threading.Thread(target=self._work, name=f"resolver-{number}", daemon=True).start()
 
     def __call__(self, address: str) -> str | None:
-        """At once; asks for the address where it is not known."""
+        """Answers at once; has the address looked up if it is not known."""
         known = self._known.get(address)
         if known is None or known.until < self._clock():
             self._ask(address)
@@ -73,7 +74,7 @@ class HostNames:
 
     @property
     def asking(self) -> int:
-        """How many addresses are being looked up, or wait for it."""
+        """How many addresses are being looked up or waiting for it."""
         return len(self._under_way)
 
     def _ask(self, address: str) -> None:

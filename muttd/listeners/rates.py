@@ -1,20 +1,20 @@
-"""A rate limit per source: one device that floods must not take the place of the others.
+"""A rate limit per source: a device that floods must not crowd out the others.
 
-Token buckets by address. The surplus is counted by source, for one report a minute. Both tables hold a bounded number
-of sources; those beyond share one bucket and one count under OTHERS, so that forged addresses cannot fill memory.
+Token buckets by address. The surplus is counted by source, for one report a minute. Both tables are bounded; sources
+beyond that share one bucket and one count, OTHERS, so that forged addresses cannot fill memory.
 """
 
 from collections import Counter
 
 SOURCES = 50_000
-"""Buckets, some 250 bytes each. Those that are full again say nothing and are forgotten at the report."""
+"""Buckets, about 250 bytes each. Those that are full again carry no information and are removed at the report."""
 REPORTED = 1000
-"""Sources whose surplus is counted by name between two reports."""
+"""Sources whose surplus is counted individually between reports."""
 OTHERS = "others"
 
 
 class RateLimit:
-    """`limit(address, now)`: whether the source may have one more message taken."""
+    """`limit(address, now)`: whether one more message from the source is accepted."""
 
     def __init__(self, rate: float, burst: float, *, sources: int = SOURCES, reported: int = REPORTED) -> None:
         """`rate` messages a second, and `burst` (1 or more) at once after a pause."""
@@ -25,10 +25,10 @@ class RateLimit:
         self._buckets: dict[str, tuple[float, float]] = {}  # address → tokens left, and when that was so
         self._surplus: Counter[str] = Counter()
         self.overflows = 0
-        """Messages judged, or counted, under OTHERS for want of room."""
+        """Messages judged or counted under OTHERS because the table was full."""
 
     def __call__(self, address: str, now: float) -> bool:
-        """`now` in seconds of any clock; one that steps back gives nobody tokens."""
+        """`now` in seconds of any clock; if it steps back, nobody gets tokens."""
         bucket = self._buckets.get(address)
         if bucket is None:
             if len(self._buckets) >= self._sources:
@@ -51,7 +51,7 @@ class RateLimit:
         self._surplus[address] += 1
 
     def report(self, now: float) -> Counter[str]:
-        """The surplus by source since the last report. Forgets the sources whose buckets are full again."""
+        """The surplus by source since the last report. Removes the sources whose buckets are full again."""
         surplus, self._surplus = self._surplus, Counter()
         self._buckets = {
             address: (tokens, before)

@@ -1,7 +1,7 @@
-"""recvmmsg(2): many datagrams with one system call, which costs two thirds of one recvfrom for each.
+"""recvmmsg(2): many datagrams with one system call, at two thirds of the cost of a recvfrom for each.
 
-The standard library does not have it. The kernel writes into slots made once; what was written is copied out before
-the next call. Linux only, as all of mutt.
+The standard library does not have it. The kernel writes into slots that are made once; their content is copied out
+before the next call. Linux only, like all of mutt.
 """
 
 import ctypes
@@ -17,23 +17,23 @@ Peer = tuple[Any, ...]
 """A socket address; its first item is the sender's address as text."""
 
 Message = tuple[bytes, Peer, tuple[str, ...]]
-"""The octets of a message, its sender, and what framing had to repair: of a datagram, nothing."""
+"""The octets of a message, its sender, and what framing had to repair (nothing, for a datagram)."""
 
 Burst = Sequence[Message]
-"""What was read in one go, in the order it came."""
+"""What was read in one go, in order of arrival."""
 
 LARGEST = 65_535
 """Octets; a UDP payload cannot be longer, so none is cut."""
 AT_ONCE = 64
-"""Datagrams of one call: twice as many save a hundredth more."""
+"""Datagrams per call: twice as many would save another 1 %."""
 _MAX_PEERS = 4096
-"""Senders' addresses remembered as text, some 200 octets each. Beyond it the memory starts afresh."""
+"""Senders' addresses cached as text, about 200 octets each. Beyond that the cache is cleared."""
 
 _STRIDE = LARGEST + 577
-"""Octets from slot to slot: no power of two, so that their beginnings do not all fall on one line of the cache."""
+"""Octets from slot to slot: not a power of two, so that their beginnings do not share one cache line."""
 _STARTS = range(0, AT_ONCE * _STRIDE, _STRIDE)
 _ADDRESS = {socket.AF_INET: 8, socket.AF_INET6: 28}
-"""Octets that tell an address: sockaddr_in ends in padding (ip(7), ipv6(7))."""
+"""Octets that identify an address: sockaddr_in ends in padding (ip(7), ipv6(7))."""
 _NAME = 28
 
 
@@ -72,13 +72,13 @@ class Slots:
     """Where the datagrams of one socket arrive. IPv4 and IPv6."""
 
     def __init__(self, opened: socket.socket) -> None:
-        """Raises OSError where the system call is not to be had, as under a filter that does not know it."""
+        """Raises OSError if the system call is not available, such as under a seccomp filter."""
         self._socket = opened
         self._addresses = struct.Struct(
             f"{_ADDRESS[opened.family]}s{_NAME - _ADDRESS[opened.family]}x" * AT_ONCE
         ).unpack
         self._peers = _Peers(opened.family)
-        # A bytearray would be 4 MiB of zeros; of a mapping, what no datagram reached costs no memory.
+        # A bytearray would be 4 MiB of zeros; the parts of a mapping that no datagram reaches cost no memory.
         self._data = mmap.mmap(-1, AT_ONCE * _STRIDE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self._names = bytearray(AT_ONCE * _NAME)
         data_at, names_at = (ctypes.addressof(ctypes.c_char.from_buffer(part)) for part in (self._data, self._names))
@@ -92,9 +92,9 @@ class Slots:
         self._call(0)
 
     def receive(self) -> list[Message]:
-        """Up to AT_ONCE datagrams with their senders, in the order they came; none where the kernel has none.
+        """Up to AT_ONCE datagrams with their senders, in order of arrival; empty if the kernel has none.
 
-        Raises OSError for an error that the kernel holds for the socket; what is behind it is still there.
+        Raises OSError for an error pending on the socket; the datagrams behind it are still there.
         """
         count = self._call(AT_ONCE)
         data, peers = self._data, self._peers
@@ -114,9 +114,9 @@ class Slots:
 
 
 class _Peers(dict[bytes, Peer]):
-    """Socket addresses as the socket module gives them, by what the kernel writes.
+    """Socket addresses in the socket module's form, by the octets that the kernel writes.
 
-    Of a link-local sender, the interface is the last item and not in the text.
+    For a link-local sender, the interface is the last item and not part of the text.
     """
 
     def __init__(self, family: int) -> None:

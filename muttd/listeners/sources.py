@@ -1,4 +1,4 @@
-"""Who may send: a list of networks, asked once per address."""
+"""Who may send: a list of networks, checked once per address."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -8,7 +8,7 @@ _REMEMBERED = 100_000
 
 
 class Allowed:
-    """`allowed(address)`: whether one of `networks` holds it; with none, everybody may send."""
+    """`allowed(address)`: whether one of `networks` contains it; with none, everybody may send."""
 
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         self._networks = networks

@@ -1,7 +1,7 @@
 """TCP and TLS syslog: connections, their limits, and back-pressure by not reading.
 
-What comes on a connection passes a PROXY header (from balancers that are trusted), TLS, and framing. The last is the
-caller's: a connection gets a framer of its own and knows only `feed` and `close`.
+A connection's data pass through the PROXY header (from trusted balancers), TLS, and framing. The last is the caller's:
+each connection gets its own framer.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ class Framer(Protocol):
 
     @property
     def unfinished(self) -> bool:
-        """Whether a message has begun that has not ended."""
+        """Whether a message has begun but not ended."""
 
     def feed(self, data: bytes) -> Frames: ...
 
     def flush(self) -> Frames:
-        """What is there of it, and a fresh start."""
+        """Returns what there is of it and starts over."""
 
     def close(self) -> Frames: ...
 
@@ -47,7 +47,7 @@ Refuse = Callable[[str, str, str], None]
 
 _BACKLOG = 1024
 _ROOM_CHECK = 0.02
-"""Seconds between looks whether there is room again for connections that wait."""
+"""Seconds between checks whether there is room again for waiting connections."""
 _OPENING_LIMIT = 10.0
 """Seconds a peer has for PROXY header and TLS handshake."""
 _FRAME_LIMIT = 30.0
@@ -56,13 +56,13 @@ would not be heard for hours, and a last line without its end not before the con
 _LOOKS = 8
 """Looks for connections that have run out of time, per time allowed."""
 _CHUNK = 262_144
-"""Octets read at once at the end."""
+"""Octets read at a time at the end."""
 
 
 def bind(address: tuple[str, int], *, one_of_many: bool = False) -> socket.socket:
-    """A listening, non-blocking socket on (host, port). Raises MuttError where it cannot bind.
+    """A listening, non-blocking socket on (host, port). Raises MuttError if it cannot bind.
 
-    The kernel spreads connections among all that are bound to the address as `one_of_many` (SO_REUSEPORT).
+    The kernel spreads connections among all sockets bound to the address as `one_of_many` (SO_REUSEPORT).
     """
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
@@ -92,7 +92,7 @@ def has_ipv6() -> bool:
 
 
 class TcpListener:
-    """Accepts on one socket. A peer beyond a limit is closed at once and told to `refuse` with the reason."""
+    """Accepts on one socket. Connections beyond a limit are closed at once; `refuse` gets the reason."""
 
     def __init__(
         self,
@@ -111,10 +111,10 @@ class TcpListener:
         opening_limit: float = _OPENING_LIMIT,
         frame_limit: float = _FRAME_LIMIT,
     ) -> None:
-        """`room()` is false while no more can be held; `idle_timeout`, `opening_limit`, `frame_limit` in seconds.
+        """`room()` is false while nothing more fits; `idle_timeout`, `opening_limit`, `frame_limit` in seconds.
 
-        A peer that is a `balancer` must open with a PROXY header, and is believed. With `make_tls`, every connection
-        gets a TLS session made by it.
+        A peer that is a `balancer` must open with a PROXY header, and is trusted. With `make_tls`, it makes a TLS
+        session for every connection.
         """
         self.socket = opened
         self.make_framer = make_framer
@@ -137,7 +137,7 @@ class TcpListener:
 
     @property
     def port(self) -> int:
-        """The port bound, also where 0 was asked for."""
+        """The bound port, even if 0 was requested."""
         return int(self.socket.getsockname()[1])
 
     @property
@@ -146,13 +146,13 @@ class TcpListener:
         return len(self._connections)
 
     async def start(self) -> None:
-        """Begins to accept, on the running loop."""
+        """Starts accepting, on the running loop."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), sock=self.socket, backlog=_BACKLOG)
         self._tasks = [loop.create_task(self._resume_when_room()), loop.create_task(self._close_late())]
 
     async def stop(self) -> None:
-        """Closes the port, then the connections; what they had sent is taken as it stands."""
+        """Closes the port, then the connections; what they had sent is taken as it is."""
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -162,7 +162,7 @@ class TcpListener:
             connection.finish()
 
     def admit(self, connection: "_Connection") -> bool:
-        """Whether there is place for a new connection."""
+        """Whether there is room for a new connection."""
         if len(self._connections) >= self._max_connections:
             self.refuse("connections", connection.peer, "")
             return False
@@ -170,7 +170,7 @@ class TcpListener:
         return True
 
     def admit_peer(self, connection: "_Connection") -> bool:
-        """Whether a connection may stay now that we know for whom it speaks."""
+        """Whether a connection may stay, now that its real source is known."""
         if not self._allowed(connection.peer):
             self.refuse("source", connection.peer, "")
             return False
@@ -181,7 +181,7 @@ class TcpListener:
         return True
 
     def forget(self, connection: "_Connection") -> None:
-        """A connection is closed."""
+        """Called when a connection has closed."""
         self._connections.discard(connection)
         self._waiting.discard(connection)
         if connection.admitted:
@@ -190,7 +190,7 @@ class TcpListener:
                 del self._per_peer[connection.peer]
 
     def wait_for_room(self, connection: "_Connection") -> None:
-        """Reads no more from a connection until there is room."""
+        """Stops reading from a connection until there is room."""
         connection.transport.pause_reading()
         self._waiting.add(connection)
 
@@ -207,7 +207,7 @@ class TcpListener:
             now = time.monotonic()
             for connection in list(self._connections):
                 if connection.ended:
-                    connection.transport.abort()  # it does not read our farewell
+                    connection.transport.abort()  # it does not read our last octets
                 elif not connection.open:
                     if connection.since < now - self._opening_limit:
                         connection.give_up(Refusal("slow_opening", f"not open after {self._opening_limit:g} s"))
@@ -224,16 +224,16 @@ class _Connection(asyncio.Protocol):
         self._listener = listener
         self._framer = listener.make_framer()
         self._tls: TlsStream | None = None
-        self._header: bytearray | None = None  # what came of a PROXY header that is still to be read
+        self._header: bytearray | None = None  # the part received of a PROXY header
         self.transport: Any = None
         self.peer = ""
         self.admitted = False
         """Counted under its peer."""
         self.ended = False
-        """Told to close; what still comes is not looked at."""
+        """Told to close; further data is ignored."""
         self.since = self.last_heard = time.monotonic()
         self.frame_since = math.inf
-        """When the message began that has not ended, or what was cut off from it."""
+        """When the unfinished message, or the rest of one that was cut, began."""
 
     @property
     def open(self) -> bool:
@@ -258,7 +258,7 @@ class _Connection(asyncio.Protocol):
             self._listener.wait_for_room(self)
 
     def connection_lost(self, _: Exception | None) -> None:
-        if not self.ended and not self.open and self.last_heard > self.since:  # a mere probe of the port says nothing
+        if not self.ended and not self.open and self.last_heard > self.since:  # a mere port probe is not reported
             self._listener.refuse("unfinished_opening", self.peer, "the peer went before it was open")
         if self.admitted:
             self._take(self._framer.close())
@@ -266,24 +266,24 @@ class _Connection(asyncio.Protocol):
         self._listener.forget(self)
 
     def give_up(self, refusal: Refusal) -> None:
-        """Ends a connection that cannot serve, and says why."""
+        """Ends a connection that is of no use, and reports why."""
         self._listener.refuse(refusal.reason, self.peer, refusal.detail)
         self.ended = True
         self.transport.close()
 
     def resume(self) -> None:
-        """Reads again; while it did not, no message could end."""
+        """Reads again; while it did not, no message could be completed."""
         if self.frame_since < math.inf:
             self.frame_since = time.monotonic()
         self.transport.resume_reading()
 
     def end_frame(self) -> None:
-        """Takes what there is of a message as it stands."""
+        """Takes an unfinished message as it is."""
         self._take(self._framer.flush())
         self.frame_since = math.inf
 
     def finish(self) -> None:
-        """Takes what the peer has sent, as it stands, and closes."""
+        """Takes what the peer has sent, as it is, and closes."""
         if self.ended:
             self.transport.abort()
             return
@@ -301,7 +301,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
 
     def _drain(self) -> None:
-        """What the kernel holds of this connection would be lost with it; the sender has no other copy."""
+        """Reads what the kernel still holds: the sender has no other copy."""
         self.transport.pause_reading()
         descriptor = self.transport.get_extra_info("socket").fileno()
         with contextlib.suppress(OSError):  # BlockingIOError: that was all; the rest: the peer is gone
@@ -330,7 +330,7 @@ class _Connection(asyncio.Protocol):
                 self._close()  # it waits for our close_notify
 
     def _read_header(self, data: bytes) -> bytes:
-        """What follows the PROXY header; nothing where it is not complete or not right."""
+        """What follows the PROXY header; empty while it is incomplete or if it is wrong."""
         assert self._header is not None
         self._header += data
         try:

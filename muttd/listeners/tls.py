@@ -1,7 +1,7 @@
-"""TLS of one connection as a value: octets of the wire in, text out (syslog: RFC 5425). No I/O here.
+"""TLS of one connection as a value: octets from the wire in, text out (syslog: RFC 5425). No I/O here.
 
-The handshake is ours and not the event loop's, so that a PROXY header can stand before it, a failed one is counted by
-its reason, and renewed certificates serve the next connection while the open ones live on.
+We do the handshake, not the event loop, so that a PROXY header can precede it, failures are counted by reason, and
+renewed certificates apply to the next connection while open ones continue.
 """
 
 import ssl
@@ -21,18 +21,18 @@ _REASONS = {
     "WRONG_VERSION_NUMBER": "tls_not_spoken",
     "UNKNOWN_PROTOCOL": "tls_not_spoken",
 }
-"""What a metric shows of OpenSSL's reasons, of which there are hundreds."""
+"""Labels in metrics for OpenSSL's reasons, of which there are hundreds."""
 
 
 class Refusal(NamedTuple):
-    """Why a connection ends: a word for the metric, and what to tell a person."""
+    """Why a connection ends: a label for the metric, and a text for people."""
 
     reason: str
     detail: str
 
 
 def refusal(error: ssl.SSLError) -> Refusal:
-    """Why a handshake failed, or the session after it."""
+    """Why a handshake, or the session after it, failed."""
     detail = getattr(error, "verify_message", None) or error.reason or str(error)
     alert = "ALERT" in (error.reason or "")
     return Refusal("tls_alert" if alert else _REASONS.get(error.reason or "", "tls_other"), str(detail))
@@ -42,32 +42,32 @@ class TlsStream:
     """The server's side of one connection."""
 
     def __init__(self, context: ssl.SSLContext, permitted_names: Sequence[str]) -> None:
-        """`permitted_names`: patterns of which a client's certificate must meet one; none: every certificate will do.
+        """`permitted_names`: patterns, one of which a client's certificate must match; empty: any certificate will do.
 
-        A client without a certificate is the context's business.
+        Clients without a certificate are up to the context.
         """
         self._permitted_names = permitted_names
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.established = False
         self.ended = False
-        """The peer said that it sends no more."""
+        """The peer announced that it will send no more."""
         self.refusal: Refusal | None = None
         """Why the connection must end."""
 
     def feed(self, data: bytes) -> bytes:
-        """The text that `data` completes; what it had to say is in `to_send`. Look at `refusal` and `ended` then."""
+        """The text that `data` completes. Check `to_send`, `refusal` and `ended` afterwards."""
         self._incoming.write(data)
         texts: list[bytes] = []
         self._attempt(lambda: self._read(texts))
         return b"".join(texts)
 
     def to_send(self) -> bytes:
-        """Octets for the peer, each given once."""
+        """Octets for the peer, each returned once."""
         return self._outgoing.read()
 
     def close(self) -> None:
-        """Says that we send no more."""
+        """Announces that we will send no more."""
         if self.established:
             self._attempt(self._tls.unwrap)
 
@@ -100,7 +100,7 @@ class TlsStream:
 
 
 def certificate_names(certificate: dict[str, Any]) -> list[str]:
-    """DNS names and addresses a certificate is for; its common name where it has no such names (RFC 5425 section 5.2).
+    """DNS names and addresses a certificate is for; its common name if it has none of them (RFC 5425 section 5.2).
 
     `certificate` is what SSLObject.getpeercert() gives.
     """
@@ -111,7 +111,7 @@ def certificate_names(certificate: dict[str, Any]) -> list[str]:
 
 
 def meets(name: str, pattern: str) -> bool:
-    """Whether `name` is `pattern`, of which the leftmost label may be * for any one label; case does not count."""
+    """Whether `name` matches `pattern`, whose leftmost label may be * for any one label; case-insensitive."""
     labels, wanted = _labels(name), _labels(pattern)
     return labels[1:] == wanted[1:] and (wanted[0] == "*" or labels[0] == wanted[0])
 

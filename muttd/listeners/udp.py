@@ -1,8 +1,8 @@
 """UDP: datagrams from the kernel, as fast as it has them.
 
-A reader callback drains the socket in bursts; asyncio's DatagramProtocol lost 8 % at 100,000 datagrams/s where this
-lost none. Under load datagrams gather in the kernel's buffer for some milliseconds, as network cards let them: to be
-woken for each costs more than to read it. What the kernel itself had to drop on our sockets is read from
+A reader callback drains the socket in bursts; at 100,000 datagrams/s asyncio's DatagramProtocol lost 8 %, and this
+none. Under load, datagrams gather in the kernel's buffer for a few milliseconds, as in network cards: waking up for
+each costs more than reading it. What the kernel itself had to drop on our sockets is read from
 /proc/self/net/udp{,6} by inode.
 """
 
@@ -22,25 +22,25 @@ Answer = Callable[[bytes, Peer], None]
 """Sends octets from the port that received to a sender."""
 
 Take = Callable[[Burst, float, Answer], None]
-"""What is done with datagrams that were read in one go: they, seconds since 1970, and how to answer. A fault that one
-of them meets must not take others with it."""
+"""What is done with datagrams that were read in one go: gets them, seconds since 1970, and how to answer. A bug that
+one of them hits must not take others with it."""
 
 _BURST = 256
-"""Datagrams taken before other work gets its turn: about 2 ms."""
+"""Datagrams taken before other work gets a turn: about 2 ms."""
 _REST = 0.01
-"""Seconds that datagrams gather when they come closer together than that: at 100,000/s some 1,000, a tenth of what a
-buffer of 4 MiB holds. At 20,000/s it saves 5 of 16 µs of each; 4 ms saved 4."""
+"""Seconds for which datagrams gather if they arrive more often than that: at 100,000/s about 1,000, a tenth of what a
+buffer of 4 MiB holds. At 20,000/s it saves 5 of 16 µs each; 4 ms saved 4."""
 _ENOUGH_TO_REST = 1 << 20
-"""Bytes of receive buffer below which nothing may gather."""
+"""Bytes of receive buffer below which datagrams are not left to gather."""
 _SMALLEST = 512
-"""Bytes of receive buffer that the shortest datagram takes at least: its record in the kernel, without its data."""
+"""Bytes of receive buffer that even the shortest datagram takes: its record in the kernel, without its data."""
 _SO_RCVBUFFORCE = 33
 
 
 def bind(address: tuple[str, int], receive_buffer: int, *, one_of_many: bool = False) -> socket.socket:
     """A non-blocking socket on (host, port) that asks for `receive_buffer` bytes. Raises MuttError.
 
-    The kernel spreads senders among all that are bound to the address as `one_of_many` (SO_REUSEPORT).
+    The kernel spreads senders among all sockets bound to the address as `one_of_many` (SO_REUSEPORT).
     """
     host, _ = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -60,7 +60,7 @@ def bind(address: tuple[str, int], receive_buffer: int, *, one_of_many: bool = F
 
 
 def ask_for_buffer(opened: socket.socket, receive_buffer: int) -> None:
-    """Asks the kernel for so many bytes; `granted_buffer` tells what came of it."""
+    """Asks the kernel for that many bytes; `granted_buffer` tells the result."""
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, receive_buffer)  # passes rmem_max with CAP_NET_ADMIN
     except PermissionError:
@@ -68,7 +68,7 @@ def ask_for_buffer(opened: socket.socket, receive_buffer: int) -> None:
 
 
 def cannot_bind(protocol: str, address: tuple[str, int], error: OSError) -> MuttError:
-    """The one line for an address we cannot have."""
+    """The one line for an address that cannot be bound."""
     host, port = address
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if error.errno == errno.EADDRINUSE:
@@ -81,15 +81,15 @@ def cannot_bind(protocol: str, address: tuple[str, int], error: OSError) -> Mutt
 
 
 def granted_buffer(opened: socket.socket) -> int:
-    """Bytes of receive buffer asked for and got: the kernel reports twice that, for its bookkeeping."""
+    """Bytes of receive buffer granted: the kernel reports twice that, for its bookkeeping."""
     return opened.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
 class UdpListener:
-    """Reads one socket until closed; every datagram goes to `take` in the order it came."""
+    """Reads one socket until closed; every datagram goes to `take`, in order of arrival."""
 
     def __init__(self, opened: socket.socket, take: Take) -> None:
-        """Raises MuttError where this system does not let us read as we do."""
+        """Raises MuttError if this system does not support the way we read."""
         self.socket = opened
         self._take = take
         try:
@@ -98,21 +98,21 @@ class UdpListener:
             raise MuttError(f"UDP: recvmmsg(2), which muttd reads with, fails: {error.strerror}") from None
         self._inode = os.fstat(opened.fileno()).st_ino
         self.dropped_before = self._dropped_so_far = self._kernel_drops() or 0
-        """Datagrams that the kernel had dropped on this socket already: its count lives as long as the socket, which
-        whoever made it may hand to one process after another."""
+        """Datagrams that the kernel had already dropped on this socket: the count lives as long as the socket, which
+        may be handed from one process to the next."""
         self._may_rest = granted_buffer(opened) >= _ENOUGH_TO_REST
         self._woken = 0.0
         self._resting: asyncio.TimerHandle | None = None
         self.unsent = 0
-        """Answers the kernel did not take."""
+        """Answers that the kernel did not accept."""
 
     @property
     def port(self) -> int:
-        """The port bound, also where 0 was asked for."""
+        """The bound port, even if 0 was requested."""
         return int(self.socket.getsockname()[1])
 
     def start(self) -> None:
-        """Begins to read, on the running loop."""
+        """Starts reading, on the running loop."""
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._wake)
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class UdpListener:
         asyncio.get_running_loop().remove_reader(self.socket.fileno())
         if self._resting is not None:
             self._resting.cancel()
-        # What was there when we were asked, and not what senders that are faster than we are bring meanwhile.
+        # What was there when we were called, not what senders faster than us add meanwhile.
         most = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // _SMALLEST
         try:
             while most > 0 and (taken := self._drain()):
@@ -129,7 +129,7 @@ class UdpListener:
             self.socket.close()
 
     def _wake(self) -> None:
-        """There is something to read, and nothing was for a while."""
+        """There is something to read, after a pause."""
         self._drain()
         loop = asyncio.get_running_loop()
         before, self._woken = self._woken, loop.time()
@@ -138,11 +138,11 @@ class UdpListener:
             self._resting = loop.call_later(_REST, self._rested)
 
     def _rested(self) -> None:
-        """Reads what has gathered. As long as something has, it goes on so."""
+        """Reads what has gathered, and repeats that as long as something has."""
         loop, taken = asyncio.get_running_loop(), 0
         try:
             taken = self._drain()
-        finally:  # whatever it met, the socket is read on
+        finally:  # whatever happened, go on reading the socket
             if taken:
                 self._resting = loop.call_later(_REST if taken < _BURST else 0.0, self._rested)
             else:
@@ -150,13 +150,13 @@ class UdpListener:
                 loop.add_reader(self.socket.fileno(), self._wake)
 
     def _drain(self) -> int:
-        """Reads up to a burst, then hands it on; says how many it found. What was read in one go has one time."""
+        """Reads up to a burst and hands it on; returns how many it found. What is read in one go has one time."""
         receive = self._slots.receive
         burst: list[Message] = []
         for _ in range(_BURST // AT_ONCE):
             try:
                 found = receive()
-            except OSError:  # an ICMP error of an answer we sent; the datagrams behind it are fine
+            except OSError:  # an ICMP error about an answer we sent; the datagrams behind it are fine
                 continue
             burst += found
             if len(found) < AT_ONCE:
@@ -174,7 +174,7 @@ class UdpListener:
     def new_kernel_drops(self) -> int:
         """Datagrams the kernel dropped on this socket since the last call or, at first, since this listener was made.
 
-        0 where /proc does not tell.
+        0 if /proc does not tell.
         """
         dropped = self._kernel_drops()
         if dropped is None:
