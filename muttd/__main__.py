@@ -52,7 +52,7 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
 
 
 def _default_file() -> Path | None:
-    """None where there is none. One that may not be read is named in the fault of who reads it."""
+    """None if there is none. If it must not be read, whoever tries to will report that."""
     try:
         DEFAULT_FILE.stat()
     except FileNotFoundError:
@@ -72,7 +72,7 @@ def _offer_credentials(file: Path | None) -> None:
 
 
 def _settings_and_vault(options: argparse.Namespace) -> tuple[Settings, Secrets]:
-    """The same for commands that end soon: Vault is read once, where there is one."""
+    """The same for short-lived commands: Vault, if there is one, is read once."""
     from muttd import connections
 
     settings, secrets = _settings(options)

@@ -14,7 +14,7 @@ class Allowed:
         self._networks = networks
         self._known: dict[str, bool] = {}
         self.overflows = 0
-        """Times the memory was full and began afresh."""
+        """Times the memory was full and was cleared."""
 
     def __call__(self, address: str) -> bool:
         if not self._networks:

@@ -22,7 +22,7 @@ _ANSWER_LIMIT = 65536
 
 
 def authentication(auth: str, key: str) -> dict[str, str]:
-    """The header that carries `key`. Raises ConfigurationError, without the key in it, where none can."""
+    """The header that carries `key`. Raises ConfigurationError, without the key in it, if none can."""
     key = key.strip()
     try:
         octets = key.encode()

@@ -1,9 +1,9 @@
 """Basic Encoding Rules as SNMP uses them (RFC 3417 section 8): tags, lengths, integers, object identifiers.
 
-Reads with bounds: a length is checked against the octets that are there before anything is sliced, so nothing is
-ever allocated by an announced size, and nothing recurses. Lengths with more octets than they need are accepted;
-indefinite lengths, which SNMP forbids, are not. A multi-octet tag is none that SNMP has, and fails as such. Every
-fault is a BerError with one short clause. Writes the few shapes that our answers need.
+Reads with bounds: a length is checked against the octets available before anything is sliced, so nothing is ever
+allocated by an announced size, and nothing recurses. Lengths with more octets than necessary are accepted; indefinite
+lengths, which SNMP forbids, are not. Multi-octet tags, which SNMP does not use, fail as unknown tags. Every fault is a
+BerError with one short clause. Writes the few shapes that our answers need.
 
 Pure: no I/O, no clock.
 """
@@ -31,7 +31,7 @@ class BerError(ValueError):
 def element(data: bytes, position: int, end: int) -> tuple[int, int, int]:
     """Tag, first octet of the content and the octet behind it, of the element at `position`.
 
-    Raises BerError where it does not lie wholly before `end`.
+    Raises BerError if it does not end before `end`.
     """
     tag, start, stop = announced(data, position, end)
     if stop > end:
@@ -40,7 +40,7 @@ def element(data: bytes, position: int, end: int) -> tuple[int, int, int]:
 
 
 def announced(data: bytes, position: int, end: int) -> tuple[int, int, int]:
-    """As `element`, but the content may be announced to reach beyond `end`: the caller decides what that means."""
+    """Like `element`, but the content may be announced to reach beyond `end`: the caller decides what that means."""
     start = position + 2
     if start > end:
         raise BerError("ends where an element should begin")
@@ -101,7 +101,7 @@ def number(data: bytes, position: int, end: int, what: str) -> tuple[int, int]:
 def enter(data: bytes, position: int, end: int, tag: int, *, what: str, defects: list[str]) -> tuple[int, int]:
     """First octet of the content of a constructed element and the octet behind it.
 
-    A length that lies is cut to what is there, and said in `defects`: what came of a truncated datagram is still read.
+    Too large a length is cut to what is there and noted in `defects`: the rest of a truncated datagram is still read.
     """
     try:
         found, start, stop = announced(data, position, end)
@@ -125,7 +125,7 @@ def integer(octets: bytes) -> int:
 def oid(octets: bytes) -> str:
     """An object identifier as dotted text without leading dot (X.690 section 8.19).
 
-    Without octets it is none of X.690's, but what agents write for 0.0, and net-snmp reads so.
+    Without octets it is not valid X.690, but agents write 0.0 that way, and net-snmp reads it so.
     """
     if not octets:
         return "0.0"

@@ -1,13 +1,13 @@
 """Syslog frames in a TCP or TLS byte stream (RFC 6587): bytes in, frames out.
 
 Octet counting (section 3.4.1) and non-transparent framing (section 3.4.2) are told apart for every frame, because
-relays mix them on one connection. A frame is octet-counted when it opens with a decimal number and exactly one
-blank; where no `<` follows, an LF before the counted end ("404 not found") or behind it an octet that opens no frame
-("5 apples fell") proves the number to be text.
+relays mix them on one connection. A frame is octet-counted if it opens with a decimal number and exactly one blank; if
+no `<` follows, an LF before the counted end ("404 not found") or, behind it, an octet that cannot open a frame
+("5 apples fell") proves that the number is text.
 
 Promises: how the stream is cut never changes the frames. No text is lost: a frame beyond the limit comes in several
-pieces, each flagged. Memory held is at most `max_frame` plus one `feed`. A lying count makes nobody deaf: a count
-beyond COUNT_LIMIT frames is read as a line, a smaller one holds until that many octets came or `flush` is called.
+pieces, each flagged. Memory held is at most `max_frame` plus one `feed`. A wrong count does not block a connection for
+ever: one beyond COUNT_LIMIT frames is read as a line, a smaller one until that many octets came or `flush` is called.
 """
 
 import re
@@ -16,13 +16,13 @@ Frame = tuple[bytes, tuple[str, ...]]
 """The text without its trailer, and what had to be repaired."""
 
 COUNT_LIMIT = 16
-"""Counts beyond this many times `max_frame` are no counts: a peer would be garbled for more than that stretch."""
+"""Counts beyond this many times `max_frame` are not believed: they would garble too long a stretch."""
 
 _USUAL_COUNT = re.compile(rb"([1-9]\d{0,4}) (?=<)").match
 _COUNT = re.compile(rb"(\d{1,20}) (?![ \r\n])")
 _COUNT_MAY_FOLLOW = re.compile(rb"\d{1,20} ?\Z")
 _MAY_FOLLOW = b"0123456789<\r\n\0"
-"""Octets behind a counted frame: the next count, the next PRI, a trailer that was not counted."""
+"""Octets that may follow a counted frame: the next count, the next PRI, a trailer that was not counted."""
 _EMPTY = b" \t\r\n\0"
 
 
@@ -34,12 +34,12 @@ class Framer:
         self._max_frame = max_frame
         self._nul_trailer = nul_trailer
         self._rest = b""
-        self._owed = 0  # octets of a counted frame beyond the piece already given out
-        self._in_line = False  # a piece of an over-long line was given out, its end is still to come
+        self._owed = 0  # octets of a counted frame still to come after the pieces already given out
+        self._in_line = False  # a piece of an over-long line was given out, and its end is still to come
 
     @property
     def unfinished(self) -> bool:
-        """Whether a frame has begun that has not ended."""
+        """Whether a frame has begun but not ended."""
         return bool(self._rest or self._owed or self._in_line)
 
     def feed(self, data: bytes) -> list[Frame]:
@@ -72,7 +72,7 @@ class Framer:
         return frames
 
     def flush(self) -> list[Frame]:
-        """What is left of an unfinished frame, and a fresh start: for a peer that went quiet in mid-frame."""
+        """Returns what there is of an unfinished frame and starts over: for a peer that went quiet in mid-frame."""
         rest, owed, in_line = self._rest, self._owed, self._in_line
         self._rest, self._owed, self._in_line = b"", 0, False
         if owed or in_line:
@@ -82,7 +82,7 @@ class Framer:
             text = rest[count.end() :]
             return self._given(text, (f"frame ended after {len(text)} of {_short(count[1])} octets",))
         if count and rest[0] != 0x30 and len(rest) - count.end() == int(count[1]):
-            return self._given(rest[count.end() :], ())  # it was whole, but for what follows it
+            return self._given(rest[count.end() :], ())  # it was complete; only what may follow it was missing
         frames: list[Frame] = []
         notes: tuple[str, ...] = ()
         while len(rest) > self._max_frame:  # digits that looked like a count, and as much text as that allowed
@@ -94,7 +94,7 @@ class Framer:
     close = flush
 
     def _take(self, buffer: bytes, position: int, frames: list[Frame]) -> int:
-        """Add the frame at `position`; its end in the buffer, or -1 where more octets are needed."""
+        """Adds the frame at `position`; returns its end in the buffer, or -1 if more octets are needed."""
         if self._owed:
             return self._take_counted(buffer, position, self._owed, ("continues the frame before",), frames)
         if self._in_line:
@@ -126,7 +126,7 @@ class Framer:
         return self._take_line(buffer, position, (), frames)
 
     def _take_counted(self, buffer: bytes, start: int, length: int, notes: tuple[str, ...], frames: list[Frame]) -> int:
-        """A frame of `length` octets from `start`, in pieces where it is beyond the limit."""
+        """A frame of `length` octets from `start`, in pieces if it is beyond the limit."""
         if length <= self._max_frame:
             end = start + length
             if end > len(buffer):
@@ -142,7 +142,7 @@ class Framer:
         return end
 
     def _take_line(self, buffer: bytes, start: int, notes: tuple[str, ...], frames: list[Frame]) -> int:
-        """A frame that ends at a trailer, in pieces where it is beyond the limit."""
+        """A frame that ends at a trailer, in pieces if it is beyond the limit."""
         limit = start + self._max_frame + 1
         end = buffer.find(b"\n", start, limit)
         if self._nul_trailer:
@@ -174,7 +174,7 @@ class Framer:
             text = text[:-1]
         if text.endswith(b"\r"):
             text = text[:-1]
-        text = text.lstrip(b"\0")  # of the trailer before, where it was LF NUL
+        text = text.lstrip(b"\0")  # of the previous trailer, if it was LF NUL
         return [(text, notes)] if text.strip(_EMPTY) else []
 
 

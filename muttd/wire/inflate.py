@@ -1,6 +1,6 @@
-"""Compressed bodies, with a bound on what comes out of them. Pure.
+"""Compressed bodies, with a limit on their decompressed size. Pure.
 
-gzip (RFC 1952), several members too, and zlib (RFC 1950), which HTTP calls deflate.
+gzip (RFC 1952), also with several members, and zlib (RFC 1950), which HTTP calls deflate.
 """
 
 import zlib
@@ -8,15 +8,15 @@ import zlib
 _GZIP = b"\x1f\x8b"
 _EITHER = 32 + zlib.MAX_WBITS
 _FREE = 1 << 20
-"""Octets that may come out whatever went in: a megabyte is no bomb."""
+"""Octets that may come out whatever went in: a megabyte is not a bomb."""
 _RATIO = 500
-"""Beyond those, octets out for one octet in: the same line again and again makes 260, a bomb 1,030 (measured)."""
+"""Beyond those, octets out per octet in: a line repeated over and over makes 260, a bomb 1,030 (measured)."""
 _MEMBERS = 16
-"""gzip members of one body. Relays send one; what is behind it is copied with each."""
+"""gzip members of one body. Relays send one; the rest of the body is copied for each."""
 
 
 class TooLargeError(Exception):
-    """More comes out than may."""
+    """The decompressed size is beyond the limit."""
 
 
 def is_gzip(data: bytes) -> bool:
@@ -25,9 +25,9 @@ def is_gzip(data: bytes) -> bool:
 
 
 def inflate(data: bytes, most: int) -> bytes:
-    """What `data` holds. Raises TooLargeError beyond `most` octets or for a bomb, ValueError where it is broken.
+    """Decompresses `data`. Raises TooLargeError beyond `most` octets or for a bomb, ValueError if it is broken.
 
-    Never holds more than `most` octets beside `data`.
+    Never holds more than `most` octets besides `data`.
     """
     most = min(most, max(_FREE, len(data) * _RATIO))
     found = bytearray()

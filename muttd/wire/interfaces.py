@@ -4,7 +4,7 @@ import re
 from string import ascii_lowercase, ascii_uppercase
 
 SEARCHED = 300
-"""Characters of a message that are searched: the interface stands near its beginning."""
+"""Characters of a message that are searched: the interface is near its beginning."""
 
 # A word that ends in digits, GigabitEthernet1/0/24, ge-0/0/1.0, Port-channel 3; Huawei's 10GE1/0/1 opens with them too.
 # It opens with what stands before the word, so that the search steps over words by their separators: to look back from
@@ -85,10 +85,10 @@ _KINDS_OF_OCTETS = frozenset(kind.lstrip("0123456789").encode() for kind in _KIN
 
 
 def interface_in(message: str, start: int) -> str | None:
-    """The first interface named from `start` on, None where there is none. `start` is at least 1: what says what the
+    """The first interface named from `start` on; None if there is none. `start` is at least 1: what says what the
     message is about stands before it."""
     called_so = "nterface" in message
-    # Most messages name none; to see that takes a third of what the search for one takes.
+    # Most messages name none; finding that out takes a third of a search.
     if not called_so and _KINDS_OF_OCTETS.isdisjoint(
         message[start - 1 : start + SEARCHED].encode().translate(_WORDS).split()
     ):

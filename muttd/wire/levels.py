@@ -1,4 +1,4 @@
-"""Levels as words, which some senders write before the host name or the tag, though the PRI says the same."""
+"""Levels as words, which some senders write before the host name or the tag although the PRI says the same."""
 
 import re
 
@@ -19,4 +19,4 @@ NO_HOSTS = frozenset(
     for prefix in ("", *(f"{facility}." for facility in _FACILITIES))
     for level in (*_SPELLINGS, *(level.capitalize() for level in _LEVELS))
 )
-"""Words that are no host names, though they stand where one would."""
+"""Words that are not host names, although they are in the place of one."""

@@ -1,7 +1,7 @@
-"""The PROXY protocol (HAProxy's proxy-protocol.txt, versions 1 and 2): whom a balancer's connection stands for. Pure.
+"""The PROXY protocol (HAProxy's proxy-protocol.txt, versions 1 and 2): on whose behalf a balancer connects. Pure.
 
-The header is the first thing on a connection. It holds at most LIMIT octets; how it is cut does not matter, since
-`read` is asked again with all that came so far.
+The header is the first thing on a connection. It has at most LIMIT octets; how it is cut does not matter, because
+`read` is called again with everything received so far.
 """
 
 import re
@@ -21,14 +21,14 @@ _ADDRESS_OCTETS = {0x1: 4, 0x2: 16}
 
 
 class Header(NamedTuple):
-    """`source` is None where the balancer speaks for itself (LOCAL, UNKNOWN, or no IP); the text begins at `length`."""
+    """`source` is None if the balancer speaks for itself (LOCAL, UNKNOWN, or no IP); the text begins at `length`."""
 
     source: str | None
     length: int
 
 
 def read(data: bytes | bytearray) -> Header | None:
-    """The header that `data` opens with; None where more octets are needed. ValueError for what cannot be one."""
+    """The header that `data` opens with; None if more octets are needed. ValueError if it cannot be one."""
     if data[:12] == _SIGNATURE[: len(data)]:
         return _version_2(data)
     if data[:6] == b"PROXY "[: len(data)]:

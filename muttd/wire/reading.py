@@ -1,4 +1,4 @@
-"""What a reader of one header format answers: the fields of the message, before they become an Event."""
+"""What a reader of one header format returns: the fields of the message, before they become an Event."""
 
 from typing import cast
 
@@ -10,7 +10,7 @@ without `@`, which no device may use for itself)."""
 
 
 class Reading(msgspec.Struct, gc=False):
-    """Fields as in muttd.event.Event; `time` None where the message names none that can be read."""
+    """Fields as in muttd.event.Event; `time` is None if the message has none that can be read."""
 
     message: str
     time: str | None = None
@@ -21,10 +21,10 @@ class Reading(msgspec.Struct, gc=False):
     structured_data: dict[str, dict[str, str]] | None = None
     defects: list[str] = msgspec.field(default_factory=list)
     complete: bool = False
-    """The reader of the header has read the message too: no body dialect is asked."""
+    """The header's reader has also read the message: no body dialect is asked."""
 
     def found(self, **findings: str | None) -> None:
-        """Note findings of our own; those that are None or empty are left out."""
+        """Notes findings of our own; those that are None or empty are omitted."""
         complete = all(findings.values())  # most are, and theirs need not be copied
         kept = (
             cast("dict[str, str]", findings) if complete else {key: value for key, value in findings.items() if value}

@@ -1,8 +1,8 @@
 """What a relay posts, as events: JSON items of many makes, or lines of syslog. Pure.
 
-Total: every item becomes an Event, or a Fault that says why not, and takes no other with it. An item that holds the
-message as it came (`raw`, or a `message` that opens with a PRI) is read like the wire. What the item says beside it
-wins; but what stands beside `rawmsg` is rsyslog's own reading of the same octets, and only fills what ours leaves open.
+Total: every item becomes an Event, or a Fault that says why not, without affecting others. An item that contains the
+message as received (`raw`, or a `message` that opens with a PRI) is read as if from the wire. The item's other fields
+win; but those next to `rawmsg` are rsyslog's own reading of the same octets, and only fill the gaps in ours.
 """
 
 import re
@@ -19,7 +19,7 @@ from muttd.wire.syslog import SyslogReader
 OTHERS_ID = "relay"
 """The SD-ID under which an item's other members are kept."""
 _OTHERS = 32
-"""How many of them are."""
+"""How many of them are kept."""
 _OTHER_LENGTH = 1024
 """Characters of each."""
 _IGNORED = frozenset(
@@ -28,22 +28,22 @@ _IGNORED = frozenset(
         *("pri", "pri-text", "syslogtag", "protocol-version", "inputname", "uuid", "$!", "fromhost-port", "jsonmesg"),
     )
 )
-"""Ours to say, or said again by rsyslog's `jsonmesg`."""
+"""Ours to decide, or repeated by rsyslog's `jsonmesg`."""
 _PRI = re.compile(r" *<\d{1,3}>", re.ASCII)
 
 
 class Fault(NamedTuple):
-    """An item (from 0) that could not be taken, and why."""
+    """An item (from 0) that could not be used, and why."""
 
     item: int
     reason: str
 
 
 class RelayReader:
-    """Reads bodies by one configuration."""
+    """Reads bodies according to one configuration."""
 
     def __init__(self, syslog: SyslogReader, max_length: int = 65536) -> None:
-        """`max_length` of a text in characters: what is beyond is cut and flagged, as `syslog` does."""
+        """`max_length`: characters of a text; the rest is cut off and flagged, as in `syslog`."""
         self._syslog = syslog
         self._max_length = max_length
 
@@ -111,7 +111,7 @@ class RelayReader:
 
 
 def _sorted(item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The members of an item by field, and those that are none."""
+    """The members of an item by field, and those that are not fields."""
     fields: dict[str, Any] = {}
     others: dict[str, Any] = {}
     for name, value in item.items():
@@ -125,7 +125,7 @@ def _sorted(item: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _as_it_came(fields: dict[str, Any]) -> str | None:
-    """Takes the message as it came out of `fields`; None where there is none. A trap's octets are no syslog."""
+    """Removes the message as received from `fields`; None if there is none. A trap's octets are not syslog."""
     raw = fields.pop("raw", None)
     if isinstance(raw, str) and raw and "trap_oid" not in fields:
         return raw
@@ -141,7 +141,7 @@ def _kept(values: Values, others: dict[str, Any]) -> dict[str, str]:
 
 
 def _beside(event: Event, read: dict[str, Any], taken_at: str | None, *, host: str, fills: bool) -> dict[str, Any]:
-    """Of what was `read` beside the message, what changes its `event`. `host` is what its source is called."""
+    """Those fields `read` beside the message that change its `event`. `host` is its source's name."""
     told_no_time = event.timestamp == event.received_at
     if fills:
         open_fields = {"hostname"} if event.hostname == host else set()

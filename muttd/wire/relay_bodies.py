@@ -1,9 +1,9 @@
-"""What a body holds: JSON objects and lines of syslog, one by one, however they are packed. Pure.
+"""The content of a body: JSON objects and lines of syslog, one by one, however they are packed. Pure.
 
-One JSON value, an array, one value a line (rsyslog's omhttp puts blank lines between), the envelopes of Kafka's REST
-proxy and of Loki, or lines of text. Judged by the octets alone: omhttp calls its lines text/plain whatever they hold.
-rsyslog passes a device's octets on into JSON as they came, so what is not UTF-8 is no fault here: those octets are
-lone surrogates in the text of an item (PEP 383), for `octets` to give back.
+One JSON value, an array, one value per line (rsyslog's omhttp puts blank lines in between), the envelopes of Kafka's
+REST proxy and of Loki, or lines of text. Judged by the octets alone: omhttp labels its lines text/plain whatever they
+are. rsyslog copies a device's octets into JSON as they are, so non-UTF-8 is not a fault here: those octets become lone
+surrogates in an item's text (PEP 383), from which `octets` restores them.
 """
 
 import gc
@@ -18,10 +18,10 @@ import msgspec
 _BOM = b"\xef\xbb\xbf"
 _OPENING = re.compile(rb'(?:\{\s*"(records|streams)"\s*:\s*)?\[\s*(?=\{)')
 _AFTER = re.compile(r"\s*(?:,\s*)?(\])?")
-"""What stands behind an element of an array; the group: it was the last one."""
+"""What follows an element of an array; the group: it was the last one."""
 _BETWEEN = re.compile(r"(?<=\})\s*,\s*(?=\{)")
 _AT_ONCE = 262_144
-"""Octets that are decoded in one go, in 3 ms. A longer array is read by element, so that others have their turn."""
+"""Octets decoded in one go, in 3 ms. A longer array is read element by element, so that others get a turn."""
 _LINE = re.compile(rb"[^\r\n]+")
 _LABELS = 4096
 """Characters of one stream's labels: each of its lines carries them, so they multiply."""
@@ -36,18 +36,18 @@ _lenient = json.JSONDecoder(
     parse_constant=lambda _: None,
     parse_int=lambda digits: int(digits) if len(digits) <= _DIGITS else None,
 )
-"""Takes control characters, lone surrogates, NaN and endless numbers (as null), which JSON proper has not."""
+"""Accepts control characters, lone surrogates, NaN and endless numbers (as null), which proper JSON does not have."""
 
 
 class Unreadable(NamedTuple):
-    """An item that is neither object nor text, and why."""
+    """An item that is neither an object nor text, and why."""
 
     reason: str
 
 
 class _Text(str):
-    """A long text in which json finds no lines: for each error it would count them from the beginning, and a body may
-    hold a million errors.
+    """A long text in which json finds no lines: it would count them from the beginning for each error, and a body may
+    have a million errors.
     """
 
     __slots__ = ()
@@ -60,11 +60,11 @@ class _Text(str):
 
 
 Item = dict[str, Any] | bytes | Unreadable
-"""A JSON object, a line of syslog, or what is none of them."""
+"""A JSON object, a line of syslog, or something else."""
 
 
 def items(body: bytes) -> Iterator[Item]:
-    """What `body` holds, in its order. Takes time linear to its length; a broken item takes no other with it."""
+    """The items of `body`, in order. Takes time linear in its length; a broken item does not affect others."""
     body = body.strip().removeprefix(_BOM)
     if not body:
         return
@@ -84,7 +84,7 @@ def items(body: bytes) -> Iterator[Item]:
 
 
 def octets(text: str) -> bytes:
-    """`text` of an item as it came."""
+    """The octets from which an item's `text` came."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:  # a surrogate that the sender spelled as \\ud800
@@ -92,7 +92,7 @@ def octets(text: str) -> bytes:
 
 
 def _decoded(data: bytes) -> Any:
-    """The JSON value in `data`; ValueError where it is none. Python's own reader is slower, and forgives more."""
+    """The JSON value in `data`; ValueError if it is not one. Python's own reader is slower and more lenient."""
     if len(data) > _AT_ONCE:
         with _one_sweep():
             return _read(data)
@@ -112,8 +112,8 @@ def _read(data: bytes) -> Any:
 
 @contextmanager
 def _one_sweep() -> Iterator[None]:
-    """Keeps Python's collector out: a value of very many parts it would look through again and again, for four times
-    the time that the value takes.
+    """Keeps Python's garbage collector out: it would go through a value of very many parts again and again, for four
+    times the time that the value takes.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -136,7 +136,7 @@ def _is_one_of_many(line: re.Match[bytes] | None, body: bytes) -> bool:
 
 
 def _elements(body: bytes, opening: re.Match[bytes]) -> Iterator[Item]:
-    """The elements of an array, each read alone; behind a broken one it goes on where the next object may begin."""
+    """The elements of an array, each read alone; after a broken one it goes on where the next object may begin."""
     text = _Text(body.decode("utf-8", "surrogateescape"))
     envelope = opening[1].decode() if opening[1] else None
     at = opening.end()
@@ -195,7 +195,7 @@ def _line(line: bytes) -> Iterator[Item]:
 
 
 def _piece(data: bytes) -> Iterator[Item]:
-    """What should be one JSON object."""
+    """An item that should be a JSON object."""
     try:
         value = _decoded(data)
     except ValueError as error:
@@ -222,7 +222,7 @@ def _unwrapped(value: Any) -> Iterator[Item]:
 
 
 def _value(record: Any) -> Any:
-    """What a record holds. omhttp wraps a template that says {"value": …} already once more."""
+    """A record's content. omhttp wraps a template that is already {"value": …} once more."""
     for _ in range(2):
         if isinstance(record, dict) and isinstance(record.get("value"), (dict, str)):
             record = record["value"]

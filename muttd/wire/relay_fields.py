@@ -1,7 +1,7 @@
-"""The fields of a relayed item: under which names they come, and what their values mean. Pure.
+"""The fields of a relayed item: the names under which they come, and the meaning of their values. Pure.
 
-Names are those of Event, of rsyslog's properties (`jsonmesg`), and what Logstash, Loki and journald write. A value that
-cannot be read is left out, with a defect; it takes no event with it.
+Names are those of Event, of rsyslog's properties (`jsonmesg`), and those of Logstash, Loki and journald. A value that
+cannot be read is omitted, with a defect; the event is kept.
 """
 
 import math
@@ -21,7 +21,7 @@ from muttd.wire.text import decode
 from muttd.wire.timestamps import AHEAD
 
 RSYSLOG_RAW = "rawmsg"
-"""rsyslog's name for what came; beside it stands what rsyslog itself made of the same octets."""
+"""rsyslog's name for the message as received; next to it is what rsyslog itself made of the same octets."""
 
 FIELD_OF = {
     name: field
@@ -47,7 +47,7 @@ FIELD_OF = {
     }.items()
     for name in names.split()
 }
-"""Name in an item → field. The first name of a field wins over its others."""
+"""Name in an item → field. Of a field's names, the first wins."""
 
 SEVERITIES = {
     **dict.fromkeys(("emerg", "emergency", "emergencies", "panic"), 0),
@@ -77,7 +77,7 @@ NAME_LIMIT = 255
 _PARTS = 1000
 """Elements of one list or object of an item."""
 _DEFECTS = 20
-"""Defects that an item may bring along."""
+"""Defects that an item may already have."""
 _DEPTH = 4
 """Levels of lists and objects of an item: varbinds and structured data need two."""
 _EPOCHS = ((1e8, 1e11, 1), (1e11, 1e14, 1000), (1e14, 1e17, 10**6), (1e17, 1e20, 10**9))
@@ -108,7 +108,7 @@ class Values:
         limit = limit or self._max_length
         length = len(found)
         if length > limit:
-            found = found[: limit + 1]  # before it is cleaned, which takes its time
+            found = found[: limit + 1]  # before cleaning it, which is slow
         if not found.isprintable():
             found, _, defect = decode(octets(found), self._source.charset)
             if defect and defect not in self.defects:
@@ -119,11 +119,11 @@ class Values:
         return found
 
     def message(self, value: Any) -> str:
-        """What a person reads. rsyslog's %msg% keeps the blank that ends the tag."""
+        """The text for people. rsyslog's %msg% keeps the blank that ends the tag."""
         return self.text(value).removeprefix(" ")
 
     def name(self, value: Any) -> str | None:
-        """A host, program, process or message id; None where it is NIL."""
+        """A host, program, process or message id; None if it is NIL."""
         if isinstance(value, dict | list):
             self.defects.append("a name that is an object or a list left out")
             return None
@@ -202,12 +202,12 @@ class Values:
             return None
 
     def add_defects(self, value: Any) -> None:
-        """Those that another mutt has found."""
+        """Those found by another mutt."""
         if isinstance(value, list):
             self.defects += [self.text(one)[:NAME_LIMIT] for one in value[:_DEFECTS]]
 
     def clean(self, value: Any, depth: int = 0) -> Any:
-        """`value` as JSON that can be stored: no NUL, no number beyond 64 bits, nothing too deep, nothing endless."""
+        """`value` as JSON that can be stored: no NUL, no number beyond 64 bits, nothing too deep or too long."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict | list) and (depth == _DEPTH or len(value) > _PARTS):
@@ -223,7 +223,7 @@ class Values:
 
 
 def address(value: Any) -> str | None:
-    """The IP address in `value`; None where it is none, or one that means the relay itself (loopback)."""
+    """The IP address in `value`; None if it is not one, or means the relay itself (loopback)."""
     return _address(value) if isinstance(value, str) and len(value) <= _ADDRESS_LENGTH else None
 
 
@@ -261,4 +261,4 @@ READERS: dict[str, Callable[[Values, Any], Any]] = {
     "defects": Values.add_defects,
     "correlation_id": Values.name,
 }
-"""Field → what its value means, None where it means nothing. Not here: `raw` and `source_ip`."""
+"""Field → reader of its value, which returns None if it has no meaning. Not here: `raw` and `source_ip`."""

@@ -1,7 +1,7 @@
-"""RFC 3164 messages and their many near relations: a time, a host name and a tag, each of which may be missing.
+"""RFC 3164 messages and their many relatives: a time, a host name and a tag, each of which may be missing.
 
-The readings that rules rely on: after a time, a first word without colon is the host name, with one it is the tag. A
-host name is never invented: what is not surely one stays in the message, and so does all that is not surely a header.
+What rules rely on: after a time, a first word without a colon is the host name, with one it is the tag. A host name is
+never guessed: anything that is not certainly one stays in the message, as does anything not certainly a header.
 """
 
 import re
@@ -15,7 +15,7 @@ from muttd.wire.timestamps import Clock
 _GAP = re.compile(r"\s*(?::(?!:)\s*)?")
 _VERSION = re.compile(r"\d{1,3} +")
 _BODY = re.compile(r"[\[{<\"'|%]|(?:CEF|LEEF): ?\d|-- ")
-"""What no host name and no tag opens with."""
+"""Openings that no host name and no tag has."""
 
 _TAG = re.compile(
     r"(?=[\d().#@*+$&!~-]{0,127}(?:[^\W\d]|/))"  # not 4711: or 10.1.1.1: alone, no program has such a name
@@ -32,16 +32,16 @@ _HOST = re.compile(r"(?=[\w.:%@~-]*\w)[\w.:%@~-]{1,255}+(?<!:)|\[[0-9A-Fa-f:.]{3
 _CHAIN = re.compile(r"[\w.:-]{1,255}/[\w.:-]{1,255}(?<!:)")
 """Relay and host, as syslog-ng's chain-hostnames() writes them; a host name only before a tag with process id."""
 _COLON_ADDRESS = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}): ", re.ASCII)
-"""With a colon a first word is the tag, but an address is the name of no program."""
+"""With a colon, a first word is the tag; but an address is not the name of a program."""
 _INNER_PRI = re.compile(r"(?:<(\d{1,3})>)? ?")
 _ADDRESS = re.compile(
     r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}|[A-Za-z][\w-]*(?:\.[\w-]+){2,}"
 )
-"""Words that can be nothing but a host: addresses and names with domain."""
+"""Words that can only be a host: addresses, and names with a domain."""
 
 
 class Reader:
-    """Reads what is not RFC 5424. Total: where nothing else can be told, all of the text is the message."""
+    """Reads what is not RFC 5424. Total: if nothing else is recognised, all of the text is the message."""
 
     def __init__(self, dialects: Dialects) -> None:
         self._dialects = dialects
@@ -69,7 +69,7 @@ class Reader:
         return reading
 
     def _without_time(self, text: str) -> Reading:
-        """A tag, or a host that can be nothing else and a tag; else all is message."""
+        """A tag, or a certain host and a tag; otherwise everything is the message."""
         reading = Reading(text.lstrip(" "))
         if _BODY.match(reading.message):
             return reading
@@ -84,7 +84,7 @@ class Reader:
         return reading
 
     def _take_host(self, reading: Reading) -> None:
-        """Move the host name that opens the message to its field, where one does."""
+        """Moves the host name that opens the message, if one does, to its field."""
         rest = reading.message
         origin = self._dialects.origin(rest)
         if origin:
@@ -145,7 +145,7 @@ class Reader:
 
 
 def _take_tag(reading: Reading) -> bool:
-    """Move the tag that opens the message to its fields, where one does."""
+    """Moves the tag that opens the message, if one does, to its fields."""
     rest = reading.message
     if level := LEVEL.match(rest):
         if not _is_tag(rest[level.end() :]):
@@ -164,7 +164,7 @@ def _take_tag(reading: Reading) -> bool:
 
 
 def _is_tag(rest: str) -> bool:
-    """Whether a tag opens `rest`, for sure: `gw1 : %…` (Cisco ASA) and `lb1 [61]: …` open with a host name."""
+    """Whether `rest` certainly opens with a tag: `gw1 : %…` (Cisco ASA) and `lb1 [61]: …` open with a host name."""
     tag = _TAG.match(rest)
     return tag is not None and tag["apart"] is None and (tag["pid"] is not None or not tag[0].endswith(" :"))
 

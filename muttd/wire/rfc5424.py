@@ -1,8 +1,8 @@
-"""RFC 5424 messages, and those of senders that meant to write RFC 5424.
+"""RFC 5424 messages, and those from senders that meant to write RFC 5424.
 
 `read` takes what follows the PRI. It reads the grammar of section 6 and its near misses: a time without zone, with a
-blank for the T, as RFC 3164 writes it or that cannot be read, fields missing at the end, structured data missing,
-unquoted or spaced, a CEF, LEEF or RFC 3164 payload straight after the host name.
+blank for the T, in RFC 3164's form or unreadable, fields missing at the end, structured data missing, unquoted or
+spaced, a CEF, LEEF or RFC 3164 payload straight after the host name.
 """
 
 import re
@@ -24,7 +24,7 @@ _ALL_FIELDS = re.compile(
     r" +(?!- )\S+ +[^\s:]+ +(?:-|\d{1,10}) +\S+ +(?:-(?:\s|$)|\[[^\s=\]\"]+[ \]])",
     re.ASCII,
 )
-"""Host name to structured data, each in its place: behind a version proof of RFC 5424, whatever the time."""
+"""Host name to structured data, each in its place: after a version, that proves RFC 5424, whatever the time."""
 _HOST = re.compile(r" +(\S+)(?: +|$)", re.ASCII)
 _FIELDS = re.compile(r"(\S+) +(\S+) +(\S+)(?: +|$)(?=(?P<data>-(?=\s|$)|\[)?)", re.ASCII)
 _PAYLOAD = re.compile(r"(?:CEF|LEEF): ?\d")
@@ -34,9 +34,9 @@ _LIKELY_FIELDS = re.compile(
     r"|(?:app|heroku) \S+ - ",  # Heroku's Logplex
     re.ASCII,
 )
-"""Program, process and message id where structured data is missing: without a NILVALUE they could be any words."""
+"""Program, process and message id if structured data is missing: without a NILVALUE they could be any words."""
 _BROKEN_DATA = re.compile(r"\[(?:\]|[^\s=\]\"]+ [^\s=\]\"]+=|[^\s=\]\"@]{1,32}@\d)", re.ASCII)
-"""What was meant for an element, though it is none."""
+"""What was meant to be an element but is not one."""
 _SURE_FIELDS = re.compile(
     r"[^\s:\[\]]{1,48} (?:-|\d{1,10}) \S{1,32} \[[^\s=\]\"@]{1,32}@\d[\d.]*[ \]]"
     r"|[A-Za-z/][\w./-]{0,47} (?:\d{1,10}|-) - - ",
@@ -56,7 +56,7 @@ StructuredData = dict[str, dict[str, str]]
 
 
 def read(text: str, clock: Clock, received: float) -> Reading | None:
-    """The message after its PRI; None where it does not open with a version and a time (or NILVALUE)."""
+    """The message after its PRI; None if it does not open with a version and a time (or NILVALUE)."""
     version = _VERSION.match(text) or _OTHER_TIME.match(text)
     if not version:
         return None
@@ -84,7 +84,7 @@ def read(text: str, clock: Clock, received: float) -> Reading | None:
 
 
 def _other_time(text: str, start: int, stamp: Stamp | None) -> Stamp | None:
-    """A time of another spelling, or a word that is none, where all the fields follow it."""
+    """A time in another spelling, or an unreadable word in its place, if all the fields follow it."""
     if not stamp or not text.startswith(" ", stamp.end):
         word = _UNREADABLE_TIME.match(text, start)
         stamp = Stamp(None, word.end(), f"device time {word[0][:40]} cannot be read") if word else None
@@ -119,7 +119,7 @@ def _are_meant(fields: re.Match[str]) -> bool:
     """Whether three words without structured data behind them are the fields, not just any text."""
     if fields["data"] is None:
         if fields.end() == len(fields.string) and _PROCESS.fullmatch(fields[2]) and not fields[1].endswith(":"):
-            return True  # the message was cut off behind them
+            return True  # the message was cut off after them
         return bool(_LIKELY_FIELDS.match(fields.string, fields.start()))
     if fields["data"] == NIL:
         return True
@@ -127,7 +127,7 @@ def _are_meant(fields: re.Match[str]) -> bool:
 
 
 def take_fields(reading: Reading) -> bool:
-    """Move the fields after the host name out of a message with another header, where it surely has them."""
+    """Moves the fields after the host name out of a message with another header, if it certainly has them."""
     if not _SURE_FIELDS.match(reading.message):
         return False
     _after_host(reading, reading.message, 0)
@@ -135,7 +135,7 @@ def take_fields(reading: Reading) -> bool:
 
 
 def _payload(reading: Reading, rest: str) -> Reading:
-    """Not RFC 5424 after all: what follows the host name is the message, whole."""
+    """Not RFC 5424 after all: everything after the host name is the message."""
     reading.defects.append("no RFC 5424 fields after the host name")
     reading.message = rest.strip(" ")
     return reading
@@ -146,9 +146,9 @@ def _value(field: str) -> str | None:
 
 
 def structured_data(text: str, start: int) -> tuple[StructuredData, int, list[str]] | None:
-    """The SD elements (section 6.3) from `start`, where they end, and what was not as it should be; None where broken.
+    """The SD elements (section 6.3) from `start`, their end, and what was wrong with them; None if broken.
 
-    A parameter that comes twice in one element has its values joined by a comma.
+    If a parameter occurs twice in one element, its values are joined by a comma.
     """
     elements: StructuredData = {}
     again: dict[tuple[str, str], list[str]] = {}

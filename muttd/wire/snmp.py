@@ -1,10 +1,10 @@
 """SNMP notifications: a datagram becomes an Event, with the answer its sender waits for (RFC 3416, 3412, 3414, 3584).
 
-`TrapReader.read` is total: whatever the octets are, it answers an Event, in which what could not be read is a line in
-`defects`, or a Refusal with its reason. It keeps what SNMP needs remembered (informs that may come again, engines
-that authenticated, keys localised for them), each with a cap.
+`TrapReader.read` is total: whatever the octets are, it returns an Event, with a line in `defects` for anything that
+could not be read, or a Refusal with its reason. It keeps the state that SNMP requires (informs that may be repeated,
+engines that authenticated, keys localised for them), each with a cap.
 
-`TrapReader.encoded` gives the same, but the events of everyday traps as JSON already (muttd.wire.snmp_shortcut).
+`TrapReader.encoded` gives the same, but the events of everyday traps already as JSON (muttd.wire.snmp_shortcut).
 
 Pure: no I/O; the time is an argument.
 """
@@ -50,11 +50,11 @@ _VERSIONS = {ber.write_integer(number): version for number, version in VERSIONS.
 _VERSION_3 = ber.write_integer(3)
 
 MAX_BINDINGS = 32_768
-"""Variable bindings remembered, and their names: four of 64 interfaces of 128 devices; some 500 octets each."""
+"""Variable bindings cached, and their names: four for 64 interfaces of 128 devices; about 500 octets each."""
 MAX_COMMUNITIES = 1024
-"""Accepted communities remembered; more than one is a site of many customers, or open to any."""
+"""Accepted communities cached; more than one means a site with many customers, or open to any."""
 MAX_INFORMS = 8_192
-"""Informs remembered: two minutes at 50 a second."""
+"""Informs remembered: two minutes' worth at 50 a second."""
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 # the agent-addr of a device that does not say, not an address to bind
 
 
@@ -68,7 +68,7 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(NamedTuple):
-    """The version and community that a v1 or v2c message begins with: `masked` is their hex, `trap` reads its PDU."""
+    """The version and community that open a v1 or v2c message: `masked` is their hex, `trap` reads the PDU."""
 
     version: str
     masked: str
@@ -80,7 +80,7 @@ class TrapReader:
 
     communities: those accepted from v1 and v2c; none means any.
     users: v3 credentials; several of one name are tried in their order.
-    engine: our own, for v3 informs. Without one they are read, whomever they are for, and not answered: for captures.
+    engine: our own, for v3 informs. Without one, all are read, whomever they are for, but not answered: for captures.
     time_window: seconds that a v3 message may be late; None believes every clock: for captures too.
     names: a MIB index, or None to leave object identifiers as they are.
     host_names: networks and what to call their devices; the longest prefix counts.
@@ -101,7 +101,7 @@ class TrapReader:
         self._communities = tuple(communities)
         self._names = names
         self.forgotten: Counter[str] = Counter()
-        """How often each memory was full and began afresh, by its name."""
+        """How often each memory was full and was cleared, by its name."""
         self._security = Security(users, engine, time_window=time_window, forgotten=self.forgotten)
         self._bindings = Bindings(names, max_bindings, self.forgotten)
         self._shortcut = Shortcut(names, self._bindings, max_bindings, self.forgotten)
@@ -129,9 +129,9 @@ class TrapReader:
     def encoded(
         self, data: bytes, source_ip: str, received: float, event_id: str, known_as: str | None = None
     ) -> bytes | Reading:
-        """What `read` answers; the event of an everyday trap as its JSON, which costs a fraction.
+        """Like `read`, but gives the event of an everyday trap as JSON, at a fraction of the cost.
 
-        `known_as` is the name of the sender's host, for where it is not configured.
+        `known_as` is the sender's host name, used if none is configured.
         """
         try:
             position = enter(data, 0, ber.SEQUENCE)
@@ -154,7 +154,7 @@ class TrapReader:
     def _everyday_v3(
         self, data: bytes, position: int, peer: Peer, received: float, event_id: str
     ) -> bytes | Reading | None:
-        """The event of a trap whose sender was believed before, None for what is not everyday."""
+        """The event of a trap whose sender was believed before; None if it is not an everyday one."""
         try:
             habit, scoped = self._security.everyday.open(data, position, peer.address, received)
             pdu_at, context = split_context(scoped)
@@ -240,9 +240,9 @@ class TrapReader:
         return Reading(None, None, refusal)
 
     def settle(self, event_id: str, *, safe: bool) -> None:
-        """What became of an inform's event: safe, so that a retransmission is answered; lost, so that it is read anew.
+        """The fate of an inform's event: safe, so that a retransmission is answered; or lost, so that it is read again.
 
-        To be called for every event that came with a reply. Until then a retransmission is not answered and no event.
+        To be called for every event with a reply. Until then a retransmission is not answered and makes no event.
         """
         self._informs.settle(event_id, safe=safe)
 
@@ -344,7 +344,7 @@ class TrapReader:
     def _unreadable(
         self, arrival: Arrival, version: str | None, masked: bytes, fault: str, defects: list[str]
     ) -> Reading:
-        """The event for a datagram of which nothing can be said but why."""
+        """The event for a datagram that cannot be read, with the reason."""
         for community in self._communities if version is None else ():
             if community:
                 masked = masked.replace(community, b"*" * len(community))
@@ -379,7 +379,7 @@ class TrapReader:
         return f"{self._second_text}{int((received - second) * 1_000_000):06}Z"
 
     def _hostname(self, source_ip: str, agent_address: str | None) -> str:
-        """The configured name of the device that speaks, else its address."""
+        """The configured name of the sending device, else its address."""
         origin = source_ip if agent_address is None or agent_address == NO_ADDRESS else agent_address
         return self._sources[origin].name
 

@@ -1,6 +1,6 @@
 """Variable bindings (RFC 3416 section 3): a name and a value.
 
-One binding that cannot be read becomes a line in `defects` and takes no other with it.
+A binding that cannot be read becomes a line in `defects` without affecting others.
 
 Pure: no I/O, no clock.
 """
@@ -24,7 +24,7 @@ MASK = "***"
 
 
 Show = Callable[[Value | bytes], str | None]
-"""A value as a person reads it; octet strings are given as octets. None where nothing is to be added."""
+"""A value in readable form; octet strings are passed as octets. None if there is nothing to add."""
 
 
 class Label(Protocol):
@@ -36,11 +36,11 @@ class Label(Protocol):
 
     @property
     def short(self) -> str:
-        """`ifIndex`: how a sentence calls it; `bgpPeerState.192.0.2.1` where only the instance tells of whom."""
+        """`ifIndex`: its name in a sentence; `bgpPeerState.192.0.2.1` if only the instance tells which one."""
 
     @property
     def show(self) -> Show | None:
-        """How its values are shown; None where they speak for themselves."""
+        """How its values are displayed; None if they are shown as they are."""
 
 
 class TrapName(Protocol):
@@ -63,11 +63,11 @@ class Names(Protocol):
     def instance(self, oid: str) -> Label | None: ...
 
     def is_branch(self, oid: str) -> bool:
-        """Whether there are objects directly below. If not, its children differ in nothing but their last number."""
+        """Whether there are objects directly below. If not, its children differ only in their last number."""
 
 
 Binding = tuple[Varbind | None, str, str | None]
-"""A variable binding as it was read (None where its name cannot be), `name=value`, and what is wrong with it."""
+"""A variable binding as read (None if its name cannot be), `name=value`, and what is wrong with it."""
 
 
 class Named(NamedTuple):
@@ -81,7 +81,7 @@ class Named(NamedTuple):
 
 
 class Bindings:
-    """Reads variable bindings and names their objects. Remembers `capacity` names."""
+    """Reads variable bindings and names their objects. Caches `capacity` names."""
 
     def __init__(self, names: Names | None, capacity: int, forgotten: Counter[str]) -> None:
         self._names = names
@@ -150,7 +150,7 @@ class Bindings:
         return Varbind(oid, kind, value, name, display), word, flaw
 
     def _name(self, octets: bytes) -> Named:
-        """An object identifier's octets as text and with its label. Raises BerError where they are none."""
+        """An object identifier, from octets, as text and with its label. Raises BerError if it is not one."""
         oid = ber.oid(octets)
         label = self._names.instance(oid) if self._names else None
         secret = oid.startswith(TRAP_COMMUNITY)

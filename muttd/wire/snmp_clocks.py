@@ -1,4 +1,4 @@
-"""The clocks of SNMPv3 engines, so that nothing old is believed that is sent again (RFC 3414 section 3.2 (7)).
+"""The clocks of SNMPv3 engines, so that replayed messages are not believed (RFC 3414 section 3.2 (7)).
 
 Pure: no I/O; the time is an argument.
 """
@@ -13,12 +13,12 @@ from muttd.wire.usm import EngineTime
 TIME_WINDOW = 150.0
 """Seconds (RFC 3414 section 2.2.3)."""
 MAX_ENGINES = 16_384
-"""Engines whose clock is kept; about 5 MB. One that was forgotten is learned again from its next message."""
+"""Engines whose clock is kept; about 5 MB. A forgotten one is learned again from its next message."""
 
 
 class Engine(NamedTuple):
-    """Our own engine. `id` has 5 to 32 octets and stays for ever, `boots` grows with every start, `started` is that
-    start in seconds since 1970."""
+    """Our own engine. `id` has 5 to 32 octets and never changes, `boots` increases with every start, `started` is the
+    last start in seconds since 1970."""
 
     id: bytes
     boots: int
@@ -26,7 +26,7 @@ class Engine(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """The last news of an engine's time: what it said, when, and from where."""
+    """An engine's time as last heard: what it said, when, and from where."""
 
     at: EngineTime
     received: float
@@ -34,9 +34,9 @@ class Clock(NamedTuple):
 
 
 class Clocks(dict[bytes, Clock]):
-    """Those of other engines, by engine ID: to be asked of authenticated messages only, so nobody can invent any.
+    """Those of other engines, by engine ID: used only for authenticated messages, so nobody can invent any.
 
-    `window` is the seconds that a message may be late, None believes every clock.
+    `window`: seconds that a message may be late; None believes every clock.
     """
 
     def __init__(self, window: float | None, capacity: int, forgotten: Counter[str]) -> None:
@@ -46,7 +46,7 @@ class Clocks(dict[bytes, Clock]):
         self._forgotten = forgotten
 
     def check(self, engine_id: bytes, at: EngineTime, source_ip: str, received: float) -> None:
-        """Learns from an engine's news of its time. Raises Refused where the time does not lie in the window."""
+        """Learns an engine's time. Raises Refused if the time is outside the window."""
         if self._window is None:
             return
         if at.boots == v3.MAX_TIME:
@@ -55,7 +55,7 @@ class Clocks(dict[bytes, Clock]):
         known = self.get(engine_id)
         if known is None or at > known.at:
             if known is not None:
-                del self[engine_id]  # so that the first to be forgotten is the one that stood longest
+                del self[engine_id]  # so that the first to be forgotten is the one not heard for longest
             elif len(self) >= self._capacity:
                 del self[next(iter(self))]
                 self._forgotten["engines"] += 1
@@ -74,7 +74,7 @@ def time_of(engine: Engine, received: float) -> EngineTime:
 
 
 def _lag(said: EngineTime, known: Clock, received: float, window: float) -> str | None:
-    """What is wrong with an engine's time; None where it lies in the window."""
+    """What is wrong with an engine's time; None if it is within the window."""
     if said.boots < known.at.boots:
         return f"boots went backwards from {known.at.boots} to {said.boots}"
     due = known.at.seconds + max(0.0, received - known.received)

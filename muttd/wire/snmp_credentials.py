@@ -1,4 +1,4 @@
-"""Users' credentials, and what they are on one engine: keys localised, digests and ciphers made ready.
+"""Users' credentials, and their form on one engine: localised keys, prepared digests and ciphers.
 
 Pure: no I/O, no clock.
 """
@@ -10,10 +10,10 @@ from muttd.wire.snmp_values import text_or_hex
 from muttd.wire.usm import Decryptor, Digest, User
 
 MAX_KEYS = 32_768
-"""Localised keys kept, two credentials for each engine; about 15 MB. They can be made again."""
+"""Localised keys cached, for two credentials per engine; about 15 MB. They can be made again."""
 MAX_SIGNERS = 4096
-"""Digests and ciphers kept ready, some 4 kB each. They are made of keys in microseconds. The habits of as many senders
-(muttd.wire.snmp_v3_shortcut) may hold others."""
+"""Prepared digests and ciphers cached, about 4 kB each; making them from keys takes microseconds. The habits of as many
+senders (muttd.wire.snmp_v3_shortcut) may hold others."""
 
 
 class Credential(NamedTuple):
@@ -26,7 +26,7 @@ class Credential(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """A credential's keys on one engine. The first of `privacy` is the one that fitted last."""
+    """A credential's keys on one engine. The first of `privacy` is the one that worked last."""
 
     auth: bytes
     privacy: tuple[bytes, ...]
@@ -49,7 +49,7 @@ def credential_of(number: int, user: User) -> Credential:
 
 
 def keys_of(credential: Credential, engine_id: bytes, auth_key: bytes) -> Keys:
-    """The rest of the keys, to be made only when the sender has shown that it knows the password."""
+    """The remaining keys, made only once the sender has shown that it knows the password."""
     auth, priv = credential.user.auth, credential.user.priv
     privacy = usm.privacy_keys(auth, priv, credential.priv_key, engine_id) if auth and priv else ()
     return Keys(auth_key, privacy)

@@ -1,4 +1,4 @@
-"""What the event of a notification says of it: its `snmp`, who sent it, and the octets that may be kept.
+"""What the event says about its notification: its `snmp`, who sent it, and the octets that may be kept.
 
 Pure: no I/O, no clock.
 """
@@ -34,7 +34,7 @@ def snmp_of(notification: Notification, version: str, opened: Opened | None) -> 
 def sender_of(
     user: bytes, engine_id: bytes, context_engine_id: bytes, context_name: bytes, level: str
 ) -> dict[str, str]:
-    """The members of Snmp that say who sent a v3 message."""
+    """The members of Snmp that identify the sender of a v3 message."""
     said = {
         "user": text_or_hex(user),
         "security_level": level,

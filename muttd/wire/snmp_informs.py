@@ -1,4 +1,4 @@
-"""Informs of the last minutes, so that a retransmitted one is not a second event (RFC 3416 section 4.2.7).
+"""Recent informs, so that a retransmission is not a second event (RFC 3416 section 4.2.7).
 
 An inform is pending until its event is safe; only then may a retransmission be answered, because an answer tells the
 sender to forget it.
@@ -10,12 +10,12 @@ import enum
 from collections import Counter
 
 RETRANSMISSION_SPAN = 150.0
-"""Seconds after which the same octets are a new inform: a device that restarts begins its request ids again. Five
-tries at Cisco's default of 30 s are over by then, and it is USM's time window."""
+"""Seconds after which the same octets are a new inform: a device that restarts reuses its request ids. Five tries at
+Cisco's default of 30 s are over by then, and it is USM's time window."""
 
 
 class Standing(enum.Enum):
-    """Where an inform stands."""
+    """The state of an inform."""
 
     NEW = enum.auto()
     PENDING = enum.auto()
@@ -26,14 +26,14 @@ class RecentInforms:
     """At most `capacity` informs, the oldest forgotten first."""
 
     def __init__(self, capacity: int, forgotten: Counter[str]) -> None:
-        """`forgotten["informs"]` counts those that had to go before their time."""
+        """`forgotten["informs"]` counts those dropped before their time."""
         self._capacity = capacity
         self._forgotten = forgotten
         self._informs: dict[int, tuple[float, str, Standing]] = {}
         self._pending: dict[str, int] = {}
 
     def arrive(self, key: int, event_id: str, received: float) -> Standing:
-        """NEW for an inform that was not there within the span, and pending from now on; else how that one stands."""
+        """NEW for an inform not seen within the span, which is pending from now on; else the state of that one."""
         known = self._informs.get(key)
         if known is not None and abs(received - known[0]) <= RETRANSMISSION_SPAN:
             return known[2]

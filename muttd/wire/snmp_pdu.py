@@ -1,8 +1,8 @@
 """Notifications inside an SNMP message: the v1 Trap-PDU (RFC 1157 section 4.1.6) and the v2 PDUs (RFC 3416 section 3).
 
 A PDU becomes a Notification, in which a v1 trap has its SNMPv2 trap OID (RFC 3584 section 3.1). One variable binding
-that cannot be read becomes a line in `defects` and takes no other with it. BerError is raised only where nothing of
-the PDU can be read.
+that cannot be read becomes a line in `defects` without affecting others. BerError is raised only if nothing of the PDU
+can be read.
 
 Pure: no I/O, no clock.
 """
@@ -57,7 +57,7 @@ class Notification(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def kind(data: bytes, position: int, end: int) -> int:
-    """The tag of the PDU at `position`. Raises BerError where there is none."""
+    """The tag of the PDU at `position`. Raises BerError if there is none."""
     if position >= end:
         raise BerError("PDU: missing")
     tag = data[position]
@@ -67,7 +67,7 @@ def kind(data: bytes, position: int, end: int) -> int:
 
 
 def read_notification(pdu: bytes, bindings: Bindings, defects: list[str]) -> Notification:
-    """The notification that is a PDU of one of the kinds in NOTIFICATIONS."""
+    """The notification in a PDU of one of the kinds in NOTIFICATIONS."""
     tag = pdu[0]
     start, stop = ber.enter(pdu, 0, len(pdu), tag, what="PDU", defects=defects)
     if stop != len(pdu):
@@ -126,7 +126,7 @@ def _trap_v1(data: bytes, start: int, stop: int, bindings: Bindings, defects: li
 
 
 def _number(data: bytes, position: int, stop: int, what: str, defects: list[str]) -> tuple[int | None, int]:
-    """The INTEGER at `position`, None where its octets are none, and the octet behind it."""
+    """The INTEGER at `position` (None if its octets are not one), and the octet behind it."""
     octets, position = ber.content(data, position, stop, ber.INTEGER, what)
     try:
         return ber.integer(octets), position
@@ -136,7 +136,7 @@ def _number(data: bytes, position: int, stop: int, what: str, defects: list[str]
 
 
 def _time_stamp(data: bytes, position: int, stop: int, defects: list[str]) -> tuple[int | None, int]:
-    """The time of a v1 trap, None where the element at `position` is none, and the octet behind it."""
+    """The time of a v1 trap (None if the element at `position` is not one), and the octet behind it."""
     tag, start, position = ber.element(data, position, stop)
     if tag != TIME_TICKS:
         defects.append(f"time-stamp: tag 0x{tag:02x} in place of 0x{TIME_TICKS:02x}")
@@ -150,7 +150,7 @@ def _time_stamp(data: bytes, position: int, stop: int, defects: list[str]) -> tu
 def _read_list(
     data: bytes, position: int, stop: int, bindings: Bindings, defects: list[str]
 ) -> tuple[list[Varbind], list[str]]:
-    """The variable bindings of a PDU; none where there is no list of them."""
+    """The variable bindings of a PDU; empty if it has no list of them."""
     try:
         position, list_stop = ber.enter(data, position, stop, ber.SEQUENCE, what="variable bindings", defects=defects)
     except BerError as fault:
@@ -191,7 +191,7 @@ def _headers(varbinds: list[Varbind], defects: list[str]) -> tuple[int | None, s
 def _only(varbinds: list[Varbind], oid: str, name: str, kind: str, defects: list[str]) -> Value:
     """The value of the one variable binding of this name and type, wherever it stands; None if it is not just one.
 
-    Some agents leave out the zero of the instance: theirs is taken where there is none with it.
+    Some agents leave out the zero of the instance: theirs is used if there is none with it.
     """
     instances = [(oid, name), (oid.removesuffix(".0"), f"{name} without its .0")]
     for wanted, said in instances:
@@ -210,7 +210,7 @@ def _only(varbinds: list[Varbind], oid: str, name: str, kind: str, defects: list
 def response(pdu: bytes) -> bytes | None:
     """The Response to a whole InformRequest-PDU (RFC 3416 section 4.2.7): its octets under another tag, without error.
 
-    None where the PDU's own lengths do not fit its octets.
+    None if the PDU's own lengths do not match its octets.
     """
     answer = bytearray(pdu)
     answer[0] = RESPONSE

@@ -1,4 +1,4 @@
-"""What a TrapReader answers for one datagram: an event, or the reason why there is none.
+"""What a TrapReader returns for one datagram: an event, or the reason why there is none.
 
 Pure: no I/O, no clock.
 """
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from muttd.event import Event
 
 ROUTINE = frozenset(("discovery", "retransmission"))
-"""Reasons that are part of the protocol's normal course: to be counted, not to be warned about."""
+"""Reasons that are part of the protocol's normal operation: counted, but not warned about."""
 
 
 class Refusal(NamedTuple):
@@ -16,7 +16,7 @@ class Refusal(NamedTuple):
 
     `reason` is a metric label: version, not_a_notification, community, unknown_user, level, wrong_digest,
     not_in_time_window, unknown_engine, decryption, security_model, discovery, retransmission.
-    `detail` is one sentence that an engineer can act on; it holds no secret.
+    `detail` is one sentence that an engineer can act on; it contains no secret.
     """
 
     reason: str
@@ -26,8 +26,8 @@ class Refusal(NamedTuple):
 class Reading(NamedTuple):
     """Exactly one of `event` and `refused` is set.
 
-    `reply` beside an event answers an inform: it is to be sent once the event is safe. `reply` beside a refusal is to
-    be sent at once: a Report, or the answer to a retransmitted inform whose event is safe already.
+    With an event, `reply` answers an inform, and is to be sent once the event is safe. With a refusal, it is to be sent
+    at once: a Report, or the answer to a retransmitted inform whose event is already safe.
     """
 
     event: Event | None

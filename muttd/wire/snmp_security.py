@@ -1,7 +1,7 @@
 """Which SNMPv3 messages are believed, and how they are answered (RFC 3414 section 3).
 
 Users are global: the engine of a trap's sender is learned from the message, and keys are localised for it when the
-digest has to be checked. For informs we are the authority: `Engine`.
+digest has to be checked. For informs we are the authoritative engine: `Engine`.
 
 Pure: no I/O; the time is an argument.
 """
@@ -50,7 +50,7 @@ DECRYPTION_ERROR = f"{_USM_STATS}.6.0"
 
 
 class Opened(msgspec.Struct, frozen=True, gc=False):
-    """A message that is believed. `credential` and `keys` are None where nothing was authenticated."""
+    """A message that is believed. `credential` and `keys` are None if nothing was authenticated."""
 
     header: Header
     scoped: Scoped
@@ -60,7 +60,7 @@ class Opened(msgspec.Struct, frozen=True, gc=False):
 
 
 class Security:
-    """Opens messages. Raises Refused, with a Report where the sender may have one."""
+    """Opens messages. Raises Refused, with a Report if the sender may have one."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class Security:
     ) -> None:
         """`time_window` None trusts every clock, `engine` None reads any inform: for captures, not for a network.
 
-        `forgotten` counts what had to go from a full memory, by its name.
+        `forgotten` counts how often each memory was full and was cleared, by its name.
         """
         self._engine = engine
         self._time_window = time_window
         self._credentials: dict[bytes, dict[str, list[Credential]]] = {}
         """By user name and level, in their order."""
         self._made = 0
-        """Credentials so far: each has a number of its own, for ever."""
+        """Credentials so far: each has a number of its own, never reused."""
         self._clocks = Clocks(time_window, max_engines, forgotten)
         self._keys: Memory[tuple[int, bytes], Keys] = Memory("keys", max_keys, forgotten)
         self._signers: Memory[tuple[int, bytes], Signer] = Memory("signers", MAX_SIGNERS, forgotten)
@@ -91,7 +91,7 @@ class Security:
         self.replace_users(users)
 
     def replace_users(self, users: Sequence[User]) -> None:
-        """Believes `users` and nobody else. The clocks of engines stay: nothing old can be sent again."""
+        """Believes `users` and nobody else. The engines' clocks stay, so that nothing can be replayed."""
         known = {one.user: one for one in self._all()}
         credentials: dict[bytes, dict[str, list[Credential]]] = {}
         for user in users:
@@ -114,7 +114,7 @@ class Security:
     def open(self, data: bytes, position: int, source_ip: str, received: float) -> Opened:
         """The message whose version ends before `position`, and which ends where `data` does.
 
-        Raises BerError where its header, or what was not encrypted, cannot be read.
+        Raises BerError if its header, or what was not encrypted, cannot be read.
         """
         header = v3.read_header(data, position, len(data))
         if header.security_model != v3.USM:
@@ -146,7 +146,7 @@ class Security:
     def respond(self, opened: Opened, pdu: bytes, received: float, limit: int) -> bytes | None:
         """A message that answers `opened` with this PDU at the same level, in at most `limit` octets.
 
-        None where there is no engine of ours to speak for.
+        None if we have no engine to answer for.
         """
         if self._engine is None:
             return None
@@ -191,14 +191,14 @@ class Security:
         return signers
 
     def _only_signer(self, header: Header) -> Signer | None:
-        """Who made an authPriv message, where that can be only one who was believed before, and no engine is ours."""
+        """Who signed an authPriv message, if only one signer, believed before, is possible and no engine is ours."""
         credentials = self._credentials.get(header.user, {}).get(usm.AUTH_PRIV, [])
         if len(credentials) != 1 or not header.engine_id or (self._engine and header.engine_id == self._engine.id):
             return None
         return self._signers.get((credentials[0].number, header.engine_id))
 
     def _keep_signer(self, credential: Credential, engine_id: bytes, keys: Keys) -> Signer:
-        """What one credential has on one engine, made ready for the next message."""
+        """What one credential has on one engine, prepared for the next message."""
         auth, priv = credential.user.auth, credential.user.priv
         assert auth is not None
         which = credential.number, engine_id
@@ -229,7 +229,7 @@ class Security:
         raise self._refused(request, "decryption", detail, DECRYPTION_ERROR)
 
     def _check_time(self, request: "Request", signer: Signer) -> None:
-        """Refuses what may have been recorded and sent again (RFC 3414 section 3.2 (7))."""
+        """Refuses possible replays (RFC 3414 section 3.2 (7))."""
         if self._time_window is None:
             return
         header = request.header
@@ -249,7 +249,7 @@ class Security:
         return f"inform for our boots {said.boots}, time {said.seconds} s; we are at {ours.boots}, {ours.seconds} s"
 
     def _discovery(self, request: "Request") -> Refused:
-        """RFC 3414 section 4: who asks with an empty engine ID is told ours."""
+        """RFC 3414 section 4: a sender that asks with an empty engine ID is told ours."""
         if self._engine and request.header.flags & v3.REPORTABLE:
             return self._refused(request, "discovery", "asks for our engine ID", UNKNOWN_ENGINE)
         return Refused("unknown_engine", "message without an engine ID")
@@ -262,7 +262,7 @@ class Security:
         counter: str,
         signer: Signer | None = None,
     ) -> Refused:
-        """A refusal, with a Report where the sender asks for one and we have an engine."""
+        """A refusal, with a Report if the sender asks for one and we have an engine."""
         header = request.header
         if self._engine is None or not header.flags & v3.REPORTABLE:
             return Refused(reason, detail)
@@ -312,7 +312,7 @@ def _user(header: Header) -> str:
 
 
 def _plain_pdu_kind(request: Request) -> int | None:
-    """The kind of a PDU that is not encrypted, None where it cannot be read."""
+    """The kind of a PDU that is not encrypted; None if it cannot be read."""
     data, header = request.data, request.header
     if header.flags & v3.PRIVATE:
         return None
@@ -323,7 +323,7 @@ def _plain_pdu_kind(request: Request) -> int | None:
 
 
 def _request_id(request: Request) -> int:
-    """The request-id, 0 where it cannot be read (RFC 3412 section 7.1 (3))."""
+    """The request-id, 0 if it cannot be read (RFC 3412 section 7.1 (3))."""
     data, header = request.data, request.header
     if header.flags & v3.PRIVATE:
         return 0

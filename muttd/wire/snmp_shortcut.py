@@ -1,9 +1,9 @@
 """The shortcut: from the octets of an everyday trap straight to the JSON of its event.
 
-Nearly all traps are well formed and say what was said before, of another port or at another time. Their JSON is put
-together from pieces that are remembered, and no values are made in between. Whatever is unusual raises Uncommon and
-is for the long way (muttd.wire.snmp), which decides what a datagram means: wherever the shortcut answers, it answers
-octet for octet what the long way would (tests/unit/test_snmp_shortcut.py).
+Nearly all traps are well formed and repeat earlier ones, for another port or at another time. Their JSON is assembled
+from cached pieces, without making values in between. Anything unusual raises Uncommon and is left to the long way
+(muttd.wire.snmp), which decides what a datagram means: whenever the shortcut answers, it gives octet for octet what the
+long way would (tests/unit/test_snmp_shortcut.py).
 
 Pure: no I/O, no clock.
 """
@@ -21,13 +21,13 @@ from muttd.wire.snmp_pdu import SYS_UPTIME, TRAP_OID, TRAP_V1, TRAP_V2, translat
 from muttd.wire.snmp_values import COUNTER32, COUNTER64, GAUGE32, IP_ADDRESS, TIME_TICKS, ip_address, text_or_hex
 
 MAX_REMEMBERED_OCTETS = 96
-"""Longer bindings are texts, which seldom come again."""
+"""Longer bindings are texts, which seldom recur."""
 MAX_LISTS = 8192
-"""Whole lists of bindings remembered, some 2 kB each: an interface that flaps says the same but for the time."""
+"""Whole lists of bindings cached, about 2 kB each: a flapping interface repeats itself except for the time."""
 PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
-"""Types whose values do not come again."""
+"""Types whose values do not recur."""
 APART = ("1.3.6.1.6.3.1.1.4", "1.3.6.1.6.3.18.1")
-"""snmpTrap, and the objects of which one is a secret: what they say of the trap itself is for the long way."""
+"""snmpTrap, and the objects one of which is a secret: what they say about the trap itself is left to the long way."""
 
 NUMBERS = {
     ber.INTEGER: ('","type":"Integer32","value":', 4, True),
@@ -46,17 +46,17 @@ TEXTS = {
 """Types that are shown as text, with their readers."""
 
 TRAP_COMMUNITY = ber.write_oid(f"{_TRAP_COMMUNITY}.0")
-"""snmpTrapCommunity.0 as it stands in a datagram. What holds it, holds a secret, and is for the long way."""
+"""snmpTrapCommunity.0 as encoded in a datagram, which then contains a secret and is left to the long way."""
 
 _UPTIME = ber.write_oid(SYS_UPTIME) + bytes((TIME_TICKS,))
 _TRAP_OID = ber.write_oid(TRAP_OID) + bytes((ber.OBJECT_IDENTIFIER,))
 _NO_ERROR = ber.write_integer(0) * 2
 _VALUE = len(_UPTIME) + 2
-"""Where the length of sysUpTime.0 stands in its binding."""
+"""The position of sysUpTime.0's length in its binding."""
 
 
-class Uncommon(Exception):  # noqa: N818 # no error: it says which way is to be taken
-    """This datagram is for the long way. IndexError (its octets end too early) and BerError say the same."""
+class Uncommon(Exception):  # noqa: N818 # not an error: it says which way to take
+    """This datagram is for the long way. IndexError (it ends too early) and BerError mean the same."""
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +112,7 @@ class Shortcut:
         self._bindings = bindings
         self._known: Memory[bytes, tuple[str, str]] = Memory("bindings", capacity, forgotten)
         self._new = 0
-        """Bindings so far that were not remembered."""
+        """Bindings so far that were not cached."""
         self._lists: Memory[bytes, str] = Memory("lists", MAX_LISTS, forgotten)
         self._columns: Memory[bytes, Column] = Memory("columns", capacity, forgotten)
         self._subjects: Memory[bytes, Subject] = Memory("trap_oids", capacity, forgotten)
@@ -242,7 +242,7 @@ class Shortcut:
         return self._known.keep(octets, piece)
 
     def _column(self, parent: bytes) -> Column | None:
-        """What all objects directly below this OID have in common; None where they may be of different kinds."""
+        """What all objects directly below this OID have in common; None if they may be of different kinds."""
         oid = ber.oid(parent)
         if not parent or oid.startswith(APART):
             raise Uncommon

@@ -24,13 +24,13 @@ REPORTABLE = 0x04
 MAX_ENGINE_ID = 32
 """Octets (RFC 3411 section 5, SnmpEngineID)."""
 MAX_TIME = 2**31 - 1
-"""Of boots and of seconds."""
+"""The largest value of boots, and of seconds."""
 MAX_MESSAGE = 65507
 """Octets of a datagram over IPv4: what we accept."""
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """A message up to its data. `mac_at` is where the digest stands, `data_at` where msgData begins."""
+    """A message up to its data. `mac_at` is the position of the digest, `data_at` that of msgData."""
 
     message_id: int
     max_size: int
@@ -54,12 +54,12 @@ class Scoped(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_header(data: bytes, position: int, end: int) -> Header:
-    """What stands behind the version. Raises BerError."""
+    """What follows the version. Raises BerError."""
     return everyday_header(data, position, end) or _any_header(data, position, end)
 
 
 def everyday_header(data: bytes, position: int, end: int) -> Header | None:
-    """The header of a USM message in which nothing is amiss and every length has one octet."""
+    """The header of a USM message in which nothing is wrong and every length has one octet."""
     start = position + 2
     try:
         message_id = start + 2  # where its content begins, and so on
@@ -138,7 +138,7 @@ def _any_header(data: bytes, position: int, end: int) -> Header:
 
 
 def read_scoped(data: bytes, position: int, end: int) -> Scoped:
-    """The ScopedPDU at `position`; what stands behind it is a cipher's padding. Raises BerError."""
+    """The ScopedPDU at `position`; what follows it is a cipher's padding. Raises BerError."""
     tag, position, end = ber.element(data, position, end)
     if tag != ber.SEQUENCE:
         raise BerError(f"ScopedPDU: tag 0x{tag:02x}")
@@ -155,7 +155,7 @@ def write_scoped(scoped: Scoped) -> bytes:
 
 
 def write_message(header: Header, data: bytes) -> tuple[bytes, int]:
-    """A whole message with this msgData, and where its digest stands. Positions in `header` are not looked at."""
+    """A whole message with this msgData, and the position of its digest. Positions in `header` are ignored."""
     global_data = ber.write(
         ber.SEQUENCE,
         ber.write_integer(header.message_id)

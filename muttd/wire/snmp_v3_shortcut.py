@@ -1,9 +1,9 @@
 """The shortcut for SNMPv3: opens the everyday authPriv traps of senders that were believed before.
 
-All that such a message says of its sender stands in octets that do not change, so it is looked up whole and only what
-changes is read: time, digest, salt. Its digest and its time are checked as strictly as on the long way
-(muttd.wire.snmp_security), which decides on everything else: whatever is unusual raises Uncommon and is for it.
-Wherever both answer, they answer the same, refusals too (tests/unit/test_snmp_shortcut.py).
+Everything such a message says about its sender is in octets that do not change, so it is looked up as a whole and only
+what changes is read: time, digest, salt. Digest and time are checked as strictly as on the long way
+(muttd.wire.snmp_security), which decides everything else: anything unusual raises Uncommon and is left to it. Whenever
+both answer, they answer the same, refusals included (tests/unit/test_snmp_shortcut.py).
 
 Pure: no I/O; the time is an argument.
 """
@@ -24,7 +24,7 @@ from muttd.wire.snmp_v3 import Header
 from muttd.wire.usm import SALT_OCTETS, Decryptor, Digest, EngineTime
 
 TRAP_FLAGS = v3.AUTHENTICATED | v3.PRIVATE
-"""An inform is reportable too, and has to be answered: it is for the long way."""
+"""An inform is also reportable and has to be answered: it is left to the long way."""
 
 
 class Habit(NamedTuple):
@@ -35,14 +35,14 @@ class Habit(NamedTuple):
     digest: Digest
     decrypt: Decryptor
     blank: bytes
-    """What stands in place of the digest while it is made."""
+    """What replaces the digest while it is computed."""
 
 
 class Habits:
     """Opens messages. Raises Uncommon or IndexError, BerError too, for what is for the long way."""
 
     def __init__(self, signer: Callable[[Header], Signer | None], clocks: Clocks, forgotten: Counter[str]) -> None:
-        """`signer` knows the only one who may have made a message, if it was believed before."""
+        """`signer` gives the only possible signer of a message, if it was believed before."""
         self._signer = signer
         self._clocks = clocks
         self._known: Memory[bytes, Habit] = Memory("habits", MAX_SIGNERS, forgotten)
@@ -54,7 +54,7 @@ class Habits:
     def open(self, data: bytes, position: int, source_ip: str, received: float) -> tuple[Habit, bytes]:
         """Whose message it is, and the content of its ScopedPDU. Its version ends before `position`.
 
-        Raises Refused where its digest is wrong or its time does not lie in the window.
+        Raises Refused if its digest is wrong or its time is outside the window.
         """
         start = position + 2
         size_at = start + 2 + data[start + 1]  # msgMaxSize; what has no number of its own below has a fixed length

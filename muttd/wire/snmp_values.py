@@ -1,6 +1,6 @@
 """Values of variable bindings: the octets of each SMI type (RFC 2578 section 7.1) as a type name and a plain value.
 
-`read_value` maps a tag to its reader. A reader raises BerError where the octets are no value of the type; it answers
+`read_value` maps a tag to its reader. A reader raises BerError if the octets are not a value of the type; it returns
 only numbers that JSON and PostgreSQL can hold, and text without NUL or lone surrogates.
 
 Pure: no I/O, no clock.
@@ -27,8 +27,8 @@ COUNTER64 = 0x46
 def text_or_hex(octets: bytes) -> str:
     """Printable UTF-8 as text; anything else as colon-separated hex, never as mojibake.
 
-    Tabs and line ends (LF, CR LF) may stand behind the first character: an address such as 10.10.1.65 begins with
-    them and is not text. One NUL at the end is a C string's and is left out.
+    Tabs and line ends (LF, CR LF) may follow the first character: an address such as 10.10.1.65 begins with them and is
+    not text. One NUL at the end belongs to a C string and is removed.
     """
     try:
         text = octets.decode()
@@ -63,7 +63,7 @@ def unsigned(octets: bytes, bits: int) -> int:
 
 
 def _integer32(octets: bytes) -> TypedValue:
-    """Agents that give a Gauge32 or an ifIndex this tag mean the large number that stands there."""
+    """Agents that give a Gauge32 or an ifIndex this tag mean the large number."""
     number = ber.integer(octets)
     if not -(2**31) <= number < 2**32:
         raise BerError("integer beyond 32 bits")
@@ -118,7 +118,7 @@ def _opaque(octets: bytes) -> TypedValue:
 
 
 def _finite(number: float) -> float | str:
-    """JSON has no NaN and no infinity: those are kept as words."""
+    """JSON has no NaN or infinity: those are kept as words."""
     return number if math.isfinite(number) else str(number)
 
 

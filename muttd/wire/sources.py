@@ -1,4 +1,4 @@
-"""What the configuration says of a sender: its zone, charset and name, by longest matching network."""
+"""What the configuration says about a sender: its zone, charset and name, by longest matching network."""
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
@@ -11,7 +11,7 @@ Network = IPv4Network | IPv6Network
 _T = TypeVar("_T")
 
 MAX_SOURCES = 65536
-"""Senders remembered, some 300 octets each. Beyond it the memory starts afresh: forged addresses cannot fill it."""
+"""Senders remembered, some 300 octets each. Beyond that the memory is cleared: forged addresses cannot fill it."""
 
 
 class Source(NamedTuple):
@@ -24,7 +24,7 @@ class Source(NamedTuple):
 
 
 class Sources(dict[str, Source]):
-    """The senders, remembered by address text: any text is taken; what is no address matches no network."""
+    """The senders, cached by address text: any text is accepted; what is not an address matches no network."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Sources(dict[str, Source]):
         charsets: Sequence[tuple[Network, str]] = (),
         names: Sequence[tuple[Network, str]] = (),
     ) -> None:
-        """`zone` and `charset` hold where no network matches; without a name the address serves.
+        """`zone` and `charset` apply if no network matches; without a name, the address is used.
 
         LookupError for a charset that cannot decode octets.
         """
@@ -48,10 +48,10 @@ class Sources(dict[str, Source]):
         self._charsets = list(charsets)
         self._names = list(names)
         self.overflows = 0
-        """Times the memory was full and began afresh."""
+        """Times the memory was full and was cleared."""
 
     def __missing__(self, peer: str) -> Source:
-        """The sender with address text `peer`, met for the first time."""
+        """The sender with address text `peer`, seen for the first time."""
         if len(self) >= MAX_SOURCES:
             self.clear()
             self.overflows += 1

@@ -1,11 +1,11 @@
 """Syslog messages of every format: octets in, one Event out.
 
-Total: every byte string becomes exactly one Event, in time linear to its length. What had to be repaired or could not
-be read stands in `defects`; the text is never lost. Formats are told apart by what follows the PRI: a version (RFC
-5424), a vendor's layout (dialects), or anything else (RFC 3164 and near relations).
+Total: every byte string becomes exactly one Event, in time linear in its length. What had to be repaired or could not
+be read is noted in `defects`; the text is never lost. Formats are told apart by what follows the PRI: a version (RFC
+5424), a vendor's layout (dialects), or anything else (RFC 3164 and its relatives).
 
-Most messages are what the RFCs say. Those are read by one regular expression each, straight into the Event; what
-that leaves goes to the patient readers, which answer a Reading.
+Most messages follow the RFCs. Those are read by one regular expression each, straight into the Event; the rest goes to
+the patient readers, which return a Reading.
 """
 
 import re
@@ -22,7 +22,7 @@ from muttd.wire.sources import Network, Source, Sources
 from muttd.wire.timestamps import AHEAD, ZONES, Clock
 
 DEFAULT_FACILITY = 1
-"""user, where the message names none (RFC 3164 section 4.3.3)."""
+"""user, if the message names none (RFC 3164 section 4.3.3)."""
 DEFAULT_SEVERITY = 5
 """notice, likewise."""
 
@@ -47,13 +47,13 @@ _PLAIN_5424 = re.compile(
     re.ASCII,
 ).match
 _NO_PLAIN_HOSTS = NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}
-"""Words after a time that may belong to it or to what stands before the host."""
+"""Words after a time that may belong to it or precede the host."""
 _NEVER = ("", float("inf"))
 _PARAMS = re.compile(r' ([^=]+)="([^"]*)"').findall
 
 
 class SyslogReader:
-    """Reads messages by one configuration. Its caches are bounded and change nothing but speed."""
+    """Reads messages according to one configuration. Its caches are bounded and change only the speed."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class SyslogReader:
         names: Sequence[tuple[Network, str]] = (),
         max_length: int = 65536,
     ) -> None:
-        """`max_length` in octets: what is beyond is cut and flagged. LookupError for an unknown charset."""
+        """`max_length` in octets: the rest is cut off and flagged. LookupError for an unknown charset."""
         self._source = Sources(zone, zones, charset, charsets, names)
         self._max_length = max_length
         self._dialects = Dialects()
@@ -77,7 +77,7 @@ class SyslogReader:
 
     @property
     def overflows(self) -> int:
-        """Times the memory of senders was full and began afresh."""
+        """Times the memory of senders was full and was cleared."""
         return self._source.overflows
 
     def read(  # noqa: PLR0917 - called for every message: keywords cost a tenth of the time it may take
@@ -91,8 +91,8 @@ class SyslogReader:
     ) -> Event:
         """The event of one datagram or frame. `received` in seconds since 1970; `defects` come first in the event's.
 
-        This is the fast path: what is just what its RFC says and no dialect adds to goes straight into the Event.
-        Everything else is read patiently, and so is what this reads when a defect came with it: with the same result.
+        This is the fast path: messages exactly as in their RFC, to which no dialect adds anything, go straight into the
+        Event. Everything else is read patiently, as are messages that come with a defect: with the same result.
         """
         source = self._source[source_ip]
         if received != self._received:
@@ -164,7 +164,7 @@ class SyslogReader:
         )
 
     def source(self, address: str) -> Source:
-        """What the configuration says of a sender."""
+        """What the configuration says about a sender."""
         return self._source[address]
 
     def _patiently(  # noqa: PLR0917 - what read was given
@@ -278,7 +278,7 @@ def _priority(text: str) -> tuple[int, int, str, str | None]:
 
 
 def _structured_data(data: str) -> dict[str, dict[str, str]] | None:
-    """SD elements without escapes; None where a name comes twice."""
+    """SD elements without escapes; None if a name occurs twice."""
     elements: dict[str, dict[str, str]] = {}
     for element in data[1:-1].split("]["):
         params = _PARAMS(element)

@@ -1,7 +1,7 @@
 """Octets of a message as text that can be shown, stored and matched.
 
 UTF-8, else the charset of the source. Control characters become visible as \\xNN, except TAB, LF and CR LF. The result
-never holds NUL or a lone surrogate (PostgreSQL would refuse it) nor a terminal escape.
+never contains NUL or lone surrogates (PostgreSQL would refuse them) or terminal escapes.
 """
 
 import re
@@ -10,8 +10,8 @@ from functools import cache
 _CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 _TRAILER = "\0\r\n"
 _SHORTEST_CUT = 480
-"""Octets. Nobody cuts a shorter message (RFC 5424 section 6.1): where its last octet alone is beyond ASCII, it is a
-letter of another charset."""
+"""Octets. Nobody cuts a shorter message (RFC 5424 section 6.1): if only its last octet is beyond ASCII, it is a letter
+in another charset."""
 
 
 def decode(data: bytes, charset: str) -> tuple[str, str, str | None]:
@@ -36,7 +36,7 @@ def decode(data: bytes, charset: str) -> tuple[str, str, str | None]:
 
 
 def visible(text: str, charset: str = "utf-8") -> str:
-    """`text` with its control characters escaped as the octets they came in; the same object where it has none."""
+    """`text` with its control characters escaped as the octets they came in; the same object if it has none."""
 
     if not _CONTROL.search(text):
         return text

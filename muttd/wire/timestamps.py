@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import NamedTuple
 
 AHEAD = 86400.0
-"""Seconds by which a device may be ahead of us; beyond it its time is not believed."""
+"""Seconds by which a device may be ahead of us; beyond that its time is not believed."""
 
 MAX_REMEMBERED = 8192
 """Times without year, and days, that one clock remembers: about 250 octets each, two spellings of each second of an
-hour. Beyond it the memory starts afresh."""
+hour. Beyond that the memory is cleared."""
 
 ZONES = {
     **dict.fromkeys(("UTC", "GMT", "UCT", "WET"), 0.0),
@@ -61,7 +61,7 @@ ZONES = {
     "AKST": -9.0,
     "HST": -10.0,
 }
-"""Hours east of UTC. Where a name has several meanings (CST, IST, BST) the one that most devices mean."""
+"""Hours east of UTC. If a name has several meanings (CST, IST, BST), the one that most devices mean."""
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = f"(?P<month>(?i:{'|'.join(_MONTHS)}))[A-Za-z]{{0,6}}"
@@ -77,7 +77,7 @@ _ZONE = (
     r"| ?(?:UTC|GMT)?(?P<offset>[+-]\d\d(?::?\d\d)?)(?![\w.-])(?: DST(?= ))?"
     r"| (?:TZ|UTC|GMT)(?P<hours>[+-]\d)(?=[ :])"
     rf"| ?(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})(?=[\s:,\]]|$)"
-    # Behind whole seconds, a word with colon may as well be the host name.
+    # After whole seconds, a word with a colon may just as well be the host name.
     r"|(?(fraction) (?P<unknown>[A-Z]{2,5})(?=: *(?:%|$))|(?!)))?"
 )
 _MONTH_FIRST = re.compile(
@@ -117,7 +117,7 @@ _OPENS_MONTH_FIRST = frozenset("JFMASONDTWjfmasond")
 
 
 class Stamp(NamedTuple):
-    """A time found in a text. `time` is RFC 3339 with the device's own offset where it gave one."""
+    """A time found in a text. `time` is RFC 3339, with the device's own offset if it gave one."""
 
     time: str | None
     end: int
@@ -139,7 +139,7 @@ class Clock:
         self._hours: dict[str, float] = {}
 
     def read(self, text: str, position: int, received: float) -> Stamp | None:
-        """The time that stands at `position`, None where there is none. `received` is in seconds since 1970."""
+        """The time at `position`; None if there is none. `received` is in seconds since 1970."""
         opening = text[position : position + 1]
         if opening in _OPENS_MONTH_FIRST:
             common = _COMMON.match(text, position)
@@ -175,7 +175,7 @@ class Clock:
         """`Mmm dd hh:mm:ss` (RFC 3164 section 4.1.2), also with the year before the hour or the month, or `yyyy-mm-dd
         hh:mm:ss`, each also with a zone of ZONES behind, as RFC 3339 text and epoch.
 
-        None where it does not exist.
+        None if it does not exist.
         """
         if not self._hour <= received < self._hour + 3600:
             self._hour = received // 3600 * 3600
@@ -210,8 +210,8 @@ class Clock:
         return read
 
     def hour_epoch(self, hour: str, offset: str) -> float:
-        """When the hour `yyyy-mm-ddThh` at `offset` (Z or +hh:mm) began, in seconds since 1970; infinite where it never
-        did, so that no caller believes it."""
+        """When the hour `yyyy-mm-ddThh` at `offset` (Z or +hh:mm) began, in seconds since 1970; infinite if it does not
+        exist, so that no caller believes it."""
         key = hour + offset
         try:
             return self._hours[key]
@@ -278,7 +278,7 @@ class Clock:
 
 
 def _moment(found: dict[str, str | None], year: int, zone: tzinfo) -> datetime | None:
-    """The moment in `year`, None where the calendar or the clock has none such."""
+    """The moment in `year`; None if it does not exist in calendar or clock."""
     name = found.get("month")
     month = _MONTHS.index(name.lower()) + 1 if name else int(found["digits"] or 0)
     return _existing(found, year, month, int(found["day"] or 0), zone)
@@ -300,7 +300,7 @@ def _existing(found: dict[str, str | None], year: int, month: int, day: int, zon
 
 
 def _nearer_fold(moment: datetime, received: float) -> datetime:
-    """Of the two moments that a time in the hour of a change of the clocks can mean, the one nearer to `received`."""
+    """Of the two moments that a time in the hour of a clock change can mean, the one nearer to `received`."""
     other = moment.replace(fold=1)
     if other.utcoffset() == moment.utcoffset():
         return moment

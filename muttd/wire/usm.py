@@ -1,9 +1,9 @@
 """The ciphers of SNMPv3's User-based Security Model: keys, digests, privacy. Octets in, octets out.
 
 Authentication HMAC-MD5-96 and HMAC-SHA-96 (RFC 3414), HMAC-SHA-2 (RFC 7860). Privacy CBC-DES (RFC 3414),
-CFB128-AES-128 (RFC 3826), and AES-192 and AES-256, for which no RFC was made: devices stretch a key that is too short
-either as draft-blumenthal-aes-usm-04 says or, as Cisco's do, as draft-reeder-snmpv3-usm-3desede-00 says.
-`privacy_keys` gives both.
+CFB128-AES-128 (RFC 3826), and AES-192 and AES-256, for which there is no RFC: devices extend a key that is too short
+according to either draft-blumenthal-aes-usm-04 or, like Cisco's, draft-reeder-snmpv3-usm-3desede-00. `privacy_keys`
+gives both.
 
 Pure: no I/O, no clock.
 """
@@ -34,7 +34,7 @@ AES_BLOCK = 16
 
 
 class Authentication(NamedTuple):
-    """A digest by hashlib's name, and how many octets of it stand in a message."""
+    """A digest by hashlib's name, and how many octets of it a message contains."""
 
     digest: str
     mac_octets: int
@@ -97,12 +97,12 @@ class User:
 
     @property
     def level(self) -> str:
-        """The security level that a message of this credential has."""
+        """The security level of messages with this credential."""
         return AUTH_PRIV if self.priv else AUTH_NO_PRIV if self.auth else NO_AUTH_NO_PRIV
 
 
 def stretched_key(auth: str, passphrase: bytes) -> bytes:
-    """A passphrase as a key for no engine yet (RFC 3414 appendix A.2): some milliseconds of hashing."""
+    """A passphrase as a key for no engine yet (RFC 3414 appendix A.2): a few milliseconds of hashing."""
     repeated = passphrase * (STRETCHED // len(passphrase) + 1)
     return hashlib.new(AUTHENTICATION[auth].digest, repeated[:STRETCHED], usedforsecurity=False).digest()
 
@@ -113,7 +113,7 @@ def localized_key(auth: str, key: bytes, engine_id: bytes) -> bytes:
 
 
 def privacy_keys(auth: str, priv: str, key: bytes, engine_id: bytes) -> tuple[bytes, ...]:
-    """The keys that a device may encrypt with: one, or two where the digest is shorter than the cipher's key."""
+    """The keys that a device may encrypt with: one, or two if the digest is shorter than the cipher's key."""
     needed = PRIVACY[priv]
     localized = localized_key(auth, key, engine_id)
     if len(localized) >= needed:
@@ -129,13 +129,13 @@ def privacy_keys(auth: str, priv: str, key: bytes, engine_id: bytes) -> tuple[by
 
 
 def mac(auth: str, key: bytes, message: bytes) -> bytes:
-    """What stands as msgAuthenticationParameters of a message in which they are zero."""
+    """The msgAuthenticationParameters of a message in which they are zero."""
     digest, octets = AUTHENTICATION[auth]
     return hmac.digest(key, message, digest)[:octets]
 
 
 class Digest:
-    """`mac` with one key, whose own part of the work is done once: two of its four hash blocks or more."""
+    """`mac` with one key, whose share of the work is done once: at least two of four hash blocks."""
 
     def __init__(self, auth: str, key: bytes) -> None:
         """`key` is a digest itself, and so fits into a block."""
@@ -159,8 +159,8 @@ class Digest:
 class Decryptor:
     """One key, and what was encrypted with it.
 
-    A context is made once and serves all messages: to CFB and CBC alike, the block before a message's first is its
-    initialisation vector, so the vector is given as a block of its own. To make one for each costs six times as much.
+    One context is used for all messages: in both CFB and CBC, the block before a message's first acts as its
+    initialisation vector, so the vector is passed in as a block. A context per message would cost six times as much.
     """
 
     def __init__(self, priv: str, key: bytes) -> None:
@@ -170,7 +170,7 @@ class Decryptor:
         self._update = _cipher(priv, key, bytes(self._block)).decryptor().update
 
     def __call__(self, at: EngineTime, salt: bytes, octets: bytes) -> bytes | None:
-        """The plaintext, with its padding; None where the lengths fit no message of this cipher."""
+        """The plaintext, with its padding; None if the lengths are impossible for this cipher."""
         length, block = len(octets), self._block
         over = -length % block
         if len(salt) != SALT_OCTETS or (self._is_des and over):
@@ -180,7 +180,7 @@ class Decryptor:
 
 
 def encrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -> bytes:
-    """The ciphertext. DES pads to its block; `salt` has eight octets and must not come twice."""
+    """The ciphertext. DES pads to its block; `salt` has eight octets and must not be reused."""
     if priv == "DES":
         octets += bytes(-len(octets) % DES_BLOCK)
     vector = _des_vector(key, salt) if priv == "DES" else _aes_vector(at, salt)

@@ -1,15 +1,15 @@
-"""Dialects: how single vendors and programs depart from the RFCs, one file each.
+"""Dialects: how individual vendors and programs depart from the RFCs, one file each.
 
 A dialect is a module of this package with up to four tuples:
 
     HEADERS  text after the PRI with a layout of its own:   opening, read(text, clock, received) → Reading or None
     ORIGINS  what stands after the time where a host would: opening, read(rest) → Origin
     PLAIN    its most common form, PRI and all, with a %:   match, read(found, clock, received) → Reading or None
-    BODIES   a message that holds something worth a field:  opening, read(reading), which adds to it → whether it did
+    BODIES   a message with something worth a field in it:  opening, read(reading), which adds to it → whether it did
 
-`opening` is the regular expression that such a text opens with: cheap, linear, without groups. A new dialect is
-a new file here and its cases, a new file under tests/datagrams/syslog/; no other file knows either. Where two openings
-match, the module that is first by name is asked first, and one that answers None or False leaves the text to the next.
+`opening` is a regular expression for the beginning of such a text: cheap, linear, without groups. A new dialect is a
+new file here, with its cases in a new file under tests/datagrams/syslog/; no other file knows about either. If two
+openings match, the modules are tried in order of their names; returning None or False leaves the text to the next.
 """
 
 import re
@@ -71,14 +71,14 @@ class Dialects:
         self._places: list[Place] = [part for module in modules for part in getattr(module, "ORIGINS", ())]
         self._bodies: list[Body] = [part for module in modules for part in getattr(module, "BODIES", ())]
         self.mnemonics: list[Plain] = [part for module in modules for part in getattr(module, "PLAIN", ())]
-        """For messages that hold a %, asked before any other reader."""
+        """For messages that contain a %, tried before any other reader."""
         self._header_openings = [re.compile(header.opening) for header in self._headers]
         self._place_openings = [re.compile(place.opening) for place in self._places]
         self._body_openings = [re.compile(body.opening) for body in self._bodies]
         self._any_header = _any(header.opening for header in self._headers)
         self._any_place = _any(place.opening for place in self._places)
         self.body = _any(body.opening for body in self._bodies)
-        """The opening of the first body dialect that knows how the message goes on, for `add`; None where none does."""
+        """The opening of the first body dialect that recognises the message, for `add`; None if none does."""
 
     def header(self, text: str, clock: Clock, received: float) -> Reading | None:
         """The message by the first dialect that knows its layout."""

@@ -1,7 +1,7 @@
 """Cisco IOS, IOS-XE, IOS-XR, NX-OS, ASA, FTD, UCM, UCS, ACI, wireless; Arista EOS: all write %FAC-SEVERITY-MNEMONIC.
 
-What stands before the mnemonic comes in any choice and nearly any order, as `logging origin-id`, `service
-sequence-numbers`, `service timestamps` and the relays between say:
+What precedes the mnemonic comes in any selection and nearly any order, depending on `logging origin-id`, `service
+sequence-numbers`, `service timestamps` and the relays in between:
 
     [sequence:] [host:] [counter:] [*task:] [node:][*.]TIME[ ZONE]: [host] [program[pid]:] [%MNEMONIC:] text
 
@@ -23,7 +23,7 @@ _UNIT = r"(?:%[A-Z]\w{0,30}-[A-Z]:\w{1,20} |%\$ VDC-\d{1,3} [%$]{2} )?"
 _SEVERITY = r"(?:\d|[ACDEFINW])"  # small-business switches write its first letter: %LINK-W-Down
 _MNEMONIC = re.compile(rf"(?<![^\s:]){_UNIT}[%#](?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$)")
 _HEADER_LIMIT = 250
-"""Characters before the mnemonic; a longer header is none."""
+"""Characters before the mnemonic; anything longer is not a header."""
 
 # Most devices' layouts in one piece. Any other is read part by part.
 _PLAIN = (
@@ -54,7 +54,7 @@ _ELEMENT = re.compile(r"\[syslog@9 ")
 
 
 def read_plain(fields: re.Match[str], clock: Clock, received: float) -> Reading | None:
-    """The header in its most common forms; None where its time is not believed or it names two hosts."""
+    """The header in its most common forms; None if its time is not believed or it names two hosts."""
     _, sequence, origin, mark, stamp, fraction, zone, host, mnemonic = fields.groups()
     if zone:
         time = clock.short(f"{stamp} {zone}", received) if zone in ZONES else None
@@ -82,7 +82,7 @@ def read_plain(fields: re.Match[str], clock: Clock, received: float) -> Reading 
 
 
 def read_header(text: str, clock: Clock, received: float) -> Reading | None:
-    """The header up to the mnemonic; None where a part is none of ours."""
+    """The header up to the mnemonic; None if a part is not known."""
     plain = _HEADER(text)
     return (plain and read_plain(plain, clock, received)) or _read_parts(text, clock, received)
 
@@ -129,7 +129,7 @@ def _after_gap(header: str, position: int) -> int:
 
 
 def _part(header: str, start: int, reading: Reading) -> int:
-    """Read one part that is no time; where it ends, or -1 where it is none that we know."""
+    """Reads one part that is not a time; returns its end, or -1 if it is not known."""
     found = (reading.structured_data or {}).get("mutt", {})
     if part := _UPTIME.match(header, start):
         reading.found(uptime=part[0])
@@ -154,7 +154,7 @@ def _part(header: str, start: int, reading: Reading) -> int:
 
 
 def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
-    """A header that is IOS's or IOS-XR's though no mnemonic follows, as in debug output; None where it might not be."""
+    """A header of IOS or IOS-XR without a mnemonic, such as in debug output; None if it might not be one."""
     opening = _UNNAMED.match(text)
     if not opening or not (opening["sequence"] or opening["task"] or opening["node"] or opening["mark"]):
         return None
@@ -175,7 +175,7 @@ def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
 
 
 def read_mnemonic(reading: Reading) -> bool:
-    """The mnemonic, which is the program's name where there is none, and the interface that the text is about."""
+    """The mnemonic, which is also the program's name if there is none, and the interface that the text is about."""
     sequence = _SEQUENCE.match(reading.message) if reading.message[0].isdigit() else None
     start = sequence.end() + 2 if sequence else 0
     mnemonic = _MNEMONIC.match(reading.message, start)

@@ -12,7 +12,7 @@ _BLOCK = re.compile(r'(?:\(")?(?P<host>(?=[\w-]*[A-Za-z])[\w.-]++|\d+\.\d+\.\d+\
 
 
 def read_block(rest: str) -> Origin | None:
-    """The first field; none where the block ends in a colon, for then it is a tag."""
+    """The first field; none if the block ends in a colon, because then it is a tag."""
     block = _BLOCK.match(rest)
     if not block:
         return None

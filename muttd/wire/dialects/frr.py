@@ -10,7 +10,7 @@ _MNEMONIC = re.compile(r"%(?P<mnemonic>[A-Z][A-Z_]{2,39}): ")
 
 
 def read_mnemonic(reading: Reading) -> bool:
-    """As for Cisco: the mnemonic is the program's name where there is none."""
+    """As for Cisco: the mnemonic is also the program's name if there is none."""
     read = _MNEMONIC.match(reading.message)
     if not read:
         return False

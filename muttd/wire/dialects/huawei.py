@@ -15,7 +15,7 @@ _MNEMONIC = re.compile(
 
 
 def read_mnemonic(reading: Reading) -> bool:
-    """As for Cisco: the mnemonic is the program's name where there is none."""
+    """As for Cisco: the mnemonic is also the program's name if there is none."""
     mnemonic = _MNEMONIC.match(reading.message)
     if mnemonic:
         reading.app_name = reading.app_name or mnemonic["mnemonic"]

@@ -1,7 +1,7 @@
 """Firewalls that write key=value and no header: Fortinet (date= time= devname= tz=), SonicWall (id=firewall time=),
 Sophos (device_name= timestamp=).
 
-The text is the message, whole; the time and, where it is a name, the host are read from it too.
+The whole text is the message; the time and, if it is a name, the host are also read from it.
 """
 
 import re
@@ -11,11 +11,11 @@ from muttd.wire.reading import Reading
 from muttd.wire.timestamps import AHEAD, Clock
 
 SEARCHED = 1000
-"""Characters searched: these keys stand at the beginning."""
+"""Characters searched: these keys come at the beginning."""
 
 _FORTINET = re.compile(r'date=(\d{4}-\d\d-\d\d) time=(\d\d:\d\d:\d\d) devname="?([\w.-]{1,255})')
 """Fortinet's usual opening, in one piece."""
-# Each opens with letters, for which the search looks quickly; that no word goes on before them is asked afterwards.
+# Each opens with letters, which the search finds quickly; that no word precedes them is checked afterwards.
 _DATE = re.compile(r'date=(?<!\wdate=)"?(\d{4}-\d\d-\d\d)"?[ ,]+time="?(\d\d:\d\d:\d\d)')
 _ZONE = re.compile(r'\btz="?(?:UTC|GMT)?([+-]\d\d):?(\d\d)|\btimezone="(?P<name>[A-Z]{2,5})"')
 _TIME = re.compile(r'time(?<!\wtime)(?:stamp)?="(?=\d{4}-\d\d-\d\d[T ]\d\d:)')

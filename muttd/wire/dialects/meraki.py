@@ -1,6 +1,6 @@
 """Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; the 1 is no RFC 5424.
 
-A number where the host would stand is none: Squid writes its milliseconds there.
+A number in the host's place is not a host: Squid writes its milliseconds there.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""HP ProCurve: the number of the message stands before the module that writes it, `00076 ports:  port 1 is on-line`."""
+"""HP ProCurve: the number of the message precedes the module that writes it, `00076 ports:  port 1 is on-line`."""
 
 import re
 

@@ -12,7 +12,7 @@ _ELEMENT = re.compile(
 
 
 def read_element(reading: Reading) -> bool:
-    """The element as structured data; it stays in the message, where a person looks for it."""
+    """The element as structured data; it also stays in the message, where people look for it."""
     element = _ELEMENT.match(reading.message)
     read = structured_data(reading.message, element.end()) if element else None
     if not read or reading.structured_data:
