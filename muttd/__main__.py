@@ -12,10 +12,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from muttd import memory
 from muttd.arguments import DEFAULT_FILE, ROLES, command_line
 from muttd.errors import ConfigurationError, MuttError
 from muttd.settings import Settings, load
+from muttd.undumpable import keep_private
 from muttd.vault import Secrets, read_secrets
 
 
@@ -43,7 +43,7 @@ def _complain(error: MuttError) -> int:
 
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, Secrets]:
-    memory.keep_private()  # before there is a secret in it
+    keep_private()  # before there is a secret in it
     chosen = getattr(options, "config", None) or _default_file()
     _offer_credentials(chosen)
     settings = load(chosen, os.environ)

@@ -1,21 +1,35 @@
-"""What keeps a process's memory, in which its secrets are, to itself.
+"""A bounded memory for caches: it counts how often it was full and was cleared.
 
-Not dumpable (prctl(2)): the kernel writes no core of the process, also not to a program that would keep it, and lets
-nobody but root attach to it or read its memory. RLIMIT_CORE alone does not bind such a program. What is lost is the
-core itself: a crash in C shows as a traceback of Python on standard error instead.
+Pure: no I/O, no clock.
 """
 
-import ctypes
-import faulthandler
-import resource
-import sys
+from collections import Counter
+from typing import TypeVar
 
-_PR_SET_DUMPABLE = 4
+_Key = TypeVar("_Key")
+_Piece = TypeVar("_Piece")
 
 
-def keep_private() -> None:
-    """For this process, from now on, and for those it forks; not for the programs that they become."""
-    faulthandler.enable(sys.stderr)
-    _, most = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+class Memory(dict[_Key, _Piece]):
+    """At most `capacity` pieces. A full one is cleared and starts over: what is needed is soon there again, and forged
+    messages can do no worse. Several may share `forgotten`, which counts the clearings under each memory's name.
+    """
+
+    def __init__(self, name: str, capacity: int, forgotten: Counter[str] | None = None) -> None:
+        super().__init__()
+        self._name = name
+        self._capacity = capacity
+        self._forgotten = Counter[str]() if forgotten is None else forgotten
+
+    @property
+    def overflows(self) -> int:
+        """How often it was full and was cleared."""
+        return self._forgotten[self._name]
+
+    def keep(self, key: _Key, piece: _Piece) -> _Piece:
+        """Remembers a piece and returns it."""
+        if len(self) >= self._capacity:
+            self.clear()
+            self._forgotten[self._name] += 1
+        self[key] = piece
+        return piece

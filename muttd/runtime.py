@@ -29,7 +29,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from muttd import __version__, connections, memory
+from muttd import __version__, connections
 from muttd.connections import Contexts
 from muttd.errors import MuttError, UnavailableError
 from muttd.listeners import http_answers, http_server
@@ -38,6 +38,7 @@ from muttd.settings import Settings
 from muttd.settings.forms import bind_address
 from muttd.store import Store
 from muttd.tls import CertificateWatch
+from muttd.undumpable import keep_private
 from muttd.vault import Secrets
 
 log = logging.getLogger(__name__)
@@ -258,7 +259,7 @@ async def _tell_status(runtime: Runtime) -> None:
 
 def run(role: str, main: Callable[[Runtime], Awaitable[None]], settings: Settings, secrets: Secrets) -> None:
     """Runs one process until SIGTERM or SIGINT. SIGHUP reloads. A second SIGTERM ends it at once."""
-    memory.keep_private()
+    keep_private()
 
     async def process() -> None:
         runtime = Runtime(role, settings, secrets)

@@ -12,7 +12,7 @@ PACKAGE = ROOT / "muttd"
 
 # Rooms by floor, the top one last. A room is a file or a folder directly under muttd/.
 FLOORS = [
-    {"errors", "event", "metrics", "tls", "memory", "__init__"},
+    {"errors", "event", "metrics", "tls", "memory", "undumpable", "__init__"},
     {"wire", "rules", "mib", "settings", "vault"},
     {"listeners", "store"},
     {"pipeline"},
@@ -24,7 +24,7 @@ FLOORS = [
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 
-PURE = ["event.py", "errors.py", "rules", "wire", "pipeline/verdict.py", "pipeline/payload.py"]
+PURE = ["event.py", "errors.py", "memory.py", "rules", "wire", "pipeline/verdict.py", "pipeline/payload.py"]
 IMPURE_MODULES = {
     *("asyncio", "socket", "ssl", "time", "random", "secrets", "os", "sys", "logging", "subprocess", "threading"),
     *("urllib.request", "http", "pathlib", "tempfile", "io", "selectors", "signal"),

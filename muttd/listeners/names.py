@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from muttd.memory import Memory
+
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?")
 """What a host name may contain; the owner of an address may answer anything."""
 _THREADS = 4
@@ -49,15 +51,13 @@ class HostNames:
         seconds, the lack of one for `keep_unknown`.
         """
         self._look_up = look_up
-        self._addresses = addresses
         self._keep = keep
         self._keep_unknown = keep_unknown
         self._clock = clock
-        self._known: dict[str, _Known] = {}
+        self._known: Memory[str, _Known] = Memory("names", addresses)
         self._wanted: queue.Queue[str] = queue.Queue(_WAITING)
         self._under_way: set[str] = set()
-        self.overflows = 0
-        """Times the memory was full and was cleared, plus addresses for which there was no room to wait."""
+        self._turned_away = 0
         for number in range(_THREADS):
             threading.Thread(target=self._work, name=f"resolver-{number}", daemon=True).start()
 
@@ -77,13 +77,18 @@ class HostNames:
         """How many addresses are being looked up or waiting for it."""
         return len(self._under_way)
 
+    @property
+    def overflows(self) -> int:
+        """Times the memory was full and was cleared, plus addresses for which there was no room to wait."""
+        return self._known.overflows + self._turned_away
+
     def _ask(self, address: str) -> None:
         if address not in self._under_way:
             self._under_way.add(address)  # first: a thread may be done before put returns
             try:
                 self._wanted.put_nowait(address)
             except queue.Full:
-                self.overflows += 1
+                self._turned_away += 1
                 self._under_way.discard(address)
 
     def _work(self) -> None:
@@ -95,8 +100,5 @@ class HostNames:
                 if not _NAME.fullmatch(name):
                     name = None
             until = self._clock() + (self._keep_unknown if name is None else self._keep)
-            if len(self._known) >= self._addresses:
-                self._known.clear()
-                self.overflows += 1
-            self._known[address] = _Known(name, until)
+            self._known.keep(address, _Known(name, until))
             self._under_way.discard(address)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from muttd.memory import Memory
+
 _REMEMBERED = 100_000
-"""Addresses kept, about 10 MB; a flood of spoofed ones empties the memory, nothing worse."""
+"""Addresses kept, about 10 MB; a flood of spoofed ones only clears the memory."""
 
 
 class Allowed:
@@ -12,20 +14,18 @@ class Allowed:
 
     def __init__(self, networks: Sequence[IPv4Network | IPv6Network]) -> None:
         self._networks = networks
-        self._known: dict[str, bool] = {}
-        self.overflows = 0
+        self._known: Memory[str, bool] = Memory("sources", _REMEMBERED)
+
+    @property
+    def overflows(self) -> int:
         """Times the memory was full and was cleared."""
+        return self._known.overflows
 
     def __call__(self, address: str) -> bool:
         if not self._networks:
             return True
         known = self._known.get(address)
-        if known is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-                self.overflows += 1
-            known = self._known[address] = self._look_up(address)
-        return known
+        return self._known.keep(address, self._look_up(address)) if known is None else known
 
     def _look_up(self, address: str) -> bool:
         parsed = ip_address(address.partition("%")[0])

@@ -7,6 +7,7 @@ import hashlib
 import re
 
 from muttd.event import Event
+from muttd.memory import Memory
 
 _TEMPLATE_LIMIT = 200
 """Characters: similar messages are similar at the beginning."""
@@ -33,7 +34,7 @@ class Kinds:
     """Tells an event's kind: its host, and its message without the particulars. Cached."""
 
     def __init__(self) -> None:
-        self._digests: dict[bytes, str] = {}
+        self._digests: Memory[bytes, str] = Memory("kinds", _REMEMBERED)
 
     def of(self, event: Event) -> str:
         """The host in lower case, a blank, and 16 hex digits for the template."""
@@ -42,10 +43,8 @@ class Kinds:
         alike = text.encode().translate(_SAME_DIGITS)
         digest = self._digests.get(alike)
         if digest is None:
-            if len(self._digests) >= _REMEMBERED:
-                self._digests.clear()
             digest = hashlib.blake2b(template(text).encode(), digest_size=8).hexdigest()
-            self._digests[alike] = digest
+            self._digests.keep(alike, digest)
         return f"{event.hostname.lower()} {digest}"
 
 

@@ -2,6 +2,7 @@
 
 import logging
 
+from muttd.memory import Memory
 from muttd.wire.snmp import ROUTINE, Refusal
 
 log = logging.getLogger(__name__)
@@ -16,9 +17,12 @@ class Refusals:
     """What has been logged, and when."""
 
     def __init__(self) -> None:
-        self._said: dict[tuple[str, str], float] = {}
-        self.overflows = 0
+        self._said: Memory[tuple[str, str], float] = Memory("refusals", _REMEMBERED)
+
+    @property
+    def overflows(self) -> int:
         """Times the memory was full and was cleared."""
+        return self._said.overflows
 
     def explain(self, address: str, refusal: Refusal, now: float) -> bool:
         """Logs why a message of `address` was refused at `now` (seconds since 1970), unless it did so lately.
@@ -30,9 +34,6 @@ class Refusals:
         about = (address, refusal.reason)
         if now - self._said.get(about, 0.0) < _AGAIN:
             return False
-        if len(self._said) >= _REMEMBERED:
-            self._said.clear()
-            self.overflows += 1
-        self._said[about] = now
+        self._said.keep(about, now)
         log.warning("SNMP from %s refused: %s (logged once an hour)", address, refusal.detail)
         return True

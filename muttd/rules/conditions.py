@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from muttd.event import Environment, Varbind
+from muttd.memory import Memory
 from muttd.rules.hosts import HostNames, host_key
 from muttd.rules.patterns import Expressions, Names, Network, Networks, Prefixes, network
 from muttd.rules.rule import Rule, plain_oid
@@ -133,18 +134,14 @@ class Remembered:
     def __init__(self, by: Choice, hits: Callable[[str], Iterable[int]]) -> None:
         self._by = by
         self._hits = hits
-        self._known: dict[str, int] = {}
+        self._known: Memory[str, int] = Memory("texts", _REMEMBERED)
 
     def bits(self, text: str | None) -> int:
         """The bits for `text`; None hits nothing."""
         if text is None:
             return self._by.base
         found = self._known.get(text)
-        if found is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            found = self._known[text] = self._by.bits(self._hits(text))
-        return found
+        return self._known.keep(text, self._by.bits(self._hits(text))) if found is None else found
 
 
 def applications(rules: Sequence[Rule]) -> Remembered:

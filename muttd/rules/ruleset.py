@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from muttd.event import Environment, Event
+from muttd.memory import Memory
 from muttd.rules.conditions import Codes, Hosts, Texts, Varbinds, applications, trap_oids
 from muttd.rules.explanation import Explanation, explained
 from muttd.rules.hosts import HostTable, plain_domains
@@ -94,10 +95,10 @@ class RuleSet:
             "prod": self._hosts.environment_bits("prod"),
             "dev": self._hosts.environment_bits("dev"),
         }
-        self._known_names: dict[str, _Name] = {}
-        self._known_senders: dict[str, _Sender] = {}
-        self._standings: dict[_Origin, _Standing] = {}
-        self._shared_bits: dict[int, int] = {}  # no more than there are standings
+        self._known_names: Memory[str, _Name] = Memory("names", _HOSTS_REMEMBERED)
+        self._known_senders: Memory[str, _Sender] = Memory("senders", _HOSTS_REMEMBERED)
+        self._standings: Memory[_Origin, _Standing] = Memory("standings", _STANDINGS_REMEMBERED)
+        self._shared_bits: Memory[int, int] = Memory("bits", _STANDINGS_REMEMBERED)
 
     @classmethod
     def compile(
@@ -169,14 +170,10 @@ class RuleSet:
             & self._codes.bits(severity, facility)
             & self._applications.bits(app_name)
         )
-        if len(self._standings) >= _STANDINGS_REMEMBERED:
-            self._standings.clear()
-            self._shared_bits.clear()
         # Most origins have the same bits; a single copy of them stays in the processor's cache.
-        bits = self._shared_bits.setdefault(bits, bits)
+        bits = self._shared_bits.get(bits) or self._shared_bits.keep(bits, bits)
         unhandled = Decision(None, UNHANDLED, team, environment, False)
-        found = self._standings[origin] = _Standing(bits, environment, team, unhandled)
-        return found
+        return self._standings.keep(origin, _Standing(bits, environment, team, unhandled))
 
     def _environment_and_team(self, name: _Name, sender: _Sender) -> tuple[Environment, str]:
         """The name goes before the sender's network, which does not count if the name is an address itself."""
@@ -186,22 +183,18 @@ class RuleSet:
         return "dev" if development else "prod", name.team or sender.team or self._default_team
 
     def _name(self, hostname: str) -> _Name:
-        if len(self._known_names) >= _HOSTS_REMEMBERED:
-            self._known_names.clear()
-        found = self._known_names[hostname] = _Name(
+        name = _Name(
             self._hosts.name_bits(hostname),
             network(hostname) is not None,
             self._development.by_name(hostname) is not None,
             self._teams.by_name(hostname),
         )
-        return found
+        return self._known_names.keep(hostname, name)
 
     def _sender(self, source_ip: str) -> _Sender:
-        if len(self._known_senders) >= _HOSTS_REMEMBERED:
-            self._known_senders.clear()
-        found = self._known_senders[source_ip] = _Sender(
+        sender = _Sender(
             self._hosts.address_bits(source_ip),
             self._development.by_address(source_ip) is not None,
             self._teams.by_address(source_ip),
         )
-        return found
+        return self._known_senders.keep(source_ip, sender)

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import msgspec
 
 from muttd.event import Event, Snmp, rfc3339
+from muttd.memory import Memory
 from muttd.wire import ber, snmp_pdu
 from muttd.wire.ber import BerError
-from muttd.wire.memory import Memory
 from muttd.wire.snmp_bindings import Bindings, Names
 from muttd.wire.snmp_clocks import TIME_WINDOW, Engine
 from muttd.wire.snmp_event import sender_of, snmp_of, without_trap_community

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from muttd.event import Varbind
+from muttd.memory import Memory
 from muttd.wire import ber
 from muttd.wire.ber import BerError
-from muttd.wire.memory import Memory
 from muttd.wire.snmp_values import Value, read_value
 
 MAX_VARBINDS = 1024

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from muttd.memory import Memory
 from muttd.wire import ber, snmp_pdu, usm
 from muttd.wire import snmp_v3 as v3
 from muttd.wire.ber import BerError
-from muttd.wire.memory import Memory
 from muttd.wire.snmp_clocks import MAX_ENGINES, TIME_WINDOW, Clocks, Engine, time_of
 from muttd.wire.snmp_credentials import (
     MAX_KEYS,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from muttd.memory import Memory
 from muttd.wire import ber
-from muttd.wire.memory import Memory
 from muttd.wire.snmp_bindings import MAX_VARBINDS, Bindings, Names, Show
 from muttd.wire.snmp_bindings import TRAP_COMMUNITY as _TRAP_COMMUNITY
 from muttd.wire.snmp_pdu import SYS_UPTIME, TRAP_OID, TRAP_V1, TRAP_V2, translated

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from hmac import compare_digest
 from typing import NamedTuple
 
+from muttd.memory import Memory
 from muttd.wire import ber
 from muttd.wire import snmp_v3 as v3
-from muttd.wire.memory import Memory
 from muttd.wire.snmp_clocks import Clocks
 from muttd.wire.snmp_credentials import MAX_SIGNERS, Signer, wrong_digest
 from muttd.wire.snmp_reading import Refused
