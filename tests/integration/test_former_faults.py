@@ -1,4 +1,4 @@
-"""Everything that broke the former MUTT, each as a test of its name; what mutt does instead is what is asserted."""
+"""Everything that broke the former MUTT: a name says what mutt does instead, the docstring what the former one did."""
 
 import asyncio
 import json
@@ -38,14 +38,6 @@ Eventually = Callable[..., Coroutine[Any, Any, object]]
 
 
 @pytest.fixture
-async def tables(database: dict[str, str]) -> dict[str, str]:
-    """A database with tables and partitions, and one rule: `page` in the message pages."""
-    await prepared(database)
-    await add_rule(database, match_string="page")
-    return database
-
-
-@pytest.fixture
 def mortal_postgres(short_directory: Path) -> Iterator[Postgres]:
     """One to stop."""
     server = Postgres(short_directory / "mortal-postgres", short_directory / "mortal-pg", fsync=False)
@@ -55,9 +47,8 @@ def mortal_postgres(short_directory: Path) -> Iterator[Postgres]:
     server.stop()
 
 
-async def test_a_burst_of_1000_alerts_over_the_rate_limit_loses_950(
-    redis: Any, sink: Sink, eventually: Eventually
-) -> None:
+async def test_a_burst_over_the_rate_limit_is_delivered_whole(redis: Any, sink: Sink, eventually: Eventually) -> None:
+    """It lost 950 of 1,000 alerts."""
     await push(redis, *(alert(number, app=f"app{number}") for number in range(1000)))
     async with running(forwarder(redis, sink.url, rate=Rate(50, 0.1))):
         await eventually(lambda: sink.total >= 1000, limit=60)
@@ -65,9 +56,10 @@ async def test_a_burst_of_1000_alerts_over_the_rate_limit_loses_950(
     assert await dead_reasons(redis) == []
 
 
-async def test_postgresql_away_for_3_s_sends_none_of_50_alerts(
+async def test_alerts_go_out_while_postgresql_is_away(
     redis: Any, mortal_postgres: Postgres, eventually: Eventually
 ) -> None:
+    """With PostgreSQL away for three seconds, it sent none of 50 alerts."""
     database = {"host": str(mortal_postgres.socket_directory), "user": "mutt", "database": "mutt"}
     await prepared(database)
     await add_rule(database, match_string="page")
@@ -88,9 +80,10 @@ async def rows_are(database: dict[str, str], count: int) -> bool:
 
 
 @pytest.mark.parametrize("days", [-31, 31])
-async def test_a_device_clock_off_by_a_month_has_no_partition_and_no_alert(
+async def test_a_device_clock_off_by_a_month_costs_neither_row_nor_alert(
     redis: Any, tables: dict[str, str], eventually: Eventually, days: int
 ) -> None:
+    """It found no partition for the row, and sent no alert."""
     clock = (datetime.now(UTC) + timedelta(days=days)).isoformat()
     async with alerting(redis, tables):
         await push_events(redis, [event("page", timestamp=clock)])
@@ -99,9 +92,10 @@ async def test_a_device_clock_off_by_a_month_has_no_partition_and_no_alert(
     assert await rows_are(tables, 1)
 
 
-async def test_two_workers_starting_together_process_a_message_twice(
+async def test_two_workers_starting_together_process_each_message_once(
     redis: Any, tables: dict[str, str], eventually: Eventually
 ) -> None:
+    """Each took the other's batch for an abandoned one, and messages were processed twice."""
     await push_events(redis, [event(f"page {number}") for number in range(500)])
     async with alerting(redis, tables, "a", batch=10), alerting(redis, tables, "b", batch=10):
         await eventually(lambda: idle(redis), limit=30)
@@ -113,9 +107,10 @@ async def test_two_workers_starting_together_process_a_message_twice(
 @pytest.mark.parametrize(
     ("trap_oid", "matches"), [("1.3.6.1.4.1.9.9.41.2.0.1", True), ("1.3.6.1.4.1.9.9.41.25", False)]
 )
-def test_an_oid_prefix_matches_within_an_arc_and_a_leading_dot_decides(
+def test_an_oid_prefix_ends_at_an_arc_and_a_leading_dot_does_not_matter(
     prefix: str, trap_oid: str, matches: bool
 ) -> None:
+    """It compared texts, so that 1.3.6.1.2 matched 1.3.6.1.25, and a leading dot decided."""
     rules = RuleSet([rule(match_type="oid_prefix", trap_oid=prefix)])
     assert (rules.decide(event(kind="trap", trap_oid=trap_oid)).rule is not None) == matches
 
@@ -124,9 +119,10 @@ def rule(**fields: Any) -> Rule:
     return Rule(id=1, prod_handling="Page_only", dev_handling="Log_only", **fields)
 
 
-async def test_an_open_circuit_throws_alerts_to_the_dead_letters(
+async def test_an_open_circuit_keeps_alerts_out_of_the_dead_letters(
     redis: Any, sink: Sink, eventually: Eventually
 ) -> None:
+    """It put every alert into the dead letters while the circuit was open."""
     sink.behave(Behaviour(status=503))
     await push(redis, *(alert(number, app=f"app{number}") for number in range(50)))
     async with running(forwarder(redis, sink.url)):
@@ -139,7 +135,8 @@ async def test_an_open_circuit_throws_alerts_to_the_dead_letters(
     assert await dead_reasons(redis) == []
 
 
-async def test_nothing_replays_dead_letters(redis: Any, sink: Sink, eventually: Eventually) -> None:
+async def test_dead_letters_can_be_replayed(redis: Any, sink: Sink, eventually: Eventually) -> None:
+    """It had nothing to replay them with."""
     letter = DeadLetter(id=alert(1).id, time="2026-03-05T04:00:00Z", reason="HTTP 400", attempts=1, alert=alert(1))
     await redis.lpush(DEAD_LETTERS, msgspec.json.encode(letter))
     letters = DeadLetters(redis, source="mutt:alert_queue")
@@ -148,7 +145,8 @@ async def test_nothing_replays_dead_letters(redis: Any, sink: Sink, eventually: 
         await eventually(lambda: delivered(sink) == [alert(1).id])
 
 
-async def test_the_moog_key_stands_in_every_queue_item(redis: Any, sink: Sink, eventually: Eventually) -> None:
+async def test_the_moog_key_is_in_no_queue_item(redis: Any, sink: Sink, eventually: Eventually) -> None:
+    """It wrote the key into every element of its queues."""
     sink.behave(Behaviour(status=500, match="again"), Behaviour(status=400, match="poison"))
     await push(redis, alert(1), alert(2, app="b", message="poison"), alert(3, app="c", message="again"))
     async with running(forwarder(redis, sink.url, secret="s3cret-key")):
@@ -160,8 +158,10 @@ async def test_the_moog_key_stands_in_every_queue_item(redis: Any, sink: Sink, e
     assert not any(b"s3cret" in (value or b"") for value in stored_now)
 
 
-def test_redis_tls_on_by_default_raises_a_type_error() -> None:
-    """With the defaults, to a port where nobody speaks TLS; test_tls_connections.py has a Redis that does."""
+def test_redis_over_tls_by_default_fails_in_one_line() -> None:
+    """It raised a TypeError. With the defaults, to a port where nobody speaks TLS; test_tls_connections.py has a Redis
+    that does.
+    """
     assert Settings().redis.tls_enabled
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -179,16 +179,16 @@ def test_redis_tls_on_by_default_raises_a_type_error() -> None:
     assert "TypeError" not in done.stderr
 
 
-def test_one_catastrophic_expression_stalls_a_worker() -> None:
+def test_a_catastrophic_expression_does_not_stall_a_worker() -> None:
+    """One such expression stalled a worker: an engine that backtracks would not return from this in years."""
     rules = RuleSet([rule(match_type="regex", match_string="(a+)+$")])
-    began = time.process_time()
     assert rules.decide(event("a" * 60_000 + "!")).rule is None
-    assert time.process_time() - began < 5.0
 
 
-async def test_the_unhandled_counter_hashes_exact_text_and_never_fires(
+async def test_unhandled_events_that_differ_in_numbers_count_together(
     redis: Any, tables: dict[str, str], eventually: Eventually
 ) -> None:
+    """It counted by the exact text, so that the threshold was never reached."""
     async with alerting(redis, tables, threshold=100):
         await push_events(redis, [event(f"fan {number} of slot {number * 7} failed") for number in range(100)])
         await eventually(lambda: idle(redis))
@@ -198,7 +198,8 @@ async def test_the_unhandled_counter_hashes_exact_text_and_never_fires(
     assert await redis.hlen("mutt:unhandled:counts") == 1
 
 
-def test_newline_batches_of_its_own_rsyslog_template_are_all_answered_400() -> None:
+def test_batches_of_lines_from_an_rsyslog_template_are_read() -> None:
+    """It answered 400 to all batches of its own rsyslog template."""
     body = (
         b"\n\n".join(json.dumps({"message": f"m{number}", "hostname": "gw1"}).encode() for number in range(3)) + b"\n"
     )
@@ -209,9 +210,10 @@ def test_newline_batches_of_its_own_rsyslog_template_are_all_answered_400() -> N
     assert len(found) == 3
 
 
-async def test_health_of_the_workers_always_says_503(
+async def test_the_health_of_a_worker_that_works_is_200(
     redis: Any, valkey: Valkey, tables: dict[str, str], tmp_path: Path, eventually: Eventually
 ) -> None:
+    """It always answered 503."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         ports = one.getsockname()[1], two.getsockname()[1]
     file = tmp_path / "muttd.conf"
@@ -242,9 +244,10 @@ name = "{tables["database"]}"
         await process.wait()
 
 
-async def test_deleting_a_rule_that_had_history_is_500(
+async def test_a_rule_that_had_history_can_be_deleted_and_its_history_stays(
     redis: Any, tables: dict[str, str], eventually: Eventually
 ) -> None:
+    """It answered 500."""
     async with alerting(redis, tables):
         await push_events(redis, [event("page")])
         await eventually(lambda: idle(redis))
@@ -256,12 +259,13 @@ async def test_deleting_a_rule_that_had_history_is_500(
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-def test_202_and_204_do_not_count_as_success(status: int) -> None:
+def test_every_2xx_counts_as_success(status: int) -> None:
+    """202 and 204 did not."""
     assert judge(RequestOutcome(status, "empty"), 0, Policy(), lambda: 0.5).action == "delivered"
 
 
-def test_all_alerts_of_a_host_merge_into_one() -> None:
-    """It sent the host as signature, and severity 3 for all."""
+def test_different_alerts_of_a_host_stay_apart() -> None:
+    """They merged into one: it sent the host as signature, and severity 3 for all."""
     first, second = webhook_fields(alert(1, app="bgpd")), webhook_fields(alert(2, app="kernel", syslog_severity=0))
     assert first["signature"] != second["signature"]
     assert first["severity"] != second["severity"]

@@ -287,17 +287,14 @@ async def test_batches_need_few_requests(redis: Any, sink: Sink, eventually: Eve
 async def test_stop_gives_back_what_moog_does_not_answer(redis: Any, sink: Sink, eventually: Eventually) -> None:
     sink.behave(Behaviour(delay=60))
     await push(redis, *(alert(number, app=f"app{number}") for number in range(3)), alert(3, app="app0"))
-    began = time.monotonic()
     async with running(forwarder(redis, sink.url, timeout=60, lease=100, stop_grace=0.2)):
         await eventually(lambda: sink.requests == 3)
-        stopping = time.monotonic()
-    assert time.monotonic() - stopping < 10
+    assert sink.answered == 0  # the stop waited for no answer
     assert await redis.zcard("mutt:delivering:moog") == 0
     assert await redis.keys("mutt:heartbeat:*") == []
     sink.behave()
-    async with running(forwarder(redis, sink.url)):  # at once, not when a lease is over
+    async with running(forwarder(redis, sink.url)):  # which waits for no lease to end: nothing is leased any more
         await eventually(lambda: sink.total == 4)
-    assert time.monotonic() - began < 60
     assert delivered(sink).index(alert(0).id) < delivered(sink).index(alert(3).id)
 
 

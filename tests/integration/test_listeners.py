@@ -198,13 +198,19 @@ async def test_an_endless_line_is_bounded_and_disturbs_nobody(eventually: Eventu
 
 
 async def test_without_room_it_does_not_read_and_nothing_is_lost(eventually: Eventually) -> None:
-    taken, room = Taken(), [False]
-    async with listening(taken, room=lambda: room[0]) as listener:
+    taken, room, asked = Taken(), [False], [0]
+
+    def has_room() -> bool:
+        asked[0] += 1
+        return room[0]
+
+    async with listening(taken, room=has_room) as listener:
         _, writer = await connect(listener)
         lines = [b"<13>%06d" % number for number in range(200_000)]
         writer.write(b"".join(line + b"\n" for line in lines))
         await eventually(lambda: len(taken) > 0)
-        await asyncio.sleep(0.2)  # it had every chance to read on
+        seen = asked[0]
+        await eventually(lambda: asked[0] > seen + 5)  # it had every chance to read on
         held_back = len(taken)
         assert held_back < len(lines) // 2
         room[0] = True

@@ -1,7 +1,6 @@
 """Rate limits by source, and names that nobody waits for."""
 
 import threading
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -79,15 +78,13 @@ async def test_a_name_is_there_later_and_nobody_waits(eventually: Eventually) ->
 
     def look_up(address: str) -> str | None:
         asked.append(address)
-        answer.wait(10)
+        answer.wait()
         return {"192.0.2.1": "Core-1.Example.ORG.", "192.0.2.2": "x\x1b[2J"}.get(address)
 
     now = [0.0]
     names = HostNames(look_up, clock=lambda: now[0])
     addresses = [f"192.0.2.{number}" for number in range(1, 4)]
-    began = time.monotonic()
-    assert [names(address) for address in addresses * 1000] == [None] * 3000
-    assert time.monotonic() - began < 5  # the resolver answers after ten, if ever
+    assert [names(address) for address in addresses * 1000] == [None] * 3000  # no look-up can have ended yet
     answer.set()
     await eventually(lambda: names("192.0.2.1") == "core-1.example.org")
     await eventually(lambda: len(asked) == 3)

@@ -1,167 +1,19 @@
-"""What relays post, read: by body and not by label, one bad item alone."""
+"""What relays post, read: by the body and not by its label; a bad item does not affect others."""
 
-import itertools
 import json
 import time
 from datetime import UTC, datetime
-from ipaddress import ip_network
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from muttd.event import Event, Snmp, Varbind, decode, encode
+from muttd.event import Event, decode, encode
 from muttd.wire import relay_bodies
-from muttd.wire.relay import OTHERS_ID, Fault, RelayReader
+from muttd.wire.relay import Fault, RelayReader
 from muttd.wire.syslog import SyslogReader
-
-RECEIVED = 1772683629.612345
-RECEIVED_AT = "2026-03-05T04:07:09.612345Z"
-READER = RelayReader(
-    SyslogReader(
-        zones=[(ip_network("203.0.113.0/24"), ZoneInfo("Europe/Berlin"))], names=[(ip_network("203.0.113.7"), "core-7")]
-    )
-)
-
-
-def read(body: bytes, correlation_id: str | None = None, reader: RelayReader = READER) -> list[Event | Fault]:
-    numbers = itertools.count()
-    return list(
-        reader.read(
-            body,
-            source_ip="192.0.2.1",
-            received=RECEIVED,
-            new_id=lambda: f"id-{next(numbers)}",
-            correlation_id=correlation_id,
-        )
-    )
-
-
-def events(body: bytes) -> list[Event]:
-    found = read(body)
-    assert not [one for one in found if isinstance(one, Fault)]
-    return [one for one in found if isinstance(one, Event)]
-
-
-def one(item: dict[str, Any]) -> Event:
-    [event] = events(json.dumps(item).encode())
-    return event
-
-
-def messages(body: bytes) -> list[str]:
-    return [event.message for event in events(body)]
-
-
-def test_the_fields_of_an_object() -> None:
-    event = one(
-        {
-            "hostname": "core-1",
-            "message": "link down",
-            "timestamp": "2026-03-05T05:07:09+01:00",
-            "severity": "err",
-            "facility": "local7",
-            "app_name": "bgpd",
-            "procid": 7,
-            "msgid": "X",
-        }
-    )
-    assert event == Event(
-        id="id-0",
-        kind="relay",
-        received_at=RECEIVED_AT,
-        timestamp="2026-03-05T05:07:09+01:00",
-        source_ip="192.0.2.1",
-        transport="https",
-        hostname="core-1",
-        message="link down",
-        facility=23,
-        syslog_severity=3,
-        app_name="bgpd",
-        proc_id="7",
-        msg_id="X",
-    )
-
-
-def test_an_event_of_another_mutt_stays_what_it_is() -> None:
-    sent = Event(
-        id="theirs",
-        kind="trap",
-        received_at="2026-03-05T04:00:00Z",
-        timestamp="2026-03-05T03:59:59Z",
-        source_ip="198.51.100.9",
-        transport="snmpv2c",
-        hostname="sw9",
-        message="linkDown ifIndex=3",
-        structured_data={"a@1": {"b": 'c"]\\'}},
-        trap_oid="1.3.6.1.6.3.1.1.5.3",
-        trap_name="IF-MIB::linkDown",
-        varbinds=[Varbind(oid="1.3.6.1.2.1.2.2.1.1.3", type="Integer32", value=3)],
-        snmp=Snmp(version="2c", pdu="trap", uptime=7),
-        raw="3082",
-        defects=["what they found"],
-        correlation_id="theirs",
-    )
-    [event] = events(encode(sent))
-    ours = {"id": "id-0", "kind": "relay", "received_at": RECEIVED_AT, "transport": "https"}
-    assert event == msgspec.structs.replace(sent, **ours, raw=None)
-
-
-@pytest.mark.parametrize("name", ["severity", "syslog_severity", "syslogseverity", "level", "PRIORITY"])
-@pytest.mark.parametrize(("value", "number"), [(0, 0), ("7", 7), ("ERR", 3), ("warn", 4), ("notice ", 5), ("fatal", 2)])
-def test_severities_as_text_or_number(name: str, value: object, number: int) -> None:
-    event = one({"message": "x", name: value})
-    assert (event.syslog_severity, event.defects) == (number, None)
-
-
-def test_what_cannot_be_believed_is_left_out_and_said() -> None:
-    event = one(
-        {
-            "message": "x",
-            "hostname": {"name": "x"},
-            "severity": "loud",
-            "facility": 24,
-            "timestamp": "2026-06-01T00:00:00Z",
-            "trap_oid": "1..3",
-            "varbinds": [{"oid": 1}],
-            "structured_data": "[broken",
-        }
-    )
-    assert (event.hostname, event.timestamp) == ("192.0.2.1", RECEIVED_AT)
-    assert (event.facility, event.syslog_severity, event.trap_oid, event.varbinds) == (None,) * 4
-    assert event.defects is not None
-    assert len(event.defects) == 7
-
-
-@pytest.mark.parametrize(
-    ("sent", "time"),
-    [
-        ("2026-03-05 04:00:00,5", "2026-03-05T04:00:00.5Z"),
-        ("Mar  5 04:00:00", "2026-03-05T04:00:00Z"),
-        (1772683200, "2026-03-05T04:00:00.000000Z"),
-        (1772683200.25, "2026-03-05T04:00:00.250000Z"),
-        ("1772683200250", "2026-03-05T04:00:00.250000Z"),
-        ("1772683200250000000", "2026-03-05T04:00:00.250000Z"),
-        ("yesterday", RECEIVED_AT),
-        (12, RECEIVED_AT),
-        (10**400, RECEIVED_AT),
-        (True, RECEIVED_AT),
-        (9999999999, RECEIVED_AT),
-    ],
-)
-def test_times_in_every_spelling(sent: object, time: str) -> None:
-    event = one({"message": "x", "timestamp": sent})
-    assert event.timestamp == time
-    assert bool(event.defects) is (time == RECEIVED_AT)
-
-
-def test_the_device_behind_the_relay() -> None:
-    event = one({"message": "x", "source_ip": "203.0.113.7", "timestamp": "2026-03-05 05:00:00"})
-    assert (event.source_ip, event.hostname, event.timestamp) == ("203.0.113.7", "core-7", "2026-03-05T05:00:00+01:00")
-    for nobody in ("127.0.0.1", "::1", "here", 7, None):
-        assert one({"message": "x", "fromhost-ip": nobody}).source_ip == "192.0.2.1"
+from tests.relaying import RECEIVED, events, messages, one, read
 
 
 def test_raw_and_messages_with_a_priority_are_read_as_from_the_wire() -> None:
@@ -191,19 +43,6 @@ def test_octets_that_are_not_utf_8_are_read_as_from_the_wire() -> None:
     sent = b'[{"raw": "<13>Mar  5 04:07:09 gw2 x: gr\xfc\xdfe"}, {"message": "gr\xfc\xdfe", "hostname": "h"}]'
     for event in events(sent):
         assert (event.message, event.defects) == ("grüße", ["not UTF-8, read as latin-1"])
-
-
-def test_what_has_no_field_is_kept() -> None:
-    event = one(
-        {"message": "x", "site": "BE\0R", "tags": ["a", 1], **{f"n{number}": "y" * 3000 for number in range(99)}}
-    )
-    assert event.structured_data is not None
-    kept = event.structured_data[OTHERS_ID]
-    assert (kept["site"], kept["tags"], len(kept), len(kept["n3"])) == ("BE\\x00R", '["a",1]', 32, 1024)
-    assert one({"message": "x", "structured-data": '[a@1 b="c"]', "s": 1}).structured_data == {
-        "a@1": {"b": "c"},
-        OTHERS_ID: {"s": "1"},
-    }
 
 
 def test_objects_arrays_lines_envelopes_and_syslog_text() -> None:
@@ -354,12 +193,6 @@ def test_ten_times_the_evil_takes_ten_times_as_long(body: bytes) -> None:
 
     # What grows with the square takes a hundred times as long. Below a millisecond a clock says little.
     assert seconds(body, 2) < 30 * max(seconds(body[: len(body) // 10], 5), 0.001)
-
-
-def test_text_never_holds_what_postgresql_refuses() -> None:
-    event = one({"message": "a\0b", "hostname": "h\0h"})
-    assert (event.message, event.hostname) == ("a\\x00b", "h\\x00h")
-    assert messages(b'{"message": "a\\ud800c"}') == ["a\\ud800c"]
 
 
 names = st.sampled_from(

@@ -1,95 +1,29 @@
-"""Whom the reader believes: keys, levels, clocks, discovery; and that an inform is one event."""
+"""Whom the SNMPv3 reader believes: keys, levels, clocks."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muttd.wire import ber, snmp_pdu, usm
+from muttd.wire import snmp_pdu, usm
 from muttd.wire import snmp_v3 as v3
-from muttd.wire.snmp import ROUTINE, Engine, Reading, TrapReader, User
-from muttd.wire.snmp_security import NOT_IN_TIME_WINDOW, Security
-from muttd.wire.snmp_v3 import Header, Scoped
+from muttd.wire.snmp import ROUTINE, Reading, TrapReader, User
+from muttd.wire.snmp_security import Security
+from muttd.wire.snmp_v3 import Header
 from muttd.wire.usm import EngineTime
-
-NOW = 1_796_083_200.0
-THEIRS = bytes.fromhex("80001f88041122334455")
-OURS = Engine(bytes.fromhex("80001f8804abcdef01"), 3, NOW - 100)
-USER = User("netops", "SHA", "authpass123", "AES", "privpass123")
-
-
-def pdu(tag: int = snmp_pdu.TRAP_V2, request_id: int = 7) -> bytes:
-    """A PDU that says linkDown."""
-    uptime = ber.write(ber.SEQUENCE, ber.write_oid("1.3.6.1.2.1.1.3.0") + ber.write_integer(5, 0x43))
-    trap = ber.write(ber.SEQUENCE, ber.write_oid("1.3.6.1.6.3.1.1.4.1.0") + ber.write_oid("1.3.6.1.6.3.1.1.5.3"))
-    zero = ber.write_integer(0)
-    return ber.write(tag, ber.write_integer(request_id) + zero + zero + ber.write(ber.SEQUENCE, uptime + trap))
-
-
-RUNNING = EngineTime(3, 100)
-
-
-@dataclass(frozen=True)
-class Sender:
-    """A device that writes v3 messages with the ciphers of muttd.wire.usm, which test_usm proves."""
-
-    user: User = USER
-    engine_id: bytes = THEIRS
-    at: EngineTime = RUNNING
-    flags: int = 0
-    variant: int = 0
-    """Which of the keys that a device may make of a short one."""
-
-    def message(self, content: bytes = pdu(), message_id: int = 1) -> bytes:
-        user, level = self.user, self.flags
-        octets = v3.write_scoped(Scoped(self.engine_id, b"", content))
-        salt = b""
-        if user.auth and user.priv:
-            level |= v3.PRIVATE
-            key = usm.stretched_key(user.auth, user.priv_password.encode())
-            keys = usm.privacy_keys(user.auth, user.priv, key, self.engine_id)
-            salt = message_id.to_bytes(8, "big")
-            encrypted = usm.encrypt(user.priv, keys[self.variant], self.at, salt, octets)
-            octets = ber.write(ber.OCTET_STRING, encrypted)
-        blank = b""
-        if user.auth:
-            level |= v3.AUTHENTICATED
-            blank = bytes(usm.AUTHENTICATION[user.auth].mac_octets)
-        name = user.name.encode()
-        header = Header(message_id, 65507, level, v3.USM, self.engine_id, self.at, name, blank, 0, salt, 0)
-        message, mac_at = v3.write_message(header, octets)
-        if user.auth:
-            key = usm.stretched_key(user.auth, user.auth_password.encode())
-            signed = usm.mac(user.auth, usm.localized_key(user.auth, key, self.engine_id), message)
-            message = message[:mac_at] + signed + message[mac_at + len(blank) :]
-        return message
-
-
-def header_of(message: bytes) -> Header:
-    return v3.read_header(message, behind_version(message), len(message))
-
-
-def behind_version(message: bytes) -> int:
-    """Where msgGlobalData begins."""
-    _, start, stop = ber.element(message, 0, len(message))
-    return ber.number(message, start, stop, "version")[1]
-
-
-INFORMER = Sender(engine_id=OURS.id, flags=v3.REPORTABLE)
-
-
-def read(reader: TrapReader, data: bytes, at: float = NOW, source: str = "192.0.2.7", event_id: str = "id") -> Reading:
-    return reader.read(data, source, at, event_id)
-
-
-def refusal(reading: Reading) -> tuple[str, str]:
-    assert reading.event is None
-    assert reading.refused is not None
-    return reading.refused
-
+from tests.snmp_v3_sender import (
+    NOW,
+    USER,
+    Sender,
+    behind_version,
+    header_of,
+    pdu,
+    read,
+    refusal,
+)
 
 # Headers
 
@@ -320,115 +254,3 @@ def test_who_was_believed_before_is_not_when_the_secrets_are_others() -> None:
 
 
 # Informs
-
-
-def counter(reply: bytes) -> str:
-    """What a Report reports."""
-    header = header_of(reply)
-    report = v3.read_scoped(reply, header.data_at, len(reply)).pdu
-    assert report[0] == snmp_pdu.REPORT
-    octets, _ = ber.content(report, report.index(ber.OBJECT_IDENTIFIER, 10), len(report), ber.OBJECT_IDENTIFIER, "name")
-    return ber.oid(octets)
-
-
-def test_discovery_in_two_steps() -> None:
-    reader = TrapReader(users=[USER], engine=OURS)
-    first = Sender(User("x"), engine_id=b"", flags=v3.REPORTABLE, at=EngineTime(0, 0)).message(pdu(0xA0))
-    event, reply, refused = read(reader, first)
-    assert event is None
-    assert refused is not None
-    assert reply is not None
-    assert refused.reason == "discovery"
-    assert refused.reason in ROUTINE
-    assert header_of(reply).engine_id == OURS.id
-    second = replace(INFORMER, at=EngineTime(0, 0)).message(pdu(snmp_pdu.INFORM))
-    event, reply, refused = read(reader, second)
-    assert refused is not None
-    assert refused.reason == "discovery"
-    assert reply is not None
-    header = header_of(reply)
-    assert header.at == EngineTime(OURS.boots, 100)
-    assert header.flags == v3.AUTHENTICATED
-    assert counter(reply) == NOT_IN_TIME_WINDOW
-    third = replace(INFORMER, at=header.at).message(pdu(snmp_pdu.INFORM))
-    assert read(reader, third).event is not None
-
-
-@pytest.mark.parametrize("at", [EngineTime(2, 100), EngineTime(4, 100), EngineTime(3, 300), EngineTime(3, 100_000)])
-def test_an_inform_outside_our_time_is_refused(at: EngineTime) -> None:
-    reader = TrapReader(users=[USER], engine=OURS)
-    event, reply, refused = read(reader, replace(INFORMER, at=at).message(pdu(snmp_pdu.INFORM)))
-    assert event is None
-    assert refused is not None
-    assert refused.reason == "not_in_time_window"
-    assert reply is not None
-    assert counter(reply) == NOT_IN_TIME_WINDOW
-
-
-def test_reports_are_sent_only_to_those_who_want_them() -> None:
-    reader = TrapReader(users=[USER], engine=OURS)
-    silent = replace(INFORMER, flags=0, user=User("nobody"))
-    assert read(reader, silent.message()).reply is None
-
-
-@pytest.mark.parametrize(
-    "user", [User("netops"), User("netops", "MD5", "authpass123"), USER], ids=lambda user: user.level
-)
-@pytest.mark.parametrize("age", [0, 100, 127, 128, 250, 300, 40_000, 10_000_000])
-def test_the_answer_is_never_larger_than_the_question(user: User, age: int) -> None:
-    engine = Engine(OURS.id, OURS.boots, NOW - age)
-    at = EngineTime(0, 0) if user.auth is None else EngineTime(OURS.boots, max(0, age - 5))
-    inform = replace(INFORMER, user=user, at=at).message(pdu(snmp_pdu.INFORM))
-    event, reply, _ = read(TrapReader(users=[user], engine=engine), inform)
-    assert event is not None
-    assert reply is not None
-    assert len(reply) <= len(inform)
-    # The sender can read it: it is a Response to its PDU, under its own key.
-    answered = Security([user], engine, forgotten=Counter()).open(reply, behind_version(reply), "192.0.2.7", NOW)
-    assert answered.scoped.pdu == pdu(snmp_pdu.RESPONSE)
-    assert (answered.level, answered.header.message_id) == (user.level, 1)
-
-
-def test_a_retransmitted_inform_is_one_event() -> None:
-    reader = TrapReader(users=[USER], engine=OURS)
-    messages = [INFORMER.message(pdu(snmp_pdu.INFORM), message_id) for message_id in range(1, 5)]
-    event, reply, _ = read(reader, messages[0], event_id="first")
-    assert event is not None
-    assert reply is not None
-    # The event is not safe yet: an answer now would tell the sender that it is.
-    again = read(reader, messages[1], NOW + 1)
-    assert refusal(again)[0] == "retransmission"
-    assert again.reply is None
-    reader.settle("first", safe=True)
-    again = read(reader, messages[2], NOW + 2)
-    assert refusal(again)[0] == "retransmission"
-    assert again.reply is not None
-    # Long after, the same octets are what a device says that has started anew.
-    late = replace(INFORMER, at=EngineTime(3, 350)).message(pdu(snmp_pdu.INFORM))
-    assert read(reader, late, NOW + 250).event is not None
-
-
-def test_an_inform_whose_event_was_lost_is_read_anew() -> None:
-    reader = TrapReader(users=[USER], engine=OURS)
-    inform = INFORMER.message(pdu(snmp_pdu.INFORM))
-    assert read(reader, inform, event_id="first").event is not None
-    reader.settle("first", safe=False)
-    assert read(reader, inform, event_id="second").event is not None
-    reader.settle("unheard of", safe=True)
-
-
-def test_two_informs_are_two_events() -> None:
-    reader = TrapReader(users=[USER], engine=OURS)
-    for request_id in (1, 2):
-        assert read(reader, INFORMER.message(pdu(snmp_pdu.INFORM, request_id)), event_id=str(request_id)).event
-    other = INFORMER.message(pdu(snmp_pdu.INFORM, 1))
-    assert read(reader, other, source="192.0.2.8", event_id="other").event is not None
-
-
-def test_informs_are_remembered_within_their_cap() -> None:
-    reader = TrapReader(users=[USER], engine=OURS, max_informs=2)
-    messages = [INFORMER.message(pdu(snmp_pdu.INFORM, number)) for number in range(3)]
-    for number, message in enumerate(messages):
-        assert read(reader, message, event_id=str(number)).event is not None
-    assert read(reader, messages[0], event_id="forgotten").event is not None
-    assert refusal(read(reader, messages[2]))[0] == "retransmission"
