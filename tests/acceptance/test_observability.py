@@ -4,8 +4,10 @@ import re
 import urllib.request
 from pathlib import Path
 
+import kit
+
 from tests.acceptance.test_standalone import Mutt, standalone, within
-from tests.unit.test_observability import ROLES, SELECTOR, expressions, kit
+from tests.unit.test_observability import ROLES, SELECTOR, expressions
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? ", re.MULTILINE)
 ONLY_WITH = {

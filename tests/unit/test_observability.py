@@ -1,16 +1,16 @@
 """The observability kit: what is committed is what its list makes, and every word in it exists."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import kit
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from watch import WATCH
 
 from muttd.metrics import Metrics
 from muttd.roles.siblings import together
@@ -21,18 +21,6 @@ FOLDER = ROOT / "packaging" / "observability"
 ROLES = ("muttd", "alerter", "forwarder", "webui")
 OF_THE_SCRAPE = {"job", "instance", "role"}
 SELECTOR = re.compile(r"\b((?:mutt|process)_\w+)(?:\{([^}]*)\})?")
-
-
-def _kit() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("kit", FOLDER / "kit.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-kit: Any = _kit()
 ALERTS = [alert for panel in kit.panels() for alert in panel.alerts]
 
 
@@ -122,7 +110,7 @@ def test_every_alert_has_a_remedy() -> None:
 def test_the_dashboard_can_be_imported() -> None:
     board = json.loads(kit.dashboard())
     panels = board["panels"]
-    assert [one["title"] for one in panels if one["type"] == "row"] == list(kit.WATCH)
+    assert [one["title"] for one in panels if one["type"] == "row"] == list(WATCH)
     assert len({one["id"] for one in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()
     for one in panels:
