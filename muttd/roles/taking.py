@@ -120,14 +120,14 @@ def trap_datagrams(
     def take(burst: Burst, received: float, answer: udp.Answer) -> None:
         tally.received += len(burst)
         items: list[bytes] = []
-        for data, peer, _ in burst:
+        for (data, peer, _), event_id in zip(burst, new_id.several(len(burst)), strict=True):
             address = peer[0]
             try:
                 if refused is not None and (reason := refused(address, received)):
                     tally.rejected[reason] += 1
                     continue
                 known_as = name_of(address) if name_of is not None else None
-                reading = encoded(data, address, received, new_id(), known_as)
+                reading = encoded(data, address, received, event_id, known_as)
                 if isinstance(reading, bytes):
                     items.append(reading)
                 else:
