@@ -20,6 +20,8 @@ class Memory(dict[_Key, _Piece]):
         self._name = name
         self._capacity = capacity
         self._forgotten = Counter[str]() if forgotten is None else forgotten
+        self._noticed: set[int] = set()
+        """Hashes of keys seen once by `notice`; at most `capacity`."""
 
     @property
     def overflows(self) -> int:
@@ -32,4 +34,14 @@ class Memory(dict[_Key, _Piece]):
             self.clear()
             self._forgotten[self._name] += 1
         self[key] = piece
+        return piece
+
+    def notice(self, key: _Key, piece: _Piece) -> _Piece:
+        """Like `keep`, but remembers a piece only when its key comes again: the rest would cost room and time."""
+        mark, noticed = hash(key), self._noticed
+        if mark in noticed:
+            return self.keep(key, piece)
+        if len(noticed) >= self._capacity:
+            noticed.clear()
+        noticed.add(mark)
         return piece

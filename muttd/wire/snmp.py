@@ -39,7 +39,7 @@ from muttd.wire.snmp_shortcut import (
     peer_json,
     times_json,
 )
-from muttd.wire.snmp_v3_shortcut import read_context, split_context
+from muttd.wire.snmp_v3_shortcut import Habit, read_context
 from muttd.wire.sources import MAX_SOURCES, Network, Sources
 from muttd.wire.usm import AUTH_PRIV, User
 
@@ -51,8 +51,8 @@ _VERSION_3 = ber.write_integer(3)
 
 MAX_BINDINGS = 32_768
 """Variable bindings cached, and their names: four for 64 interfaces of 128 devices; about 500 octets each."""
-MAX_COMMUNITIES = 1024
-"""Accepted communities cached; more than one means a site with many customers, or open to any."""
+MAX_HEADS = 8_192
+"""Beginnings of v1 and v2c messages cached, one per community and length; about 400 octets each."""
 MAX_INFORMS = 8_192
 """Informs remembered: two minutes' worth at 50 a second."""
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 # the agent-addr of a device that does not say, not an address to bind
@@ -68,8 +68,10 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(NamedTuple):
-    """The version and community that open a v1 or v2c message: `masked` is their hex, `trap` reads the PDU."""
+    """The beginning of a v1 or v2c message of `length` octets, up to its community: `masked` is its hex, `trap` reads
+    the PDU."""
 
+    length: int
     version: str
     masked: str
     trap: Callable[[bytes, int], Said]
@@ -105,11 +107,10 @@ class TrapReader:
         self._security = Security(users, engine, time_window=time_window, forgotten=self.forgotten)
         self._bindings = Bindings(names, max_bindings, self.forgotten)
         self._shortcut = Shortcut(names, self._bindings, max_bindings, self.forgotten)
-        self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_COMMUNITIES, self.forgotten)
+        self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_HEADS, self.forgotten)
         self._senders: Memory[tuple[bytes, bytes, bytes, bytes, str], str] = Memory(
             "senders", MAX_SOURCES, self.forgotten
         )
-        self._contexts: Memory[tuple[bytes, bytes, bytes], str] = Memory("contexts", MAX_SOURCES, self.forgotten)
         self._peers: Memory[tuple[str, str | None, str | None, str], Peer] = Memory(
             "peers", MAX_SOURCES, self.forgotten
         )
@@ -134,22 +135,23 @@ class TrapReader:
         `known_as` is the sender's host name, used if none is configured.
         """
         try:
-            position = enter(data, 0, ber.SEQUENCE)
+            position = 2 if data[1] < 0x80 else data[1] - 0x7E  # of the version's tag
             if data[position : position + 3] == _VERSION_3:
                 peer = self._peers.get((source_ip, None, known_as, "3")) or self._peer(source_ip, None, known_as, "3")
                 return self._everyday_v3(data, position + 3, peer, received, event_id) or self._encoded_v3(
-                    Arrival(data, peer.address, received, event_id), peer, position + 3
+                    Arrival(data, peer.address, received, event_id), peer, enter(data, 0, ber.SEQUENCE) + 3
                 )
             stop = position + 5 + data[position + 4]
-            head = data[position:stop]
-            accepted = self._accepted.get(head) or self._accept(head)
-            said = accepted.trap(data, stop)
+            head = data[:stop]
+            length, version, masked, trap = self._accepted.get(head) or self._accept(data, head)
+            said = trap(data, stop) if length == len(data) else None
         except (Uncommon, BerError, IndexError):
+            said = None
+        if said is None:
             return self.read(data, source_ip, received, event_id)
-        raw = f"{data[:position].hex()}{accepted.masked}{data[stop:].hex()}"
-        who = source_ip, said.agent_address, known_as, accepted.version
+        who = source_ip, said.agent_address, known_as, version
         peer = self._peers.get(who) or self._peer(*who)
-        return event_json(event_id, self._times(received), peer, said, raw=raw)
+        return event_json(event_id, self._times(received), peer, said, raw=masked + data[stop:].hex())
 
     def _everyday_v3(
         self, data: bytes, position: int, peer: Peer, received: float, event_id: str
@@ -157,9 +159,10 @@ class TrapReader:
         """The event of a trap whose sender was believed before; None if it is not an everyday one."""
         try:
             habit, scoped = self._security.everyday.open(data, position, peer.address, received)
-            pdu_at, context = split_context(scoped)
-            who = habit.user, habit.engine_id, context
-            sender = self._contexts.get(who) or self._context(who)
+            name_at = 2 + scoped[1]
+            pdu_at = name_at + 2 + scoped[name_at + 1]
+            context = scoped[:pdu_at]
+            sender = habit.senders.get(context) or self._context(habit, context)
             said = self._shortcut.trap_v2(scoped, pdu_at)
         except (Uncommon, BerError, IndexError):
             return None
@@ -167,10 +170,10 @@ class TrapReader:
             return Reading(None, refused.reply, refused.refusal)
         return event_json(event_id, self._times(received), peer, said, raw=data.hex(), sender=sender)
 
-    def _context(self, who: tuple[bytes, bytes, bytes]) -> str:
-        """User, engine ID and context of an authPriv message, as members of `snmp`."""
-        user, engine_id, context = who
-        return self._contexts.keep(who, self._sender(user, engine_id, *read_context(context), AUTH_PRIV))
+    def _context(self, habit: Habit, octets: bytes) -> str:
+        """The sender of an authPriv message with this contextEngineID and contextName, as members of `snmp`."""
+        sender = self._sender(habit.user, habit.engine_id, *read_context(octets), AUTH_PRIV)
+        return habit.senders.keep(octets, sender)
 
     def _encoded_v3(self, arrival: Arrival, peer: Peer, position: int) -> bytes | Reading:
         """What stands behind the version of a v3 message that fills its datagram."""
@@ -198,17 +201,18 @@ class TrapReader:
             known = self._senders.keep(who, members_json(sender_of(*who)))
         return known
 
-    def _accept(self, head: bytes) -> Accepted:
-        """The version and community of a message, if both are plain and accepted."""
-        version = _VERSIONS.get(head[:3])
-        community = head[5:]
-        if version is None or head[3] != ber.OCTET_STRING or not head[4] == len(community) < 0x80:
+    def _accept(self, data: bytes, head: bytes) -> Accepted:
+        """The version and community that a message begins with, if both are plain and accepted."""
+        start = enter(data, 0, ber.SEQUENCE)
+        version = _VERSIONS.get(head[start : start + 3])
+        community = head[start + 5 :]
+        if version is None or head[start + 3] != ber.OCTET_STRING or not head[start + 4] == len(community) < 0x80:
             raise Uncommon
         if not self._is_accepted(community):
             raise Uncommon
         trap = self._shortcut.trap_v1 if version == "1" else self._shortcut.trap_v2
-        masked = head[:5].hex() + b"*".hex() * len(community)
-        return self._accepted.keep(head, Accepted(version, masked, trap))
+        masked = head[: start + 5].hex() + b"*".hex() * len(community)
+        return self._accepted.keep(head, Accepted(len(data), version, masked, trap))
 
     def _peer(self, source_ip: str, agent_address: str | None, known_as: str | None, version: str) -> Peer:
         """The sender as pieces of JSON."""

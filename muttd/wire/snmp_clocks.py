@@ -6,6 +6,8 @@ Pure: no I/O; the time is an argument.
 from collections import Counter
 from typing import NamedTuple
 
+import msgspec
+
 from muttd.wire import snmp_v3 as v3
 from muttd.wire.snmp_reading import Refused
 from muttd.wire.usm import EngineTime
@@ -25,7 +27,7 @@ class Engine(NamedTuple):
     started: float
 
 
-class Clock(NamedTuple):
+class Clock(msgspec.Struct, frozen=True, gc=False):
     """An engine's time as last heard: what it said, when, and from where."""
 
     at: EngineTime
@@ -47,12 +49,14 @@ class Clocks(dict[bytes, Clock]):
 
     def check(self, engine_id: bytes, at: EngineTime, source_ip: str, received: float) -> None:
         """Learns an engine's time. Raises Refused if the time is outside the window."""
+        known = self.get(engine_id)
         if self._window is None:
             return
+        if known is not None and at == known.at and received - known.received <= self._window:
+            return  # still the same second of the engine, as under a storm of traps
         if at.boots == v3.MAX_TIME:
             detail = "boots are at their end: the engine must be given new keys (RFC 3414 section 2.2.1)"
             raise Refused("not_in_time_window", f"engine {engine_id.hex()}: {detail}")
-        known = self.get(engine_id)
         if known is None or at > known.at:
             if known is not None:
                 del self[engine_id]  # so that the first to be forgotten is the one not heard for longest

@@ -32,7 +32,7 @@ from muttd.wire.snmp_reading import Refused
 from muttd.wire.snmp_v3 import Header, Scoped
 from muttd.wire.snmp_v3_shortcut import Habits
 from muttd.wire.snmp_values import text_or_hex
-from muttd.wire.usm import Decryptor, Digest, EngineTime, User
+from muttd.wire.usm import Digest, EngineTime, User
 
 LEVELS = {
     0: usm.NO_AUTH_NO_PRIV,
@@ -204,7 +204,7 @@ class Security:
         which = credential.number, engine_id
         if self._keys.get(which) is not keys:
             self._keys.keep(which, keys)
-        decryptors = tuple(Decryptor(priv, key) for key in keys.privacy) if priv else ()
+        decryptors = tuple(usm.decryptor(priv, key) for key in keys.privacy) if priv else ()
         return self._signers.keep(which, Signer(credential, keys, Digest(auth, keys.auth), decryptors))
 
     def _decrypted(self, request: "Request", signers: Sequence[Signer]) -> Opened:

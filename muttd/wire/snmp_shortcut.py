@@ -24,20 +24,22 @@ MAX_REMEMBERED_OCTETS = 96
 """Longer bindings are texts, which seldom recur."""
 MAX_LISTS = 8192
 """Whole lists of bindings cached, about 2 kB each: a flapping interface repeats itself except for the time."""
+MAX_FRAMES = 4096
+"""Beginnings of messages cached, one per length; about 250 octets each."""
 PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
 """Types whose values do not recur."""
 APART = ("1.3.6.1.6.3.1.1.4", "1.3.6.1.6.3.18.1")
 """snmpTrap, and the objects one of which is a secret: what they say about the trap itself is left to the long way."""
 
 NUMBERS = {
-    ber.INTEGER: ('","type":"Integer32","value":', 4, True),
-    COUNTER32: ('","type":"Counter32","value":', 5, False),
-    GAUGE32: ('","type":"Gauge32","value":', 5, False),
-    TIME_TICKS: ('","type":"TimeTicks","value":', 5, False),
-    COUNTER64: ('","type":"Counter64","value":', 9, False),
+    ber.INTEGER: ('","type":"Integer32","value":', 4, True, 2**32 - 1),
+    COUNTER32: ('","type":"Counter32","value":', 5, False, 2**32 - 1),
+    GAUGE32: ('","type":"Gauge32","value":', 5, False, 2**32 - 1),
+    TIME_TICKS: ('","type":"TimeTicks","value":', 5, False, 2**32 - 1),
+    COUNTER64: ('","type":"Counter64","value":', 9, False, 2**64 - 1),
 }
-"""Types of numbers by their tag: the JSON between OID and value, the most octets, and whether they have a sign."""
-LARGEST = {tag: 2**64 - 1 if tag == COUNTER64 else 2**32 - 1 for tag in NUMBERS}
+"""Types of numbers by their tag: the JSON between OID and value, the most octets, whether they have a sign, and the
+largest value."""
 TEXTS = {
     ber.OCTET_STRING: ('","type":"OctetString","value":', text_or_hex),
     ber.OBJECT_IDENTIFIER: ('","type":"ObjectIdentifier","value":', ber.oid),
@@ -51,8 +53,8 @@ TRAP_COMMUNITY = ber.write_oid(f"{_TRAP_COMMUNITY}.0")
 _UPTIME = ber.write_oid(SYS_UPTIME) + bytes((TIME_TICKS,))
 _TRAP_OID = ber.write_oid(TRAP_OID) + bytes((ber.OBJECT_IDENTIFIER,))
 _NO_ERROR = ber.write_integer(0) * 2
-_VALUE = len(_UPTIME) + 2
-"""The position of sysUpTime.0's length in its binding."""
+_TO_UPTIME = len(_NO_ERROR) + 2 + 2 + len(_UPTIME) + 1
+"""Octets from the end of the request-id to the value of sysUpTime.0, if the bindings' length has one octet."""
 
 
 class Uncommon(Exception):  # noqa: N818 # not an error: it says which way to take
@@ -111,8 +113,8 @@ class Shortcut:
         self._names = names
         self._bindings = bindings
         self._known: Memory[bytes, tuple[str, str]] = Memory("bindings", capacity, forgotten)
-        self._new = 0
-        """Bindings so far that were not cached."""
+        self._frames: Memory[bytes, int] = Memory("frames", MAX_FRAMES, forgotten)
+        """Lengths of PDUs by their octets up to sysUpTime.0, except for the values of that and of the request-id."""
         self._lists: Memory[bytes, str] = Memory("lists", MAX_LISTS, forgotten)
         self._columns: Memory[bytes, Column] = Memory("columns", capacity, forgotten)
         self._subjects: Memory[bytes, Subject] = Memory("trap_oids", capacity, forgotten)
@@ -120,40 +122,48 @@ class Shortcut:
 
     def trap_v2(self, data: bytes, position: int) -> Said:
         """The SNMPv2-Trap-PDU that fills `data` from `position` on."""
-        position = enter(data, position, TRAP_V2)
-        start = position + 2
-        position = start + data[position + 1]
-        request_id = int.from_bytes(data[start:position], "big", signed=True)
-        if data[start - 2] != ber.INTEGER or not start < position <= start + 4:
-            raise Uncommon
-        stop = position + len(_NO_ERROR)
-        if data[position:stop] != _NO_ERROR:
-            raise Uncommon
-        position = enter(data, stop, ber.SEQUENCE)
-
-        start = position + _VALUE + 1
-        stop = start + data[start - 1]
-        uptime = int.from_bytes(data[start:stop], "big")
-        if (
-            data[position + 2 : start - 1] != _UPTIME
-            or data[position] != ber.SEQUENCE
-            or data[position + 1] != stop - position - 2
-            or not start < stop <= start + 5
-            or uptime >> 32
-        ):
+        # The lengths say where the numbers are. Everything around them is the same in many traps, and is looked up.
+        form = data[position + 1]
+        id_at = position + (4 if form < 0x80 else form - 0x7C)
+        id_stop = id_at + data[id_at - 1]
+        form = data[id_stop + 7]
+        uptime_at = id_stop + (_TO_UPTIME if form < 0x80 else _TO_UPTIME + form - 0x80)
+        stop = uptime_at + data[uptime_at - 1]
+        frame = data[position:id_at] + data[id_stop:uptime_at]
+        if self._frames.get(frame) != len(data) - position:
+            self._check(data, position, id_at, id_stop, uptime_at)
+            self._frames.keep(frame, len(data) - position)
+        request_id = int.from_bytes(data[id_at:id_stop], "big", signed=True)
+        uptime = int.from_bytes(data[uptime_at:stop], "big")
+        if uptime >> 32:
             raise Uncommon
 
         octets = data[stop:]
         text = self._lists.get(octets) or self._list(octets)
         return Said(text, f'"request_id":{request_id},"uptime":{uptime}', None)
 
+    def _check(self, data: bytes, position: int, id_at: int, id_stop: int, uptime_at: int) -> None:
+        """Checks everything up to the value of sysUpTime.0, except for the value of the request-id."""
+        list_at, name_at = id_stop + len(_NO_ERROR), uptime_at - len(_UPTIME) - 1
+        if (
+            enter(data, position, TRAP_V2) != id_at - 2
+            or data[id_at - 2] != ber.INTEGER
+            or not 0 < id_stop - id_at <= 4
+            or data[id_stop:list_at] != _NO_ERROR
+            or enter(data, list_at, ber.SEQUENCE) != name_at - 2
+            or data[name_at - 2] != ber.SEQUENCE
+            or data[name_at - 1] != uptime_at + data[uptime_at - 1] - name_at
+            or data[name_at : uptime_at - 1] != _UPTIME
+            or not 0 < data[uptime_at - 1] <= 5
+        ):
+            raise Uncommon
+
     def _list(self, data: bytes) -> str:
         """The text of the bindings from snmpTrapOID.0 on, which begins `data`."""
         position = 2 + data[1]
         octets = data[:position]
         subject = self._subjects.get(octets) or self._subject(octets)
-        text, again = self._bound(data, position, subject, MAX_VARBINDS - 2)
-        return self._lists.keep(data, text) if again else text
+        return self._lists.notice(data, self._bound(data, position, subject, MAX_VARBINDS - 2))
 
     def trap_v1(self, data: bytes, position: int) -> Said:
         """The Trap-PDU that fills `data` from `position` on."""
@@ -167,12 +177,12 @@ class Shortcut:
         uptime = int.from_bytes(data[start:position], "big")
         if data[stop] != TIME_TICKS or not start < position <= start + 5 or uptime >> 32:
             raise Uncommon
-        text, _ = self._bound(data, enter(data, position, ber.SEQUENCE), head.subject, MAX_VARBINDS)
+        text = self._bound(data, enter(data, position, ber.SEQUENCE), head.subject, MAX_VARBINDS)
         return Said(text, f'"uptime":{uptime}{head.snmp}', head.agent_address)
 
-    def _bound(self, data: bytes, position: int, subject: Subject, most: int) -> tuple[str, bool]:
-        """The text of the bindings that fill `data` from `position` on, and whether each of them was there before."""
-        known, end, new = self._known, len(data), self._new
+    def _bound(self, data: bytes, position: int, subject: Subject, most: int) -> str:
+        """The text of the bindings that fill `data` from `position` on."""
+        known, end = self._known, len(data)
         words, varbinds = [subject.name], []
         while position < end:
             stop = position + 2 + data[position + 1]
@@ -185,11 +195,10 @@ class Shortcut:
             position = stop
         if position != end or len(varbinds) > most:
             raise Uncommon
-        return f'{" ".join(words)}"{subject.members},"varbinds":[{",".join(varbinds)}]', new == self._new
+        return f'{" ".join(words)}"{subject.members},"varbinds":[{",".join(varbinds)}]'
 
     def _piece(self, octets: bytes) -> tuple[str, str]:
         """One binding as an element of `varbinds` and as `name=value`."""
-        self._new += 1
         if TRAP_COMMUNITY in octets:
             raise Uncommon
         name_stop = 4 + octets[3]
@@ -212,16 +221,16 @@ class Shortcut:
             return self._whole(octets)
 
         oid, name, word, numbered, show = column
+        instance, content = str(number), octets[start:]
         if tag in NUMBERS:
-            kind, most, signed = NUMBERS[tag]
-            value = int.from_bytes(octets[start:], "big", signed=signed)
-            if not 0 < length <= most or value > LARGEST[tag]:
+            kind, most, signed, largest = NUMBERS[tag]
+            value = int.from_bytes(content, "big", signed=signed)
+            if not 0 < length <= most or value > largest:
                 raise Uncommon
             quoted = said = str(value)
             display = show(value) if show else None
         elif tag in TEXTS:
             kind, read = TEXTS[tag]
-            content = octets[start:]
             text = read(content)
             quoted = _json(text)
             said = quoted[1:-1]
@@ -232,14 +241,14 @@ class Shortcut:
         if display is not None:
             shown_as = _json(display)
             shown, said = f',"display":{shown_as}', shown_as[1:-1] or said
-        named = f'{name}{number}"' if name else ""
+        named = f'{name}{instance}"' if name else ""
         piece = (
-            f"{oid}{number}{kind}{quoted}{named}{shown}}}",
-            f"{word}{number}={said}" if numbered else f"{word}={said}",
+            f"{oid}{instance}{kind}{quoted}{named}{shown}}}",
+            f"{word}{instance}={said}" if numbered else f"{word}={said}",
         )
         if tag in PASSING or len(octets) > MAX_REMEMBERED_OCTETS:
             return piece
-        return self._known.keep(octets, piece)
+        return self._known.notice(octets, piece)
 
     def _column(self, parent: bytes) -> Column | None:
         """What all objects directly below this OID have in common; None if they may be of different kinds."""
@@ -263,7 +272,7 @@ class Shortcut:
         if varbind is None or flaw is not None or varbind.oid.startswith(APART):
             raise Uncommon
         piece = _json(varbind), _json(word)[1:-1]
-        return self._known.keep(octets, piece) if len(octets) <= MAX_REMEMBERED_OCTETS else piece
+        return self._known.notice(octets, piece) if len(octets) <= MAX_REMEMBERED_OCTETS else piece
 
     def _subject(self, octets: bytes) -> Subject:
         """The binding of snmpTrapOID.0."""
@@ -350,12 +359,13 @@ def enter(data: bytes, position: int, tag: int) -> int:
 
 def _last_number(octets: bytes, stop: int) -> tuple[int, int]:
     """Where the last number of the object identifier that ends before `stop` begins, and that number."""
-    start = stop - 1
+    start = stop - 2
+    number = (octets[start] & 0x7F) << 7 | octets[stop - 1]
+    shift = 14
     while octets[start - 1] > 0x7F:
         start -= 1
-    number = 0
-    for octet in octets[start:stop]:
-        number = number << 7 | octet & 0x7F
+        number |= (octets[start] & 0x7F) << shift
+        shift += 7
     if number > ber.MAX_SUBIDENTIFIER:
         raise Uncommon
     return start, number

@@ -1,9 +1,10 @@
 """The shortcut for SNMPv3: opens the everyday authPriv traps of senders that were believed before.
 
-Everything such a message says about its sender is in octets that do not change, so it is looked up as a whole and only
-what changes is read: time, digest, salt. Digest and time are checked as strictly as on the long way
-(muttd.wire.snmp_security), which decides everything else: anything unusual raises Uncommon and is left to it. Whenever
-both answer, they answer the same, refusals included (tests/unit/test_snmp_shortcut.py).
+Everything such a message says about its sender is in octets that do not change, so it is looked up as a whole, and so
+are the tags and lengths that messages of one length have in common; only what changes is read: time, digest, salt.
+Digest and time are checked as strictly as on the long way (muttd.wire.snmp_security), which decides everything else:
+anything unusual raises Uncommon and is left to it. Whenever both answer, they answer the same, refusals included
+(tests/unit/test_snmp_shortcut.py, test_snmp_shortcut_forms.py).
 
 Pure: no I/O; the time is an argument.
 """
@@ -11,7 +12,6 @@ Pure: no I/O; the time is an argument.
 from collections import Counter
 from collections.abc import Callable
 from hmac import compare_digest
-from typing import NamedTuple
 
 from muttd.memory import Memory
 from muttd.wire import ber
@@ -19,23 +19,35 @@ from muttd.wire import snmp_v3 as v3
 from muttd.wire.snmp_clocks import Clocks
 from muttd.wire.snmp_credentials import MAX_SIGNERS, Signer, wrong_digest
 from muttd.wire.snmp_reading import Refused
-from muttd.wire.snmp_shortcut import Uncommon, enter
+from muttd.wire.snmp_shortcut import MAX_FRAMES, Uncommon, enter
 from muttd.wire.snmp_v3 import Header
-from muttd.wire.usm import SALT_OCTETS, Decryptor, Digest, EngineTime
+from muttd.wire.usm import SALT_OCTETS, EngineTime
 
+_VERSION = ber.write_integer(3)
 TRAP_FLAGS = v3.AUTHENTICATED | v3.PRIVATE
 """An inform is also reportable and has to be answered: it is left to the long way."""
 
+MAX_CONTEXTS = 16
+"""Contexts cached per sender: a router may have one for each of its virtual routers."""
 
-class Habit(NamedTuple):
-    """What the authPriv traps of one user on one engine have in common."""
 
-    engine_id: bytes
-    user: bytes
-    digest: Digest
-    decrypt: Decryptor
-    blank: bytes
-    """What replaces the digest while it is computed."""
+class Habit:
+    """What the authPriv traps of one user on one engine have in common, and the last time it gave."""
+
+    __slots__ = ("at", "blank", "decrypt", "digest", "engine_id", "senders", "time", "user")
+
+    def __init__(self, header: Header, signer: Signer, forgotten: Counter[str]) -> None:
+        self.engine_id = header.engine_id
+        self.user = header.user
+        self.digest = signer.digest
+        self.decrypt = signer.decryptors[0]
+        self.blank = bytes(len(header.mac))
+        """What replaces the digest while it is computed."""
+        self.time = b""
+        """The octets that `at` was read from; with them, the lengths around them are right too."""
+        self.at = header.at
+        self.senders: Memory[bytes, str] = Memory("contexts", MAX_CONTEXTS, forgotten)
+        """Members of `snmp` by contextEngineID and contextName; the caller keeps them."""
 
 
 class Habits:
@@ -45,7 +57,9 @@ class Habits:
         """`signer` gives the only possible signer of a message, if it was believed before."""
         self._signer = signer
         self._clocks = clocks
+        self._forgotten = forgotten
         self._known: Memory[bytes, Habit] = Memory("habits", MAX_SIGNERS, forgotten)
+        self._frames: Memory[bytes, tuple[int, int, int]] = Memory("v3_frames", MAX_FRAMES, forgotten)
 
     def clear(self) -> None:
         """Forgets everybody, because others may be believed from now on."""
@@ -64,37 +78,39 @@ class Habits:
         user_at = seconds_at + 2 + data[seconds_at + 1]
         mac_at = user_at + 4 + data[user_at + 1]
         lasting = data[size_at:boots_at] + data[user_at:mac_at]
-        habit = self._known.get(lasting)
-        if habit is None:
-            habit = self._habit(data, position, lasting)
-        engine_id, user, digest, decrypt, blank = habit
+        habit = self._known.get(lasting) or self._habit(data, position, lasting)
 
-        salt_at = mac_at + len(blank) + 2
+        time = data[boots_at:user_at]
+        mac_stop = mac_at + len(habit.blank)
+        salt_at = mac_stop + 2
         data_at = salt_at + SALT_OCTETS
-        boots = int.from_bytes(data[boots_at + 2 : seconds_at], "big")
-        seconds = int.from_bytes(data[seconds_at + 2 : user_at], "big")
-        if (
-            data[position] != ber.SEQUENCE
-            or data[position + 1] != engine_at - 6 - start
-            or not data[start] == data[boots_at] == data[seconds_at] == ber.INTEGER
-            or not 2 < size_at - start < 7 > seconds_at - boots_at > 2
-            or not 2 < user_at - seconds_at < 7
-            or boots >= v3.MAX_TIME  # where an engine's time ends, and its trust
-            or data[boots_at + 2] > 0x7F
-            or data[seconds_at + 2] > 0x7F
-            or data[engine_at - 3] != data_at - engine_at + 2  # and the length around it is two more, which lasts
-            or data[salt_at - 2] != ber.OCTET_STRING
-            or data[salt_at - 1] != SALT_OCTETS
-        ):
-            raise Uncommon
-        octets = data[enter(data, data_at, ber.OCTET_STRING) :]
+        if time != habit.time:
+            if data[engine_at - 3] != data_at - engine_at + 2:  # and the length around it is two more, which lasts
+                raise Uncommon
+            habit.at, habit.time = _time(time), time
+        # The other tags and lengths, and what they must amount to in this message.
+        octets_at = data_at + (2 if data[data_at + 1] < 0x80 else data[data_at + 1] - 0x7E)
+        lengths = data[: start + 2] + data[salt_at - 2 : salt_at] + data[data_at:octets_at]
+        frame = len(data), engine_at - start, octets_at
+        if self._frames.get(lengths) != frame:
+            if (
+                enter(data, 0, ber.SEQUENCE) + len(_VERSION) != position
+                or data[position - len(_VERSION) : position] != _VERSION
+                or data[position] != ber.SEQUENCE
+                or data[position + 1] != engine_at - 6 - start
+                or data[start] != ber.INTEGER
+                or not 2 < size_at - start < 7
+                or data[salt_at - 2] != ber.OCTET_STRING
+                or data[salt_at - 1] != SALT_OCTETS
+                or enter(data, data_at, ber.OCTET_STRING) != octets_at
+            ):
+                raise Uncommon
+            self._frames.keep(lengths, frame)
 
-        mac_stop = salt_at - 2
-        if not compare_digest(digest(data[:mac_at] + blank + data[mac_stop:]), data[mac_at:mac_stop]):
-            raise Refused(*wrong_digest(user))  # no Report: who sends a trap does not ask for one
-        at = EngineTime(boots, seconds)
-        self._clocks.check(engine_id, at, source_ip, received)
-        plain = decrypt(at, data[salt_at:data_at], octets)
+        if not compare_digest(habit.digest(data[:mac_at] + habit.blank + data[mac_stop:]), data[mac_at:mac_stop]):
+            raise Refused(*wrong_digest(habit.user))  # no Report: who sends a trap does not ask for one
+        self._clocks.check(habit.engine_id, habit.at, source_ip, received)
+        plain = habit.decrypt(habit.at, data[salt_at:data_at], data[octets_at:])
         if plain is None:
             raise Uncommon
         return habit, ber.content(plain, 0, len(plain), ber.SEQUENCE, "ScopedPDU")[0]
@@ -111,15 +127,23 @@ class Habits:
         message = data[: header.mac_at] + blank + data[header.mac_at + len(blank) :]
         if not compare_digest(signer.digest(message), header.mac):
             raise Uncommon
-        habit = Habit(header.engine_id, header.user, signer.digest, signer.decryptors[0], blank)
-        return self._known.keep(lasting, habit)
+        return self._known.keep(lasting, Habit(header, signer, self._forgotten))
 
 
-def split_context(scoped: bytes) -> tuple[int, bytes]:
-    """Where the PDU in the content of a ScopedPDU begins, and what stands before it, if its lengths have one octet."""
-    name_at = 2 + scoped[1]
-    pdu_at = name_at + 2 + scoped[name_at + 1]
-    return pdu_at, scoped[:pdu_at]
+def _time(octets: bytes) -> EngineTime:
+    """msgAuthoritativeEngineBoots and msgAuthoritativeEngineTime, which fill `octets`."""
+    stop = 2 + octets[1]
+    start = stop + 2
+    boots, seconds = int.from_bytes(octets[2:stop], "big"), int.from_bytes(octets[start:], "big")
+    if (
+        not octets[0] == octets[stop] == ber.INTEGER
+        or not 2 < stop < 7
+        or not 0 < len(octets) - start < 5
+        or (octets[2] | octets[start]) > 0x7F
+        or boots >= v3.MAX_TIME  # where an engine's time ends, and its trust
+    ):
+        raise Uncommon
+    return EngineTime(boots, seconds)
 
 
 def read_context(octets: bytes) -> tuple[bytes, bytes]:

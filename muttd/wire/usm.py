@@ -10,6 +10,7 @@ Pure: no I/O, no clock.
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -156,34 +157,45 @@ class Digest:
         return outer.digest()[: self._octets]
 
 
-class Decryptor:
-    """One key, and what was encrypted with it.
+Decryptor = Callable[[EngineTime, bytes, bytes], bytes | None]
+"""Gives the plaintext, with its padding, by time, salt and ciphertext; None if the lengths are impossible for this
+cipher."""
+
+
+def decryptor(priv: str, key: bytes) -> Decryptor:
+    """Decrypts any number of messages, in any order.
 
     One context is used for all messages: in both CFB and CBC, the block before a message's first acts as its
     initialisation vector, so the vector is passed in as a block. A context per message would cost six times as much.
     """
+    is_des = priv == "DES"
+    block = DES_BLOCK if is_des else AES_BLOCK
+    update = _cipher(priv, key, bytes(block)).decryptor().update
+    padding = [bytes(-length % block) for length in range(block)]
+    last, front = EngineTime(0, 0), bytes(8)
 
-    def __init__(self, priv: str, key: bytes) -> None:
-        self._is_des = priv == "DES"
-        self._key = key
-        self._block = DES_BLOCK if self._is_des else AES_BLOCK
-        self._update = _cipher(priv, key, bytes(self._block)).decryptor().update
-
-    def __call__(self, at: EngineTime, salt: bytes, octets: bytes) -> bytes | None:
-        """The plaintext, with its padding; None if the lengths are impossible for this cipher."""
-        length, block = len(octets), self._block
-        over = -length % block
-        if len(salt) != SALT_OCTETS or (self._is_des and over):
+    def decrypt(at: EngineTime, salt: bytes, octets: bytes) -> bytes | None:
+        nonlocal last, front
+        length = len(octets)
+        over = padding[length % block]
+        if len(salt) != SALT_OCTETS or (is_des and over):
             return None
-        vector = _des_vector(self._key, salt) if self._is_des else _aes_vector(at, salt)
-        return self._update(vector + octets + bytes(over))[block : block + length]
+        if is_des:
+            vector = _des_vector(key, salt)
+        else:
+            if at is not last:  # messages of one second share it
+                last, front = at, _aes_front(at)
+            vector = front + salt
+        return update(vector + octets + over)[block : block + length]
+
+    return decrypt
 
 
 def encrypt(priv: str, key: bytes, at: EngineTime, salt: bytes, octets: bytes) -> bytes:
     """The ciphertext. DES pads to its block; `salt` has eight octets and must not be reused."""
     if priv == "DES":
         octets += bytes(-len(octets) % DES_BLOCK)
-    vector = _des_vector(key, salt) if priv == "DES" else _aes_vector(at, salt)
+    vector = _des_vector(key, salt) if priv == "DES" else _aes_front(at) + salt
     encryptor = _cipher(priv, key, vector).encryptor()
     return encryptor.update(octets) + encryptor.finalize()
 
@@ -196,9 +208,9 @@ def _cipher(priv: str, key: bytes, vector: bytes) -> Cipher[CBC] | Cipher[CFB]:
 
 def _des_vector(key: bytes, salt: bytes) -> bytes:
     """RFC 3414 section 8.1.1.1."""
-    return bytes(a ^ b for a, b in zip(key[8:], salt, strict=True))
+    return (int.from_bytes(key[8:], "big") ^ int.from_bytes(salt, "big")).to_bytes(DES_BLOCK, "big")
 
 
-def _aes_vector(at: EngineTime, salt: bytes) -> bytes:
-    """RFC 3826 section 3.1.2.1."""
-    return (at.boots << 32 | at.seconds).to_bytes(8, "big") + salt
+def _aes_front(at: EngineTime) -> bytes:
+    """What stands before the salt (RFC 3826 section 3.1.2.1)."""
+    return (at.boots << 32 | at.seconds).to_bytes(8, "big")

@@ -1,8 +1,6 @@
 """Wherever the shortcut answers, it answers octet for octet what the long way answers; and it answers the everyday."""
 
-import itertools
 import tomllib
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,55 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muttd.event import encode
-from muttd.mib.index import load
 from muttd.wire import ber, usm
 from muttd.wire import snmp_v3 as v3
 from muttd.wire import snmp_values as values
-from muttd.wire.snmp import Engine, Reading, TrapReader, User
+from muttd.wire.snmp import TrapReader
 from muttd.wire.usm import EngineTime
-
-NOW = 1796083200.25  # 2026-12-01T00:00:00.25Z
-ENGINE = Engine(bytes.fromhex("80001f8804abcdef01"), 3, NOW - 100)
-AT = EngineTime(3, 100)
-USER = User("netops", "SHA", "authpass123", "AES", "privpass123")
-AUTH_KEY = usm.localized_key("SHA", usm.stretched_key("SHA", b"authpass123"), ENGINE.id)
-PRIV_KEY = usm.privacy_keys("SHA", "AES", usm.stretched_key("SHA", b"privpass123"), ENGINE.id)[0]
-NAMES = load()
-NETWORKS = [(ip_network("198.51.100.0/24"), 'edge "1"')]
-ARGUMENTS: dict[str, Any] = {
-    "users": [USER, User("open")],
-    "engine": ENGINE,
-    "names": NAMES,
-    "host_names": NETWORKS,
-    "communities": [b"public"],
-}
-REMEMBERING = TrapReader(**ARGUMENTS)
-FORGETFUL = TrapReader(**ARGUMENTS, max_bindings=1)
-NAMELESS = TrapReader(**{**ARGUMENTS, "names": None, "communities": ()})
-
-
-def both(reader: TrapReader, data: bytes, source: str = "192.0.2.7") -> bool:
-    """Checks that both ways say the same; whether the shortcut was taken."""
-    short = reader.encoded(data, source, NOW, "id")
-    reader.settle("id", safe=False)  # else the second inform is a retransmission
-    long = reader.read(data, source, NOW, "id")
-    reader.settle("id", safe=False)
-    if isinstance(short, Reading):
-        # A Report counts how often it was sent, and differs in that.
-        assert short.event == long.event
-        assert short.refused == long.refused
-        assert (short.reply is None) == (long.reply is None)
-        return False
-    assert long.event is not None
-    assert long.reply is None
-    assert short.decode() == encode(long.event).decode()
-    return True
-
-
-def everywhere(data: bytes, source: str = "192.0.2.7") -> bool:
-    ways = [both(reader, data, source) for reader in (REMEMBERING, FORGETFUL, NAMELESS, REMEMBERING)]
-    return ways[0]
-
+from tests.trap_ways import (
+    ARGUMENTS,
+    AUTH_KEY,
+    ENGINE,
+    NAMES,
+    NOW,
+    REMEMBERING,
+    V1_TRAP,
+    V2_TRAP,
+    both,
+    bound,
+    community_message,
+    everywhere,
+    v3_message,
+)
 
 # What is bound: names under known and unknown objects, scalars, secrets, with and without instance.
 OIDS = st.one_of(
@@ -144,23 +113,6 @@ V1_PDUS = st.builds(
 )
 
 
-def community_message(version: int, community: bytes, pdu: bytes) -> bytes:
-    return ber.write(ber.SEQUENCE, ber.write_integer(version) + ber.write(ber.OCTET_STRING, community) + pdu)
-
-
-def v3_message(pdu: bytes, flags: int, context: bytes = b"", engine_id: bytes = ENGINE.id) -> bytes:
-    octets = v3.write_scoped(v3.Scoped(engine_id, context, pdu))
-    user, blank, salt = b"open", b"", b""
-    if flags & v3.AUTHENTICATED:
-        user, blank = b"netops", bytes(12)
-    if flags & v3.PRIVATE:
-        salt = bytes(range(8))
-        octets = ber.write(ber.OCTET_STRING, usm.encrypt("AES", PRIV_KEY, AT, salt, octets))
-    header = v3.Header(1, 65507, flags, v3.USM, engine_id, AT, user, blank, 0, salt, 0)
-    message, mac_at = v3.write_message(header, octets)
-    return message[:mac_at] + usm.mac("SHA", AUTH_KEY, message)[: len(blank)] + message[mac_at + len(blank) :]
-
-
 COMMUNITY = st.sampled_from([b"public", b"public", b"secret", b"", b"c" * 130])
 DATAGRAMS = st.one_of(
     st.builds(community_message, st.just(1), COMMUNITY, V2_PDUS),
@@ -187,6 +139,7 @@ def test_both_ways_say_the_same_of_what_is_damaged(data: bytes, changes: list[tu
     damaged = bytearray(data)
     for place, octet in changes:
         damaged[int(place * len(damaged))] = octet
+    both(REMEMBERING, data)
     everywhere(bytes(damaged))
     everywhere(bytes(damaged)[: len(damaged) - more])
     everywhere(data + bytes(more))
@@ -219,54 +172,31 @@ def test_both_ways_say_the_same_of_one_believed_before(
     both(reader, bytes(message))
 
 
-def test_every_octet_of_a_header_counts_for_both_ways() -> None:
-    """Each as it may be, changed by one who was believed before and has the key."""
-    reader = TrapReader(**{**ARGUMENTS, "engine": None, "time_window": None})
-    message = v3_message(V2_TRAP, 3)
-    header = v3.read_header(message, message.index(bytes((2, 1, 3))) + 3, len(message))
-    for _ in range(2):
-        assert both(reader, message)
-    for place in range(header.data_at + 4):
-        for octet in {0, 2, 4, 5, 0x30, 0x7F, 0x80, 0x81, 0xFF, *(message[place] + by for by in (-2, -1, 1, 2))}:
-            changed = bytearray(message)
-            changed[place] = octet & 0xFF
-            mac = slice(header.mac_at, header.mac_at + len(header.mac))
-            if place not in range(header.mac_at, header.mac_at + len(header.mac)):
-                changed[mac] = bytes(len(header.mac))
-                changed[mac] = usm.mac("SHA", AUTH_KEY, bytes(changed))
-            both(reader, bytes(changed))
-    assert both(reader, message)
+MOMENTS = st.tuples(
+    st.sampled_from([-200.0, -150.0, -1.0, 0.0, 0.0, 1.0, 149.5, 150.0, 150.25, 151.0, 400.0]),  # of receipt
+    st.sampled_from([2, 3, 3, 3, 4, v3.MAX_TIME]),  # boots
+    st.sampled_from([0, 1, 99, 100, 100, 100, 101, 150, 250, 251, 400]),  # seconds
+    st.sampled_from([AUTH_KEY, AUTH_KEY, AUTH_KEY, bytes(20)]),
+    st.sampled_from(["192.0.2.7", "192.0.2.8"]),
+)
 
 
-NUMBERS_OCTETS = [b"\x03", b"\x00\x03", b"\x7f\xff\xff\xff", b"\x80", b"\xff\xff\xff\xff", b"\0\0\0\0\x03", b""]
-
-
-def test_numbers_and_lengths_of_any_form_are_alike_for_both_ways() -> None:
-    reader = TrapReader(**{**ARGUMENTS, "engine": None, "time_window": None})
-    for _ in range(2):
-        assert both(reader, v3_message(V2_TRAP, 3))
-    message_ids = [b"\x01", b"\xff\xff\xff\xff", b"\0\0\0\0\x01", b""]
-    forms = itertools.product(NUMBERS_OCTETS, NUMBERS_OCTETS, message_ids, [8, 7, 9, 0], [0, 1, -1])
-    short = [both(reader, formed(*form)) for form in forms]
-    assert sum(short) == 4 * 4 * 3, "those whose numbers are there and in their range"
-
-
-def formed(boots: bytes, seconds: bytes, message_id: bytes, salt: int, lie: int) -> bytes:
-    """All but the lengths are right for who would take these octets; `lie` is by how much the parameters' are wrong."""
-    at = EngineTime(int.from_bytes(boots, "big"), int.from_bytes(seconds, "big"))
-    scoped = v3.write_scoped(v3.Scoped(ENGINE.id, b"", V2_TRAP))
-    vector = (at.boots << 32 | at.seconds).to_bytes(12, "big")[-8:]
-    encrypted = usm.encrypt("AES", PRIV_KEY, EngineTime(0, int.from_bytes(vector, "big")), bytes(8), scoped)
-    ahead = ber.write(0x04, ENGINE.id) + ber.write(0x02, boots) + ber.write(0x02, seconds) + ber.write(0x04, b"netops")
-    fields = bytearray(ber.write(0x30, ahead + ber.write(0x04, bytes(12)) + ber.write(0x04, bytes(salt))))
-    fields[1] += lie
-    head = ber.write(0x02, message_id) + ber.write_integer(65507) + ber.write(0x04, b"\x03") + ber.write_integer(v3.USM)
-    parameters = bytearray(ber.write(0x04, bytes(fields)))
-    parameters[1] += lie
-    before = ber.write_integer(3) + ber.write(0x30, head) + bytes(parameters)
-    message = ber.write(0x30, before + ber.write(0x04, encrypted))
-    mac_at = len(message) - len(ber.write(0x04, encrypted)) - 2 - salt - 12
-    return message[:mac_at] + usm.mac("SHA", AUTH_KEY, message) + message[mac_at + 12 :]
+@given(st.lists(MOMENTS, max_size=12))
+@settings(deadline=None, max_examples=200)
+def test_both_ways_believe_the_same_times(moments: list[tuple[float, int, int, bytes, str]]) -> None:
+    """Each by itself, through one history: news, repetitions and forgeries, at the edge of the window and beyond."""
+    ours = {**ARGUMENTS, "engine": None}
+    short, long = TrapReader(**ours), TrapReader(**ours)
+    for after, boots, seconds, key, source in [(0.0, 3, 100, AUTH_KEY, "192.0.2.7"), *moments]:
+        data = v3_message(V2_TRAP, 3, at=EngineTime(boots, seconds), key=key)
+        found = short.encoded(data, source, NOW + after, "id")
+        wanted = long.read(data, source, NOW + after, "id")
+        if isinstance(found, bytes):
+            assert wanted.event is not None
+            assert found == encode(wanted.event)
+        else:
+            assert found.refused is not None
+            assert found == wanted
 
 
 CASES = [
@@ -281,26 +211,6 @@ def test_cases(case: dict[str, Any]) -> None:
     everywhere(bytes.fromhex(case["octets"]))
 
 
-def bound(*bindings: tuple[str, int, bytes]) -> bytes:
-    return b"".join(
-        ber.write(ber.SEQUENCE, ber.write_oid(oid) + ber.write(tag, content)) for oid, tag, content in bindings
-    )
-
-
-EVERYDAY = bound(
-    ("1.3.6.1.2.1.1.3.0", 0x43, b"\x05\x00"),
-    ("1.3.6.1.6.3.1.1.4.1.0", 0x06, ber.write_oid("1.3.6.1.6.3.1.1.5.3")[2:]),
-    ("1.3.6.1.2.1.2.2.1.1.7", 0x02, b"\x07"),
-    ("1.3.6.1.2.1.2.2.1.2.7", 0x04, b"Gi0/7"),
-    ("1.3.6.1.2.1.2.2.1.8.300", 0x02, b"\x02"),
-    ("1.3.6.1.2.1.2.2.1.6.7", 0x04, bytes.fromhex("001b54aabbcc")),
-    ("1.3.6.1.4.1.99999.1.1", 0x04, b"a text of more octets than a short length can tell " * 5),
-    ("1.3.6.1.4.1.99999.1.2", 0x40, bytes(4)),
-    ("1.3.6.1.4.1.99999.1.3", 0x46, b"\xff" * 8),
-)
-V2_TRAP = ber.write(0xA7, ber.write_integer(70000) + ber.write_integer(0) * 2 + ber.write(ber.SEQUENCE, EVERYDAY))
-
-
 @pytest.mark.parametrize(
     "data",
     [
@@ -308,15 +218,7 @@ V2_TRAP = ber.write(0xA7, ber.write_integer(70000) + ber.write_integer(0) * 2 + 
         v3_message(V2_TRAP, 7),
         v3_message(V2_TRAP, 3),
         v3_message(V2_TRAP, 0, b"vrf-a"),
-        community_message(
-            0,
-            b"public",
-            ber.write(
-                0xA4,
-                bytes.fromhex("06072b060104010901 40040a000001 020103 020100 430105")
-                + ber.write(ber.SEQUENCE, bound(("1.3.6.1.2.1.2.2.1.1.7", 0x02, b"\x07"))),
-            ),
-        ),
+        community_message(0, b"public", V1_TRAP),
     ],
     ids=["v2c", "v3 authPriv, reportable", "v3 authPriv", "v3 with context", "v1"],
 )
@@ -336,5 +238,9 @@ def test_a_name_that_is_known_elsewhere() -> None:
 
 def test_a_full_memory_is_counted() -> None:
     reader = TrapReader(names=NAMES, max_bindings=2)
-    reader.encoded(community_message(1, b"public", V2_TRAP), "192.0.2.7", NOW, "id")
-    assert reader.forgotten["bindings"] > 0
+    for port in (b"\x01", b"\x02", b"\x03"):
+        said = bound(("1.3.6.1.2.1.1.3.0", 0x43, b"\x05"), ("1.3.6.1.6.3.1.1.4.1.0", 0x06, b"\x2a\x03"))
+        said += bound(("1.3.6.1.2.1.2.2.1.1.7", 0x02, port)) * 2
+        pdu = ber.write(0xA7, ber.write_integer(1) + ber.write_integer(0) * 2 + ber.write(ber.SEQUENCE, said))
+        reader.encoded(community_message(1, b"public", pdu), "192.0.2.7", NOW, "id")
+    assert reader.forgotten["bindings"] == 1

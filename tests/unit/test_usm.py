@@ -88,7 +88,7 @@ def test_a_long_digest_needs_no_stretching(priv: str) -> None:
 def test_what_is_encrypted_is_decrypted(priv: str, octets: bytes) -> None:
     key = bytes(range(usm.PRIVACY[priv]))
     encrypted = usm.encrypt(priv, key, AT, SALT, octets)
-    plain = usm.Decryptor(priv, key)(AT, SALT, encrypted)
+    plain = usm.decryptor(priv, key)(AT, SALT, encrypted)
     assert plain is not None
     assert plain[: len(octets)] == octets
     assert len(plain) - len(octets) < (usm.DES_BLOCK if priv == "DES" else 1)
@@ -99,7 +99,7 @@ def test_what_is_encrypted_is_decrypted(priv: str, octets: bytes) -> None:
 @QUICK
 def test_one_decryptor_serves_any_messages_in_turn(priv: str, messages: list[tuple[bytes, bytes]]) -> None:
     key = bytes(range(usm.PRIVACY[priv]))
-    decrypt = usm.Decryptor(priv, key)
+    decrypt = usm.decryptor(priv, key)
     for octets, salt in messages:
         assert decrypt(AT, salt[:7], octets) is None
         plain = decrypt(AT, salt, usm.encrypt(priv, key, AT, salt, octets))
@@ -122,14 +122,14 @@ def test_ciphers_are_pysnmps(priv: str, service: tuple[int, ...]) -> None:
     key = bytes(range(16))
     times = (AT.boots, AT.seconds, None)
     encrypted, salt = config.PRIV_SERVICES[service].encrypt_data(OctetString(key), times, b"sixteen octets..")
-    plain = usm.Decryptor(priv, key)(AT, bytes(salt), bytes(encrypted))
+    plain = usm.decryptor(priv, key)(AT, bytes(salt), bytes(encrypted))
     assert plain is not None
     assert plain.rstrip(b"\0") == b"sixteen octets.."  # pysnmp adds a whole block of padding
 
 
 @pytest.mark.parametrize(("salt", "octets"), [(SALT[:7], bytes(8)), (b"", bytes(8)), (SALT, bytes(7))])
 def test_lengths_that_no_cipher_has_are_not_decrypted(salt: bytes, octets: bytes) -> None:
-    assert usm.Decryptor("DES", bytes(16))(AT, salt, octets) is None
+    assert usm.decryptor("DES", bytes(16))(AT, salt, octets) is None
 
 
 @pytest.mark.parametrize(
