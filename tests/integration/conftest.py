@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from muttd.embedded import Valkey
 from tests.alerting import add_rule, prepared
 from tests.pems import Pems
+from tests.setting_up import Site
 from tests.vaults import Bao
 
 
@@ -35,3 +38,8 @@ def bao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
     server.set_up()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def site(tmp_path: Path, valkey: Valkey, redis: Any, database: dict[str, str]) -> Site:
+    return Site(tmp_path, valkey, database)

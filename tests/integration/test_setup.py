@@ -1,4 +1,4 @@
-"""`muttd setup` on this machine, without systemd: asked by files and at a terminal, repeated, and taken back.
+"""`muttd setup` on this machine, without systemd: asked by files, repeated, and what it refuses.
 
 With systemd and as the package's user: packaging/rpm/proof.py.
 """
@@ -6,116 +6,19 @@ With systemd and as the package's user: packaging/rpm/proof.py.
 import asyncio
 import json
 import os
-import pty
-import select
 import socket
 import subprocess
-import sys
 import textwrap
-import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 
-from muttd.embedded import Valkey
-from muttd.pipeline.spool import Spool
-from muttd.settings.manual import manual
 from muttd.setup.wish import Choices, read_wish
 from tests.muttd_process import ROOT
+from tests.setting_up import CLEAN, Site, modes, running
 from tests.vaults import Bao, free_ports
-
-SECRETS = """DB_PASS = "hunter2-database"
-MOOG_API_KEY = "hunter2-moog"
-SNMP_COMMUNITIES = ["hunter2-one", "hunter2-two"]
-"""
-CLEAN = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-
-
-class Site:
-    """A folder for muttd.conf, ports of its own, and the servers of the tests."""
-
-    def __init__(self, directory: Path, valkey: Valkey, database: dict[str, str]) -> None:
-        self.folder = directory / "etc"
-        self.file = self.folder / "muttd.conf"
-        self.answers = directory / "answers.toml"
-        ports = [port for _ in range(5) for port in free_ports()]
-        self.syslog, self.ports = ports[0], ports
-        names = ("ingest", "alerter", "alerter_metrics", "forwarder", "forwarder_metrics", "webui")
-        http = "\n".join(f"port_{name} = {port}" for name, port in zip(names, ports[3:], strict=False))
-        self.tables = f"""
-[syslog]
-udp = ["127.0.0.1:{ports[0]}"]
-tcp = ["127.0.0.1:{ports[1]}"]
-[snmp]
-udp = ["127.0.0.1:{ports[2]}"]
-engine_file = "{directory}/engine.json"
-[http]
-address = "127.0.0.1"
-{http}
-[redis]
-host = "{valkey.socket}"
-[database]
-host = "{database["host"]}"
-user = "{database["user"]}"
-name = "{database["database"]}"
-[spool]
-directory = "{directory}/spool"
-max_bytes = 1048576
-[alerter]
-heartbeat_interval = 1
-"""
-        self.say(f"{self.tables}[credentials]\n{SECRETS}[setup]\nsample = true\n")
-
-    def say(self, text: str) -> None:
-        self.answers.write_text(text)
-        self.answers.chmod(0o600)
-
-    def muttd(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "muttd", "-c", str(self.file), *arguments]
-
-    def setup(self, *arguments: str, answers: bool = True, **environment: str) -> "subprocess.CompletedProcess[str]":
-        command = self.muttd("setup", "--yes", *(("--answers", str(self.answers)) if answers else ()), *arguments)
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, env={**CLEAN, **environment}
-        )
-        assert "hunter2" not in done.stdout + done.stderr, "a secret was shown"
-        return done
-
-    def credential(self, name: str) -> str:
-        return (self.folder / "credentials" / name).read_text()
-
-
-@pytest.fixture
-def site(tmp_path: Path, valkey: Valkey, redis: Any, database: dict[str, str]) -> Site:
-    return Site(tmp_path, valkey, database)
-
-
-@contextmanager
-def running(site: Site, *roles: tuple[str, ...]) -> Iterator[None]:
-    """Processes of the site, with the arguments of each; the receiver has its port."""
-    with ExitStack() as stack:
-        for role in roles:
-            process = subprocess.Popen(site.muttd(*role), cwd=ROOT, env=CLEAN, stdout=subprocess.DEVNULL)
-            stack.callback(process.wait, 20)
-            stack.callback(process.terminate)
-        wait_until_bound(site.syslog)
-        yield
-
-
-def wait_until_bound(port: int) -> None:
-    end = time.monotonic() + 20
-    while f":{port:04X} " not in Path("/proc/net/udp").read_text():
-        assert time.monotonic() < end, "muttd does not listen"
-        time.sleep(0.02)
-
-
-def modes(folder: Path) -> dict[str, int]:
-    return {str(one.relative_to(folder)): one.stat().st_mode & 0o777 for one in folder.rglob("*")}
 
 
 def test_from_nothing_to_a_message_that_came_out(site: Site) -> None:
@@ -273,67 +176,6 @@ def test_trial_certificates_are_made_and_used(site: Site) -> None:
     assert (site.folder / "tls/mutt.key").read_text() == key, "made once"
 
 
-def test_undo_takes_back_what_setup_did_and_says_what_stays(site: Site, tmp_path: Path) -> None:
-    site.folder.mkdir()
-    site.file.write_text(manual())
-    (site.folder / "credentials").mkdir()
-    (site.folder / "credentials/DB_PASS").write_text("hunter2-before")
-    site.setup()
-    assert site.file.read_text() != manual()
-    spool = Spool(tmp_path / "spool", 1 << 20)
-    spool.append("syslog_udp", [b"{}", b"{}"])
-    spool.close()
-    done = site.setup("--undo", answers=False)
-    assert done.returncode == 0, done.stderr
-    assert "the spool (2 events that Redis does not have)" in done.stdout
-    assert [one.name for one in (tmp_path / "spool").iterdir()] == ["spool.sqlite"], "root left nothing there"
-    assert site.file.read_text() == manual(), "as it is shipped"
-    assert set(modes(site.folder)) == {"muttd.conf", "credentials", "credentials/DB_PASS"}, "it was there before"
-    assert "dropdb -h " in done.stdout
-    assert "unlink" in done.stdout
-    again = site.setup("--undo", answers=False)
-    assert (again.returncode, "nothing: setup has done nothing here" in again.stdout) == (0, True)
-
-
-def test_undo_leaves_what_was_edited_since(site: Site) -> None:
-    site.setup()
-    text = site.file.read_text() + "# mine\n"
-    site.file.write_text(text)
-    done = site.setup("--undo", answers=False)
-    assert f"leave {site.file}: not as setup wrote it" in done.stdout
-    assert site.file.read_text() == text
-    assert set(modes(site.folder)) == {"muttd.conf", "credentials"}
-
-
-def test_the_commands_of_undo_remove_what_is_mutts_and_nothing_beside_it(tmp_path: Path) -> None:
-    """muttd.conf may lie in a home directory, and the spool beside other things."""
-    home, spool = tmp_path / "my home; x", tmp_path / "$x 'y'"
-    ours = [
-        *(home / name for name in ("muttd.conf", "credentials/DB_PASS", "tls/ca.pem", "tls/mutt.pem", "tls/mutt.key")),
-        *(
-            spool / name
-            for name in ("spool.damaged-20260305T040506.sqlite-wal", "process-2/spool.sqlite", "engine.json")
-        ),
-    ]
-    others = [home / "precious", home / "credentials/notes", home / "tls/mine.pem", spool / "precious"]
-    for file in (*ours, *others):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    Spool(spool, 1 << 20).close()
-    ours[0].write_text(
-        f'[spool]\ndirectory = "{spool}"\n[snmp]\nengine_file = "{spool}/engine.json"\n'
-        '[database]\nname = "my db"\n[redis]\nhost = "/run/my redis"\n'
-    )
-    command = [sys.executable, "-m", "muttd", "-c", str(home / "muttd.conf"), "setup", "--undo", "--yes"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=CLEAN).stdout
-    removing = [line for line in said.splitlines() if line.startswith("      rm")]
-    subprocess.run(["sh", "-euc", "\n".join(removing)], check=True, cwd=tmp_path)
-    assert [one for one in (*ours, spool / "spool.sqlite") if one.exists()] == []
-    assert [one for one in others if not one.exists()] == []
-    assert "      dropdb -h 127.0.0.1 -p 5432 -U mutt 'my db'\n" in said
-    assert "xargs -r redis-cli -s '/run/my redis' unlink\n" in said
-
-
 def test_firewalld_is_told_once(site: Site, tmp_path: Path) -> None:
     """By a stand-in for firewall-cmd that remembers: firewalld itself runs only where there is systemd."""
     opened = tmp_path / "opened"
@@ -382,66 +224,3 @@ def test_vault_is_logged_in_to_by_the_secret_id_that_setup_writes(site: Site, tm
         )
     finally:
         bao.stop()
-
-
-def at_a_terminal(command: list[str], typed: dict[str, list[str]]) -> tuple[int, str]:
-    """Runs `command`, types the answers to each question that has some, then Enter; the status and what was shown."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.execve(command[0], command, CLEAN)
-    shown, asked, end = "", 0, time.monotonic() + 60
-    try:
-        while time.monotonic() < end:
-            if not select.select([terminal], [], [], 1)[0]:
-                continue
-            try:
-                shown += os.read(terminal, 65536).decode()
-            except OSError:  # its end
-                break
-            last = shown[asked:].rpartition("\n")[2]
-            if last.endswith((": ", "] ")):
-                asked = len(shown)
-                answers = next((values for text, values in typed.items() if text in last), [])
-                os.write(terminal, (answers.pop(0) if answers else "").encode() + b"\n")
-    finally:
-        os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown
-
-
-def test_at_a_terminal_it_asks_shows_and_waits_for_a_yes(site: Site) -> None:
-    right = site.tables.split('name = "')[1].split('"')[0]
-    site.say(site.tables.replace(f'name = "{right}"', "") + "[setup]\nstart = false\n")
-    command = site.muttd("setup", "--answers", str(site.answers))
-
-    def typed(agreed: str) -> dict[str, list[str]]:
-        return {
-            "PostgreSQL's password": ["hunter2-typed"],
-            "Moog's key": ["hunter2-moog"],
-            "Moog's webhook": ["nonsense", "https://127.0.0.1:9/events"],
-            "  database": ["nowhere", right],
-            "Answer again?": ["y"],
-            "Go on?": ["what", agreed],
-        }
-
-    status, shown = at_a_terminal(command, typed("no"))
-    assert status == 1, shown
-    assert "nothing was changed" in shown
-    assert not site.folder.exists()
-
-    status, shown = at_a_terminal(command, typed("y"))
-    assert status == 0, shown
-    assert 'moog.webhook_url: "nonsense": expected https://HOST/PATH' in shown
-    assert "please answer yes or no" in shown
-    assert "createdb -O mutt nowhere" in shown, "and was asked again, with the rest as answered"
-    assert "Moog         FAULT" in shown, "it may come later"
-    assert "hunter2" not in shown, "a secret was shown"
-    assert 'webhook_url = "https://127.0.0.1:9/events"\n' in site.file.read_text()
-    assert site.credential("DB_PASS") == "hunter2-typed"
-
-
-def test_without_a_terminal_nothing_is_asked(site: Site) -> None:
-    done = subprocess.run(
-        site.muttd("setup"), capture_output=True, text=True, check=False, cwd=ROOT, env=CLEAN, stdin=subprocess.DEVNULL
-    )
-    assert (done.returncode, done.stderr) == (1, "muttd: setup: no terminal to ask at; --yes asks nothing\n")
