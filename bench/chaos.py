@@ -1,17 +1,17 @@
-"""Chaos: all of mutt under load while everything around it dies, and then the books.
+"""Chaos: all of mutt under load while everything around it dies; then the books are checked.
 
     ./dev bench chaos --seconds 600 --rate 3000 --seed 1
 
-At random instants, from one seed: kill -9 of an alerter or a forwarder (another one is started), kill -9 and restart of
+At random moments, from one seed: kill -9 of an alerter or a forwarder (another one is started), kill -9 and restart of
 Valkey, stop and restart of PostgreSQL, and a Moog that answers 500, 429, HTML, or not at all. Senders and listener stay
 up. In the end every datagram must have exactly one audit row, every alert must have been delivered at least once, no
-process of mutt may have ended by itself, and `muttd ledger` must balance. Prints the counts; where they do not add up
-also what is missing, what waits where and the ends of the logs, and the exit status is 1.
+process of mutt may have ended by itself, and `muttd ledger` must balance. Prints the counts; if they do not add up,
+also what is missing, what is waiting where and the ends of the logs, and the exit status is 1.
 
-What is not mutt's is kept out of it. Every process has an address of its own in 127.0.0.0/8, and ports that the
-kernel gives to nobody: none can be taken. Valkey has `appendfsync always`: with `everysec` one that is killed while the
-disk is busy forgets up to two seconds of what it had confirmed, and nobody above it can know. The sender waits where
-the kernel's buffer is half full: a machine that stands still for some seconds would lose datagrams mutt never saw.
+Failures that are not mutt's are kept out. Every process has an address of its own in 127.0.0.0/8, and ports that the
+kernel hands to nobody, so none can be taken. Valkey has `appendfsync always`: with `everysec`, one that is killed while
+the disk is busy forgets up to two seconds of what it had confirmed, and nobody above it can know. The sender waits when
+the kernel's buffer is half full: a machine that stalls for seconds would lose datagrams that mutt never saw.
 """
 
 import argparse
@@ -42,19 +42,19 @@ from muttd.settings import load
 from muttd.vault import read_secrets
 
 ALERT_EVERY = 10
-"""One message of so many matches a rule."""
+"""One in this many messages matches a rule."""
 SETTLE_LIMIT = 240.0
-"""Seconds after the load until all must be where it belongs: leases, retries and the circuit's pauses included."""
+"""Seconds after the load by which everything must be where it belongs, including leases, retries and circuit pauses."""
 STALL_LIMIT = 60.0
-"""Seconds after which it is of no use to wait for more, where nothing has moved."""
+"""Seconds without any movement after which waiting on is useless."""
 STOP_LIMIT = 60.0
 """Seconds that PostgreSQL may take to stop: it writes a checkpoint."""
 BUFFER = 8 << 20
 """Bytes of the listener's receive buffer."""
 SYSLOG, INGEST, SINK = 24514, 24080, 24099
-"""Ports: below those that the kernel gives to whoever asks for any."""
+"""Ports, below those that the kernel hands out."""
 SHOWN = 20
-"""Of the missing that are named."""
+"""Missing items named at most."""
 
 
 class Sent(NamedTuple):
@@ -62,7 +62,7 @@ class Sent(NamedTuple):
 
     datagrams: int
     held: float
-    """Seconds that it waited for room in the kernel's buffer."""
+    """Seconds spent waiting for room in the kernel's buffer."""
 
 
 class Chaos:
@@ -141,7 +141,7 @@ heartbeat_interval = 1
         return file
 
     def start(self, name: str) -> None:
-        """A process of mutt, in place of the one that had the name before."""
+        """A process of mutt, replacing the previous one of that name."""
         with (self.directory / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", "muttd", *self.commands[name]],
@@ -152,7 +152,7 @@ heartbeat_interval = 1
             )
 
     def look_after(self) -> None:
-        """Who ended without being killed is started again, and it is remembered."""
+        """Restarts processes that ended without being killed, and remembers that they did."""
         for name, process in list(self.running.items()):
             if process.poll() is not None:
                 self.died.append(f"{name} at {self.now()} with status {process.returncode}")
@@ -206,7 +206,7 @@ heartbeat_interval = 1
             [{"status": 500}, {"status": 429}, {"body": "html"}, {"delay": 2.0}, {"status": 503}, {"status": 0}]
         )
         self.moog(behaviour)
-        # By the clock, as outages are: counted in requests, one would last as long as forwarders are polite.
+        # By the clock, like real outages: counted in requests, one would last longer the politer forwarders are.
         self.upset_until = time.monotonic() + self.random.uniform(0.1, 4)
         self.note(f"moog {behaviour}")
 
@@ -232,14 +232,14 @@ heartbeat_interval = 1
         sent.append(Sent(count, held))
 
     def wait_for_room(self) -> float:
-        """How many seconds it took until the listener's buffer was not half full."""
+        """Waits until the listener's buffer is less than half full; returns the seconds that took."""
         began = time.monotonic()
         while self.in_the_kernel() > BUFFER // 2:
             time.sleep(0.01)
         return time.monotonic() - began
 
     def in_the_kernel(self) -> int:
-        """Bytes of the buffer that datagrams fill which the listener has not read. Raises OSError where it has none."""
+        """Bytes of the buffer in use by datagrams not yet read. Raises OSError if there is no listener."""
         octets = [int(octet) for octet in f"{self.network}.2".split(".")]
         place = f"{int.from_bytes(octets, sys.byteorder):08X}:{SYSLOG:04X}"
         for line in Path("/proc/net/udp").read_text().splitlines():
@@ -269,7 +269,7 @@ heartbeat_interval = 1
     # The books.
 
     def books(self, sent: Sent) -> bool:
-        """Waits until all is where it belongs, or nothing moves any more, and compares."""
+        """Waits until everything is where it belongs, or nothing moves any more, and compares."""
         began = moved = time.monotonic()
         alerts = (sent.datagrams + ALERT_EVERY - 1) // ALERT_EVERY
         before: object = None
@@ -308,7 +308,7 @@ heartbeat_interval = 1
         return found[0], found[1], found[2]
 
     def delivered(self) -> set[str]:
-        """The ids of the alerts that the sink has."""
+        """The ids of the alerts that the sink has received."""
         return {kept["alert"]["external_id"] for kept in self.sunk()["events"]}
 
     def ledger(self) -> "subprocess.CompletedProcess[str]":
@@ -316,7 +316,7 @@ heartbeat_interval = 1
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     def explain(self, sent: Sent) -> None:
-        """Prints all that may tell why the books do not balance."""
+        """Prints everything that may explain why the books do not balance."""
         rows = asyncio.run(self.sql("SELECT message, event_id::text, handling FROM event_audit_log"))
         numbers = collections.Counter(int(row["message"].rpartition("-")[2]) for row in rows)
         due = {row["event_id"]: row["message"] for row in rows if row["handling"] == "Page_only"}
@@ -358,13 +358,13 @@ heartbeat_interval = 1
 
 
 def some(what: str, found: list[Any]) -> None:
-    """Names the first of them where there are any."""
+    """Names the first of them, if there are any."""
     if found:
         print(f"{len(found)} {what}: {', '.join(map(str, found[:SHOWN]))}{' …' if len(found) > SHOWN else ''}")
 
 
 def within(limit: float, check: Callable[[], Any]) -> Any:
-    """The first answer of `check` that is no OSError."""
+    """The first result of `check` that is not an OSError."""
     end = time.monotonic() + limit
     while True:
         try:
@@ -376,7 +376,7 @@ def within(limit: float, check: Callable[[], Any]) -> Any:
 
 
 def main() -> None:
-    """Reads the command line, runs, and exits 1 where the books do not balance."""
+    """Reads the command line, runs, and exits with 1 if the books do not balance."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--rate", type=int, default=3000, help="datagrams a second")

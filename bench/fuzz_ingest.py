@@ -1,9 +1,9 @@
 """Hostile requests to the HTTP ingest of a real muttd: ./dev bench fuzz_ingest [--requests N] [--seed S]
 
-Bodies that are no JSON or nearly, fields of every wrong type, encodings, compressed and not quite, broken framing,
-headers without end, methods nobody knows. Prints what each kind got. Exit status 1 where
-muttd ended, logged a fault, grew beyond its bounds, answered 5xx, kept an event that cannot be stored, took a second
-with one request, or lost count.
+Bodies that are not JSON, or almost; fields of every wrong type; encodings; data compressed, or not quite; broken
+framing; endless headers; unknown methods. Prints the answers to each kind. Exit status 1 if muttd ended, logged a
+fault, grew beyond its bounds, answered 5xx, kept an event that cannot be stored, took a second for one request, or lost
+count.
 """
 
 import argparse
@@ -33,9 +33,9 @@ from muttd.wire.relay_fields import FIELD_OF
 
 KEY, LIST = "the key of the trial", "mutt:ingest_queue"
 GROWTH = 150
-"""MiB that muttd may grow by: bodies of 10 MiB, and what Python makes of them."""
+"""MiB that muttd may grow by: bodies of 10 MiB, and Python's objects for them."""
 WAITS = 0.5
-"""Seconds without an answer after which muttd waits for the rest of a request."""
+"""Seconds without an answer after which muttd must be waiting for the rest of a request."""
 MUTTD = """
 [syslog]
 udp = []
@@ -79,7 +79,7 @@ GOOD = [
 
 
 def value(rng: random.Random, depth: int = 0) -> Any:
-    """Any JSON value, and some that JSON has not."""
+    """Any JSON value, and some that JSON does not have."""
     match rng.randrange(12 if depth < 5 else 8):
         case 0:
             return rng.choice(WORDS) * rng.choice([1, 1, 1, 3, 300, 100_000])
@@ -98,13 +98,13 @@ def value(rng: random.Random, depth: int = 0) -> Any:
 
 
 def item(rng: random.Random) -> dict[str, Any]:
-    """An object with fields of ours that hold anything."""
+    """An object with fields of ours that contain anything."""
     made = {rng.choice([*FIELD_OF]): value(rng) for _ in range(rng.randrange(1, 10))}
     return made | {"message": rng.choice(["m", value(rng)])}
 
 
 def mutated(rng: random.Random, data: bytes) -> bytes:
-    """`data` with a few octets changed, cut out, or said again."""
+    """`data` with a few octets changed, cut out, or repeated."""
     changed = bytearray(data)
     for _ in range(rng.randrange(1, 8)):
         at = rng.randrange(len(changed) + 1)
@@ -138,7 +138,7 @@ def deep(rng: random.Random) -> bytes:
 
 
 def number(rng: random.Random) -> bytes:
-    """Where only a number should be, one of many digits."""
+    """A number of very many digits."""
     digits = rng.choice(["9" * 5000, "1e9999", "-0", "0x10", "1" * 100_000, "1.0e-400", "١"])
     return b'{"message": "m", "%s": %s}' % (rng.choice([*FIELD_OF]).encode(), digits.encode())
 
@@ -237,7 +237,7 @@ KINDS: dict[str, Callable[[random.Random], bytes]] = {
 
 
 def answer(port: int, octets: bytes) -> str:
-    """The status; "closed" where there is none, "waits" where muttd waits for more."""
+    """The status; "closed" if there is none, "waits" if muttd waits for more."""
     with socket.create_connection(("127.0.0.1", port), 60) as stream:
         with contextlib.suppress(OSError):  # it has heard enough
             stream.sendall(octets)

@@ -1,10 +1,9 @@
 """Coverage-guided fuzzing of the trap reader: bench/fuzz_snmp.py [CORPUS] (pip install atheris)
 
-Every input is read as a datagram, as the PDU of a v2c message, and as what stands encrypted in a v3 message. What must
-hold: an event or a refusal, never an exception; an event whose JSON comes back the same, without control characters
-and lone surrogates, and without the community; no reply to an inform larger than the inform; what is remembered changes
-nothing, and neither does the shortcut. A failing input is written to the current directory: make it a case under
-tests/datagrams/trap/.
+Every input is read as a datagram, as the PDU of a v2c message, and as the encrypted part of a v3 message. What must
+hold: an event or a refusal, never an exception; an event whose JSON round-trips, without control characters, lone
+surrogates or the community; no reply to an inform larger than the inform; caches change nothing, and neither does the
+shortcut. A failing input is written to the current directory: make it a case under tests/datagrams/trap/.
 Options are libFuzzer's: -max_total_time=600 -max_len=600.
 """
 
@@ -41,12 +40,12 @@ FORGETFUL, REMEMBERING = reader(1), reader(16_384)
 
 
 def one_input(data: bytes) -> None:
-    """Raises where a promise is broken."""
+    """Raises an exception if a promise is broken."""
     for datagram in (data, _v2c(data), _v3(data)):
         readings = []
         for one in (FORGETFUL, REMEMBERING):
             readings.append(one.read(datagram, "192.0.2.7", NOW, "id"))
-            one.settle("id", safe=False)  # so that an inform is read anew
+            one.settle("id", safe=False)  # so that an inform is read again
             short = one.encoded(datagram, "192.0.2.7", NOW, "id")
             one.settle("id", safe=False)
             if isinstance(short, bytes):
@@ -55,7 +54,7 @@ def one_input(data: bytes) -> None:
                 assert reply is None
                 assert short == encode(event)
         _check(datagram, readings[0])
-        # A Report counts how often it was sent, so replies are compared only where there is an event.
+        # A Report contains a count of how often it was sent, so replies are compared only if there is an event.
         assert readings[0] == readings[1] or readings[0].event is None
 
 

@@ -1,9 +1,9 @@
 """Coverage-guided fuzzing of the syslog readers and the framer: bench/fuzz_syslog.py [CORPUS] (pip install atheris)
 
-Every input is read as a datagram and as a stream. What must hold: one event, whose JSON comes back the same, without
-control characters and lone surrogates; the fast reading equals the patient one; the frames of a stream do not depend
-on where it is cut. Half of the inputs are lines of tests/datagrams/syslog/lines with words lost, strayed and exchanged:
-there the two readings differ first, and octets alone do not get there. A failing input is written to the current
+Every input is read as a datagram and as a stream. What must hold: one event, whose JSON round-trips, without control
+characters or lone surrogates; the fast reading equals the patient one; the frames of a stream do not depend on how it
+is cut. Half of the inputs are lines of tests/datagrams/syslog/lines with words lost, moved and swapped: that is where
+the two readings differ first, and mutated octets alone do not get there. A failing input is written to the current
 directory: make it a case under tests/datagrams/syslog/. Options are libFuzzer's: -max_total_time=600 -max_len=600.
 """
 
@@ -33,7 +33,7 @@ FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]|\r(?!\n
 
 
 def one_input(data: bytes) -> None:
-    """Raises where a promise is broken."""
+    """Raises an exception if a promise is broken."""
     event = READER.read(data, "192.0.2.7", "udp", NOW, "id")
     assert decode(encode(event)) == event
     for value in msgspec.to_builtins(event).values():
@@ -48,7 +48,7 @@ def one_input(data: bytes) -> None:
 
 
 def mutated(data: bytes, max_size: int, seed: int) -> bytes:
-    """libFuzzer's own change of `data`, or another line with words changed."""
+    """libFuzzer's own mutation of `data`, or another line with words changed."""
     chosen = random.Random(seed)
     if chosen.random() < 0.5:
         return bytes(atheris.Mutate(data, max_size))

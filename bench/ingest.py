@@ -1,10 +1,10 @@
 """How fast the HTTP ingest is: ./dev bench ingest [--seconds S] [--profile]
 
-muttd, kept to one core, takes posts of different events over kept-alive connections from a sender on another, in
+muttd, kept to one core, takes posts of different events over keep-alive connections from a sender on another, in
 batches of several sizes, plain and gzip, as JSON fields and as `raw`. CPU is user and system time of muttd and Valkey
-per event. The sender's own time is printed too: where it is near a whole core, it is the sender that is measured.
---profile writes where muttd spends its time. Exit status 1 where an acknowledged event is not in the list, or where
-batches of 100 are below 10,000 events/s.
+per event. The sender's own time is printed too: if it is close to a whole core, the sender is what is measured.
+--profile writes where muttd spends its time. Exit status 1 if an acknowledged event is not in the list, or if batches
+of 100 are below 10,000 events/s.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Load(NamedTuple):
 
 
 def fields(number: int) -> dict[str, object]:
-    """An event as rsyslog reads it."""
+    """An event in the fields that rsyslog reads."""
     return {
         "hostname": f"edge-{number % 2000}",
         "timestamp": f"{now()}.{number % 1_000_000:06}+00:00",
@@ -105,7 +105,7 @@ def request(load: Load, first: int) -> bytes:
 
 
 def post(port: int, requests: list[bytes], connections: int) -> None:
-    """Posts all, on each connection one after another as omhttp does."""
+    """Posts all, one after another on each connection, like omhttp."""
     opened = [socket.create_connection(("127.0.0.1", port)) for _ in range(connections)]
     for start in range(0, len(requests), connections):
         sent = list(zip(opened, requests[start : start + connections], strict=False))
@@ -153,7 +153,7 @@ def measure(load: Load, port: int, pids: tuple[int, int], redis: Redis, seconds:
 
 
 def main() -> None:
-    """All loads, one after the other."""
+    """Measures all loads, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--profile", type=Path, help="file for cProfile's figures (slows muttd)")

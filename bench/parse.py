@@ -1,7 +1,7 @@
-"""CPU per message of SyslogReader.read, by shape, the Event included: ./dev bench parse [SECONDS]
+"""CPU per message of SyslogReader.read, by shape, including making the Event: ./dev bench parse [SECONDS]
 
-Every shape is read from 2,000 different lines of 100 to 200 octets from 200 senders; the best of five runs counts,
-because the machine is shared. `--profile SHAPE` prints where the time goes instead.
+Each shape is 2,000 different lines of 100 to 200 octets from 200 senders; the best of five runs counts, because the
+machine is shared. `--profile SHAPE` instead prints where the time goes.
 """
 
 import cProfile
@@ -89,7 +89,7 @@ def _encoding(line: bytes) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Print the table, or one shape's profile."""
+    """Prints the table, or one shape's profile."""
     if sys.argv[1:2] == ["--profile"]:
         work = _reading(_shape(SHAPES[sys.argv[2]]))
         with cProfile.Profile() as profile:

@@ -1,4 +1,4 @@
-"""How fast the pipeline is, from end to end, on embedded Valkey and PostgreSQL with their full durability.
+"""How fast the pipeline is, end to end, on embedded Valkey and PostgreSQL with full durability.
 
     ./dev bench pipeline alerter [--events N]            ingest list → audit rows and alerts, by one alerter
     ./dev bench pipeline whole [--rate R] [--seconds S]  datagram → audit row and alert list, nothing lost (needs cc)
@@ -6,7 +6,7 @@
 
 Common: --rules N (3000: a third regex, half contains, a sixth OID), --batch N. Every event is audited; Valkey keeps its
 append-only file (everysec), PostgreSQL has fsync and synchronous_commit on. CPU is user and system time by process.
-Figures of a busy machine are worth little: the load average is printed with them. Exit status 1 where counts differ.
+Figures from a busy machine are worth little: the load average is printed with them. Exit status 1 if counts differ.
 """
 
 import argparse
@@ -38,13 +38,13 @@ from muttd.store import Store, migrate
 HERE = Path(__file__).parent
 INGEST, ALERTS = "mutt:ingest_queue", "mutt:alert_queue"
 SETTLE = 0.5
-"""Seconds after which what the receiver had is on the ingest list: some twenty times what it gathers for."""
+"""Seconds after which what the receiver had is on the ingest list: about twenty times as long as it gathers."""
 WARM_UP = 10_000
 """Datagrams before `whole` and `latency` are measured: caches filled, connections open, partitions known."""
 
 
 class Bench:
-    """Servers, tables and rules, and the processes of mutt that are started on them."""
+    """Servers, tables and rules, and mutt's processes that run on them."""
 
     def __init__(self, directory: Path, cleanup: ExitStack, options: argparse.Namespace) -> None:
         self.directory = directory
@@ -62,7 +62,7 @@ class Bench:
         cleanup.callback(self.stop)
 
     def stop(self) -> None:
-        """Ends the processes of mutt, the first started first."""
+        """Ends mutt's processes, in the order in which they were started."""
         for process in self.processes.values():
             process.terminate()
             process.wait(20)
@@ -131,11 +131,11 @@ level = "warning"
             await connection.close()
 
     def mark(self) -> None:
-        """CPU is counted from here."""
+        """CPU is counted from here on."""
         self.cpu_before = self._cpu()
 
     def cpu(self, events: int) -> str:
-        """CPU of each process since `mark`, for each of so many events."""
+        """CPU of each process since `mark`, per event."""
         now = self._cpu()
         return ", ".join(f"{name} {(now[name] - self.cpu_before[name]) / events * 1e6:.1f}" for name in now)
 
@@ -161,11 +161,11 @@ level = "warning"
         return True
 
     async def is_empty(self) -> bool:
-        """Whether nothing waits and nothing is being decided."""
+        """Whether nothing is waiting and nothing is being decided."""
         return not await self.redis.llen(INGEST) and not await self.redis.keys("mutt:processing:*")
 
     async def is_settled(self) -> bool:
-        """Whether nothing waits and nothing came meanwhile: what muttd gathers for its next push is on no list."""
+        """Whether nothing waits and nothing came meanwhile: what muttd gathers for its next push is not on a list."""
         if not await self.is_empty():
             return False
         await asyncio.sleep(SETTLE)
@@ -228,7 +228,7 @@ level = "warning"
         return int(output.split()[0])
 
     async def latency(self) -> bool:
-        """All of it, sink included; one event in `--one-in` becomes an alert."""
+        """All of it, including the sink; one event in `--one-in` becomes an alert."""
         await self.sql(
             "WITH added AS (INSERT INTO alert_rules (match_type, match_string, priority, prod_handling, dev_handling) "
             "VALUES ('contains', 'please alert', -1, 'Page_only', 'Page_only') RETURNING 1) SELECT count(*) FROM added"
@@ -262,7 +262,7 @@ level = "warning"
         return not any(waiting) and await self.is_empty() and not await self.redis.keys("mutt:lane:moog:*")
 
     def send(self, rate: float, seconds: float) -> int:
-        """Datagrams, every 2 ms those that are due; how many."""
+        """Sends datagrams, every 2 ms those that are due; returns how many."""
         began = time.monotonic()
         sent = 0
         texts = list(load.lines(5000))
@@ -299,24 +299,24 @@ def buckets(metrics: str) -> dict[float, float]:
 
 
 async def until(check: Callable[[], Awaitable[object]], limit: float = 300.0) -> None:
-    """Looks fifty times a second."""
+    """Checks fifty times a second."""
     async with asyncio.timeout(limit):
         while not await check():  # noqa: ASYNC110  # what changes is in another process
             await asyncio.sleep(0.02)
 
 
 def free_port() -> int:
-    """A port that nobody has now."""
+    """A port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def cpu(*pids: int) -> float:
-    """CPU seconds of these processes, their threads included."""
+    """CPU seconds of these processes, including their threads."""
     total = 0
     for pid in pids:
-        with suppress(OSError):  # a helper of PostgreSQL's that is gone meanwhile
+        with suppress(OSError):  # a helper of PostgreSQL's that has ended meanwhile
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             total += int(fields[11]) + int(fields[12])
     return total / os.sysconf("SC_CLK_TCK")

@@ -1,4 +1,4 @@
-"""Events and rules that bench/pipeline.py works with: the same in every run."""
+"""The events and rules of bench/pipeline.py: the same in every run."""
 
 import random
 import re
@@ -19,7 +19,7 @@ _WORDS = re.findall(
 
 
 def message(chance: random.Random, host: int) -> str:
-    """What a device says: one of its ten shapes, of 500 in all, with numbers, addresses and names in it."""
+    """A device's message: one of its ten shapes, of 500 in all, with numbers, addresses and names in it."""
     shape = random.Random((host * 7 + chance.randrange(10)) % 500)
     words = [shape.choice(_WORDS) for _ in range(shape.randint(5, 12))]
     words[shape.randrange(len(words))] = f"10.{chance.randrange(256)}.{chance.randrange(256)}.{chance.randrange(256)}"
@@ -28,7 +28,7 @@ def message(chance: random.Random, host: int) -> str:
 
 
 def lines(count: int) -> Iterator[str]:
-    """Syslog lines of today."""
+    """Syslog lines with today's date."""
     chance = random.Random(1)
     clock = time.strftime("%b %e %H:%M:%S", time.gmtime())
     for number in range(count):
@@ -37,7 +37,7 @@ def lines(count: int) -> Iterator[str]:
 
 
 def events(count: int, seed: int = 1) -> Iterator[bytes]:
-    """One in ten a trap."""
+    """Events, one in ten a trap."""
     chance = random.Random(seed)
     new_id = EventIds()
     for number in range(count):

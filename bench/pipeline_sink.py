@@ -1,4 +1,4 @@
-"""A webhook that costs next to nothing, so that bench/pipeline.py measures mutt: `muttd sink` takes 200 us a request.
+"""A webhook that costs next to nothing, so that bench/pipeline.py measures mutt: `muttd sink` takes 200 us per request.
 
     python bench/pipeline_sink.py PORT
 
@@ -25,7 +25,7 @@ class Sink(asyncio.Protocol):
         self.unread = b""
 
     def data_received(self, data: bytes) -> None:
-        """Answers what is whole by now."""
+        """Answers the requests that are complete."""
         self.unread += data
         while (end := self.unread.find(b"\r\n\r\n")) >= 0:
             length = _LENGTH.search(self.unread, 0, end)

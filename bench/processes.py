@@ -1,4 +1,4 @@
-"""Processes that a benchmark starts, and the CPU that they use."""
+"""Processes that a benchmark starts, and the CPU they use."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ _START_LIMIT = 30.0
 
 
 def free_port() -> int:
-    """One that is free for UDP now."""
+    """A port that is free for UDP now."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(*words: str, environment: Mapping[str, str] | None = None) -> Iterator[int]:
-    """A process that ends with the block; its id."""
+    """A process that ends with the block; gives its id."""
     process = subprocess.Popen(
         words,
         stdout=subprocess.DEVNULL,
@@ -43,7 +43,7 @@ def running(*words: str, environment: Mapping[str, str] | None = None) -> Iterat
 
 
 def wait_for(check: Callable[[], object], what: str) -> None:
-    """Returns when `check` says yes; ends the benchmark where it never does."""
+    """Returns when `check` is true; ends the benchmark if it never is."""
     limit = time.monotonic() + _START_LIMIT
     while not check():
         if time.monotonic() > limit:

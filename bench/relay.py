@@ -1,11 +1,12 @@
-"""A real rsyslog relay before muttd, through restarts and outages: is what went in what came out?
+"""A real rsyslog relay in front of muttd, through restarts and outages: does everything that goes in come out?
 
     ./dev bench relay --omhttp omhttp.so [--events N] [--rate R] [--spool]
 
-rsyslogd runs packaging/rsyslog/99-mutt.conf as it is but for its marked lines, with TLS, and takes N lines over TCP.
-Meanwhile muttd is stopped and started, killed (kill -9) and started, rsyslogd is stopped and started, Redis is stopped
-for 15 seconds (without --spool muttd then answers 503), and muttd is killed while Redis is away. Needs rsyslogd, and
-omhttp as packaging/rsyslog/build-omhttp builds it. Prints how many came again; exit status 1 where one is missing.
+rsyslogd runs packaging/rsyslog/99-mutt.conf, unchanged except for its marked lines, with TLS, and takes N lines over
+TCP. Meanwhile muttd is stopped and started, killed (kill -9) and started, rsyslogd is stopped and started, Redis is
+stopped for 15 seconds (without --spool muttd then answers 503), and muttd is killed while Redis is away. Needs
+rsyslogd, and omhttp as built by packaging/rsyslog/build-omhttp. Prints the number of repeats; exit status 1 if an event
+is missing.
 """
 
 import argparse
@@ -37,9 +38,9 @@ LIST = "mutt:ingest_queue"
 AWAY = 15.0
 """Seconds that Redis is stopped: longer than muttd lets a request wait."""
 PAUSE = 0.5
-"""Seconds in which rsyslogd reads what is on its way: TCP acknowledges what a program that ends never reads."""
+"""Seconds for rsyslogd to read what is on its way: TCP acknowledges data that a program that ends never reads."""
 QUIET, PATIENCE = 5.0, 30.0
-"""Seconds without an event after which no more are expected: where all have come, and where some are missing."""
+"""Seconds without an event after which no more are expected: if all have arrived, and if some are missing."""
 
 PRELUDE = """
 global(workDirectory="{directory}" net.enableDNS="off")
@@ -90,7 +91,7 @@ class Muttd:
         wait_for(self._metrics, "muttd")
 
     def end(self, number: signal.Signals) -> None:
-        """Gone when this returns. Its counts are kept."""
+        """Returns when it is gone. Its counts are kept."""
         assert self._process is not None
         self.count()
         self._process.send_signal(number)
@@ -110,7 +111,7 @@ class Muttd:
 
 
 def free_port() -> int:
-    """One that is free for TCP now."""
+    """A port that is free for TCP now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -131,7 +132,7 @@ def relay_configuration(omhttp: Path, port: int, key: str, ca: Path) -> str:
 
 
 class Rsyslogd:
-    """A relay, and the port that it takes lines on."""
+    """A relay, and the port it takes lines on."""
 
     def __init__(self, directory: Path, port: int, configuration: str) -> None:
         self._directory = directory
@@ -152,14 +153,14 @@ class Rsyslogd:
         wait_for(lambda: accepts(self.port), "rsyslogd")
 
     def stop(self) -> None:
-        """It keeps what it has on disk."""
+        """It keeps on disk what it has."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(60)
 
 
 def send(port: int, events: int, rate: float, may_send: threading.Event) -> None:
-    """Lines over TCP, on a new connection after each pause: rsyslogd reads them as fast as it can keep them."""
+    """Sends lines over TCP, on a new connection after each pause: rsyslogd reads as fast as it can store them."""
     number, began = 0, time.monotonic()
     while number < events:
         may_send.wait()
@@ -173,7 +174,7 @@ def send(port: int, events: int, rate: float, may_send: threading.Event) -> None
 
 
 def main() -> None:
-    """One trial in a directory of its own."""
+    """Runs one trial in a directory of its own."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--omhttp", type=Path, required=True, help="what packaging/rsyslog/build-omhttp prints")
     parser.add_argument("--events", type=int, default=60_000)
@@ -267,7 +268,7 @@ def accepts(port: int) -> bool:
 
 
 def arrived(redis: "Redis", events: int) -> Counter[str]:
-    """Message → how often: when all are there and nothing more has come for a while, or none came for long."""
+    """Message → how often, once all are there and nothing more has come for a while, or none has come for long."""
     found: Counter[str] = Counter()
     last = time.monotonic()
     while time.monotonic() - last < (QUIET if len(found) == events else PATIENCE):

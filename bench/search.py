@@ -1,11 +1,11 @@
-"""How fast the page's searches are in a day of millions of events.
+"""How fast the page's searches are over a day of millions of events.
 
     ./dev bench search [--rows N] [--seconds S]
 
-Fills an embedded PostgreSQL with N rows (10,000,000: some 7 GB of temporary directory, removed at the end) spread over
-the last 24 hours: 5,000 hosts, 1,000 rules of which some are rare, ten applications, 500 kinds of message. Then asks
-what the page asks, by the same functions, and prints the slowest of three runs of each. Exit status 1 where one takes
-longer than it may: a second by host, rule, time or id, and S (5) by text or by a rare value of another column.
+Fills an embedded PostgreSQL with N rows (10,000,000: about 7 GB in a temporary directory, removed at the end) spread
+over the last 24 hours: 5,000 hosts, 1,000 rules, some of them rare, ten applications, 500 kinds of message. Then runs
+the page's queries, through the same functions, and prints the slowest of three runs of each. Exit status 1 if one takes
+longer than allowed: a second by host, rule, time or id, and S (5) by text or by a rare value of another column.
 """
 
 import argparse
@@ -68,7 +68,7 @@ async def fill(database: dict[str, str], rows: int) -> None:
 
 
 def questions(store: Store, now: datetime, slow: float) -> dict[str, tuple[float, Callable[[], Awaitable[Any]]]]:
-    """What is asked, the seconds it may take, and how it is asked."""
+    """Each query: its name, the seconds it may take, and the call."""
     noon, day = now - timedelta(hours=12), now - timedelta(days=1)
 
     def search(**wanted: Any) -> Callable[[], Awaitable[Any]]:
@@ -96,7 +96,7 @@ def questions(store: Store, now: datetime, slow: float) -> dict[str, tuple[float
 
 
 async def run(database: dict[str, str], rows: int, slow: float) -> bool:
-    """Fills, asks, prints; whether all was fast enough."""
+    """Fills, queries, prints; returns whether everything was fast enough."""
     await fill(database, rows)
     store = Store(database, timeout=120)
     await store.open()

@@ -1,16 +1,16 @@
 """muttd beside snmptrapd: CPU per trap and loss: ./dev bench snmp [--seconds S] [--only NAME]
 
-Both receive the same datagrams from the same sender, one after the other in one run: some 250 kinds of trap with five
+Both receive the same datagrams from the same sender, one after the other in one run: about 250 kinds of trap with five
 to eight variable bindings, as SNMPv2c and as SNMPv3 authPriv with SHA and AES-128 from eight engines. snmptrapd writes
-them to a file with numeric OIDs and addresses, muttd puts them on a list of an embedded Valkey, with names from the
-shipped MIB index. CPU is user and system time from /proc/PID/stat, of receiver and of Valkey; lost is what was sent
-and did not arrive in file or list. Both ask for 4 MiB of receive buffer; what the kernel granted is printed.
+them to a file with numeric OIDs and addresses; muttd puts them on a list in an embedded Valkey, with names from the
+shipped MIB index. CPU is user and system time from /proc/PID/stat, of the receiver and of Valkey; lost is what was sent
+but did not arrive in the file or list. Both ask for 4 MiB of receive buffer; what the kernel granted is printed.
 
-muttd remembers variable bindings (MAX_BINDINGS in muttd/wire/snmp.py), so its figure depends on how many there are:
-"v2c, 64 traps" sends the same 64 datagrams again and again and is what memory can do at best; "v2c" sends 20,000 of 48
-instances of each kind, whose 26,000 bindings it just holds; in "v2c, all new" next to none comes twice.
+muttd caches variable bindings (MAX_BINDINGS in muttd/wire/snmp.py), so its figure depends on how many there are:
+"v2c, 64 traps" sends the same 64 datagrams over and over and shows the best the cache can do; "v2c" sends 20,000 with
+48 instances of each kind, whose 26,000 bindings just fit; in "v2c, all new" almost none occurs twice.
 
-Needs snmptrapd (Debian: snmptrapd) and ss (iproute2). Figures of a busy machine are worth little: the load average is
+Needs snmptrapd (Debian: snmptrapd) and ss (iproute2). Figures from a busy machine are worth little: the load average is
 printed with them.
 """
 
@@ -39,7 +39,7 @@ RECEIVE_BUFFER = 4 << 20
 LIST = "mutt:ingest_queue"
 SOURCES = 64
 BATCH = 32
-"""Datagrams sent between looks at the clock."""
+"""Datagrams sent between checks of the clock."""
 QUIET = 1.0
 """Seconds without an arrival after which no more are expected."""
 
@@ -95,7 +95,7 @@ class Receiver(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """Microseconds of CPU per trap that arrived, and what did not arrive, in percent."""
+    """Microseconds of CPU per trap that arrived, and the percentage that did not."""
 
     receiver: float
     redis: float
@@ -103,7 +103,7 @@ class Cost(NamedTuple):
 
 
 class Log:
-    """snmptrapd's file. Each trap's first line has its source once more in brackets."""
+    """snmptrapd's file. Each trap's first line repeats its source in brackets."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -111,7 +111,7 @@ class Log:
         self._traps = 0
 
     def traps(self) -> int:
-        """How many are in the file by now."""
+        """How many are in the file so far."""
         with self._path.open("rb") as file:
             file.seek(self._read)
             while chunk := file.read(1 << 20):
@@ -130,7 +130,7 @@ class Log:
 
 
 def send(port: int, datagrams: Sequence[bytes], rate: int, seconds: float) -> int:
-    """Sends `rate` a second from SOURCES addresses in turn; behind in time, faster until it has caught up."""
+    """Sends `rate` a second from SOURCES addresses in turn; if it falls behind, faster until it has caught up."""
     senders = []
     for number in range(SOURCES):
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -152,7 +152,7 @@ def send(port: int, datagrams: Sequence[bytes], rate: int, seconds: float) -> in
 
 
 def settled(arrived: Callable[[], int], expected: int) -> int:
-    """How many arrived, when that is all or no more have come for QUIET seconds."""
+    """How many arrived, once that is all or none has come for QUIET seconds."""
     count, since = -1, time.monotonic()
     while count < expected and time.monotonic() - since < QUIET:
         now = arrived()
@@ -200,7 +200,7 @@ def measure_all(receiver: Receiver, valkey: int, began: float, seconds: float) -
 
 
 def bound(port: int) -> str:
-    """What ss says of the UDP socket on `port`; empty where there is none."""
+    """What ss says about the UDP socket on `port`; empty if there is none."""
     return subprocess.run(["ss", "-Huamn", f"sport = :{port}"], check=True, capture_output=True, text=True).stdout
 
 
@@ -208,7 +208,7 @@ def wait_until_bound(name: str, port: int) -> None:
     wait_for(lambda: bound(port), name)
     found = re.search(r"rb(\d+)", bound(port))
     assert found is not None
-    # The kernel shows twice what was granted (socket(7), SO_RCVBUF).
+    # The kernel reports twice what was granted (socket(7), SO_RCVBUF).
     print(f"{name}: {int(found[1]) // 2:,} of {RECEIVE_BUFFER:,} bytes of receive buffer granted", file=sys.stderr)
 
 

@@ -1,7 +1,7 @@
 """Notifications as devices send them, all different: what bench/snmp.py sends.
 
-Kinds are those of the shipped MIB index that have at most six objects; each comes as often as any other, with five to
-eight variable bindings (sysUpTime.0 and snmpTrapOID.0 counted).
+Kinds are those in the shipped MIB index with at most six objects; all are equally frequent, with five to eight variable
+bindings (including sysUpTime.0 and snmpTrapOID.0).
 """
 
 import hashlib
@@ -20,9 +20,9 @@ COMMUNITY = b"public"
 PADDING = ("1.3.6.1.2.1.2.2.1.1", "1.3.6.1.2.1.2.2.1.2", "1.3.6.1.2.1.2.2.1.8")
 """ifIndex, ifDescr and ifOperStatus, for kinds that have few objects of their own."""
 PORTS = 48
-"""Instances that a device speaks of; their states come again and again, their counters do not."""
+"""Instances per device; their states recur, their counters do not."""
 MANY = 1_000_000
-"""Instances of the load in which next to nothing comes again."""
+"""Instances in the load in which almost nothing recurs."""
 
 
 class Kind(NamedTuple):
@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 
 def kinds(table: Table) -> list[Kind]:
-    """Those with five to eight variable bindings, padded where there are fewer."""
+    """Those with five to eight variable bindings, padded if there are fewer."""
     columns = {known.name.rpartition("::")[2]: oid for oid, known in table.objects.items()}
     found = []
     for oid, trap in table.traps.items():
@@ -45,7 +45,7 @@ def kinds(table: Table) -> list[Kind]:
 
 
 def pdus(count: int, *, spread: int, seed: int = 1) -> Iterator[bytes]:
-    """SNMPv2-Trap-PDUs that speak of `spread` instances."""
+    """SNMPv2-Trap-PDUs about `spread` instances."""
     chance = random.Random(seed)
     table = read_table(SHIPPED)
     known = kinds(table)
@@ -66,7 +66,7 @@ def pdus(count: int, *, spread: int, seed: int = 1) -> Iterator[bytes]:
 
 
 def _value(table: Table, column: str, instance: int, chance: random.Random) -> bytes:
-    """What the object's name and type let one expect, the same for one instance unless it counts or measures."""
+    """A plausible value for the object's name and type, constant for one instance unless it counts or measures."""
     known: Object = table.objects[column]
     name = known.name.rpartition("::")[2].lower()
     labels = table.types[known.type].labels if known.type in table.types else {}
@@ -96,7 +96,7 @@ def v2c(count: int, *, spread: int) -> list[bytes]:
 
 
 def v3(count: int, *, spread: int, seconds: int) -> list[bytes]:
-    """authPriv messages with SHA and AES-128 of ENGINES, whose clocks say `seconds` since their first start."""
+    """authPriv messages with SHA and AES-128 from ENGINES, whose clocks say `seconds` since their first start."""
     assert USER.auth is not None
     assert USER.priv is not None
     at = usm.EngineTime(1, seconds)

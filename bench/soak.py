@@ -1,7 +1,7 @@
-"""Memory of muttd over a long time at a steady rate of syslog: ./dev bench soak [--seconds 600] [--rate 20000]
+"""muttd's memory over a long time at a steady rate of syslog: ./dev bench soak [--seconds 600] [--rate 20000]
 
-What arrives is counted and taken off the list every second, as alerters would. Prints resident memory and what is
-missing every 30 seconds, and by how much memory grew after the first minute, in which caches fill. Needs cc and
+What arrives is counted and taken off the list every second, as alerters would do. Prints resident memory and what is
+missing every 30 seconds, and how much memory has grown since the first minute, in which caches fill. Needs cc and
 redis-server.
 """
 

@@ -1,11 +1,11 @@
 """muttd beside rsyslog: CPU per event, loss, throughput of one TCP connection: ./dev bench syslog [--seconds S]
 
-Both receive the same 24,000 different lines from the same sender on 4 MiB of receive buffer and put the same fields as
-JSON onto a list of the same Redis, one after the other in one run. CPU is user and system time from /proc/PID/stat,
-of receiver and of Redis. Needs cc, redis-server, rsyslogd and its omhiredis (Debian: rsyslog-hiredis).
+Both receive the same 24,000 different lines from the same sender with 4 MiB of receive buffer and put the same fields
+as JSON on a list in the same Redis, one after the other in one run. CPU is user and system time from /proc/PID/stat, of
+the receiver and of Redis. Needs cc, redis-server, rsyslogd and its omhiredis (Debian: rsyslog-hiredis).
 
-muttd does more for its figure: it parses structured data and vendors' layouts and makes an id, rsyslog does not here.
-Figures of a busy machine are worth little: the load average is printed with them.
+muttd does more: it parses structured data and vendors' layouts and makes an id, which rsyslog does not do here. Figures
+from a busy machine are worth little: the load average is printed with them.
 """
 
 import argparse
@@ -78,7 +78,7 @@ directory = ""
 
 
 class Cost(NamedTuple):
-    """Microseconds of CPU per event that arrived, and what did not arrive, in percent."""
+    """Microseconds of CPU per event that arrived, and the percentage that did not."""
 
     receiver: float
     redis: float
@@ -121,7 +121,7 @@ class Bench:
         return int(done[0]), float(done[1])
 
     def measure(self, pid: int, *words: object) -> tuple[Cost, float]:
-        """What sending costs the receiver `pid` and Redis, and events a second from first to last."""
+        """The cost of receiving, for the receiver `pid` and Redis, and events a second from first to last."""
         self.redis.flushall()
         before, redis_before, began = cpu(pid), cpu(self.redis_pid), time.monotonic()
         sent, _ = self.send(*words)

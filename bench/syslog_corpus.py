@@ -46,7 +46,7 @@ _MIXED = {
 
 
 CORPORA = {"mixed": _MIXED, "standard": _STANDARD}
-"""standard: only what is just as RFC 3164 and RFC 5424 have it."""
+"""standard: only messages exactly as in RFC 3164 and RFC 5424."""
 
 
 def lines(now: float, corpus: str = "mixed", seed: int = 1) -> Iterator[bytes]:

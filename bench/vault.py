@@ -1,8 +1,8 @@
-"""Three minutes with short leases: `./dev bench vault [SECONDS]`. What the log says, and count in = count out.
+"""Three minutes with short leases: `./dev bench vault [SECONDS]`. Shows the log, and that count in = count out.
 
-All of mutt takes its secrets from an OpenBao whose tokens last 10 s, and 30 s at most. Syslog comes in at 500/s. The
-password of Redis is changed twice (all connections cut), Vault is killed for a while in between. No process of mutt is
-started again, and every message must have one audit row.
+All of mutt gets its secrets from an OpenBao whose tokens last 10 s, and 30 s at most. Syslog arrives at 500/s. The
+password of Redis is changed twice (cutting all connections), and Vault is killed for a while in between. No process of
+mutt is restarted, and every message must have one audit row.
 """
 
 import asyncio

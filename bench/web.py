@@ -1,12 +1,12 @@
-"""Fifty people look at the page while events pass: does the alerter slow down, and how fast does the API answer?
+"""Fifty people watch the page while events pass: does the alerter slow down, and how fast does the API answer?
 
     ./dev bench web [--viewers N] [--rate R] [--seconds S]
 
-Starts `muttd standalone`, sends it R syslog lines a second over UDP, first with nobody looking, then with N viewers,
-each with the live tail open (five different filters among them) and a dashboard that asks what the page's asks, as
-often. Prints what was decided a second in both halves, the CPU of the page's process and the times of the API's
-answers. Exit status 1 where the rate falls by 5 % or more, the 99th percentile is 100 ms or more, or an answer is no
-200.
+Starts `muttd standalone` and sends it R syslog lines a second over UDP, first with nobody watching, then with N
+viewers, each with the live tail open (with five different filters among them) and a dashboard that makes the page's
+requests, as often. Prints the events decided per second in both halves, the CPU of the page's process and the API's
+response times. Exit status 1 if the rate falls by 5 % or more, the 99th percentile is 100 ms or more, or an answer is
+not 200.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from processes import cpu, running, wait_for
 from muttd.embedded import die_with_parent
 
 FALL_LIMIT, SLOW_LIMIT = 0.05, 0.1
-"""Part of the rate; seconds."""
+"""Fraction of the rate; seconds."""
 WARM = 5.0
 """Seconds before each measurement."""
 REFRESH: Final = 2.0
-"""Seconds between two looks of a dashboard (app.js)."""
+"""Seconds between a dashboard's refreshes (app.js)."""
 SOURCES_EVERY: Final = 5
-"""Looks between two of the top talkers (dashboard.js)."""
+"""Refreshes between two of the top talkers (dashboard.js)."""
 FILTERS: Final[tuple[dict[str, str], ...]] = (
     {},
     {"severity": "3"},
@@ -50,16 +50,16 @@ BURST: Final = 0.01
 
 
 class Half(NamedTuple):
-    """What one half of the measurement found."""
+    """The result of one half of the measurement."""
 
     rate: float
     """Events decided a second."""
     web_cpu: float
-    """Seconds of CPU a second, of the process of the page."""
+    """CPU seconds per second of the page's process."""
 
 
 class Answers:
-    """How long the API took, and what it said."""
+    """The API's response times and statuses."""
 
     def __init__(self) -> None:
         self.times: defaultdict[str, list[float]] = defaultdict(list)
@@ -95,7 +95,7 @@ def send(port: int, rate: int) -> None:
 
 
 async def dashboard(page: aiohttp.ClientSession, answers: Answers) -> None:
-    """Asks what an open dashboard asks, until cancelled."""
+    """Makes the requests of an open dashboard, until cancelled."""
     await asyncio.sleep(random.random() * REFRESH)
     turn = 0
     while True:
@@ -137,7 +137,7 @@ async def total(page: aiohttp.ClientSession) -> int:
 
 
 async def measure(address: str, key: str, web: int, viewers: int, seconds: float) -> bool:
-    """Both halves; whether all was well."""
+    """Measures both halves; returns whether all was well."""
     connector = aiohttp.TCPConnector(limit=0)
     headers = {"X-API-KEY": key}
     timeout = aiohttp.ClientTimeout(total=None, sock_read=30)
