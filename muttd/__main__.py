@@ -63,7 +63,7 @@ def _default_file() -> Path | None:
 
 
 def _offer_credentials(file: Path | None) -> None:
-    """What systemd reads for the services lies beside muttd.conf; who may read it by hand, root, need not name it."""
+    """The services' credentials are next to muttd.conf; root, who may read them by hand, need not name them."""
     if file is None or "CREDENTIALS_DIRECTORY" in os.environ:
         return
     beside = file.resolve().parent / "credentials"

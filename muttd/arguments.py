@@ -1,7 +1,7 @@
-"""The arguments of `muttd`: every command and option with its help, and how a value is read. What a command does
-stands in `__main__`.
+"""The arguments of `muttd`: every command and option with its help, and how values are read. What the commands do is in
+`__main__`.
 
-The manual page is written from it, and a test holds the documents to it.
+The manual page is generated from it, and a test checks the documents against it.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def command_line() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "-c", "--config", metavar="FILE", type=Path, default=argparse.SUPPRESS,
-        help=f"configuration (default: {DEFAULT_FILE} where it exists, else the built-in defaults)",
+        help=f"configuration (default: {DEFAULT_FILE} if it exists, else the built-in defaults)",
     )  # fmt: skip
     parser = argparse.ArgumentParser(
         prog="muttd",

@@ -8,7 +8,7 @@
     POST /behave     misbehave from now on: {"status": 500, "count": 10, "delay": 0.5, "body": "html",
                      "retry_after": 2, "match": "text"}; each key may be left out. `count` requests (default: all) whose
                      body has `match` in it; `body` is empty, json, html or text; `status` 0 breaks the connection.
-                     Alerts are kept only where the answer is a 2xx other than HTML. An array of such objects is
+                     Alerts are kept only if the answer is a 2xx other than HTML. An array of such objects is
                      gone through in order. {} behaves well again
 
 Each kept alert is printed on a line of its own; control characters and terminal escapes are shown, not obeyed.

@@ -50,7 +50,7 @@ def inherit(environment: MutableMapping[str, str]) -> Inherited:
             opened = socket.socket(fileno=_FIRST + number)
         except OSError as error:
             raise MuttError(
-                f"LISTEN_FDS={count}, but descriptor {_FIRST + number} is no socket: {error.strerror}"
+                f"LISTEN_FDS={count}, but descriptor {_FIRST + number} is not a socket: {error.strerror}"
             ) from None
         opened.set_inheritable(False)
         opened.setblocking(False)

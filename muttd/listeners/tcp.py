@@ -39,11 +39,11 @@ class Framer(Protocol):
 
 
 Take = Callable[[Burst, float], None]
-"""What is done with the messages that one read completed: they, and seconds since 1970. A fault that one of them meets
+"""What is done with the messages that one read completed: gets them and seconds since 1970. A bug that one of them hits
 must not take others with it."""
 
 Refuse = Callable[[str, str, str], None]
-"""What is told of a connection we end: a word for the metric, the peer's address, a detail for a person or nothing."""
+"""Gets, for a connection we end: a label for the metric, the peer's address, and a detail for people, if any."""
 
 _BACKLOG = 1024
 _ROOM_CHECK = 0.02
@@ -51,8 +51,8 @@ _ROOM_CHECK = 0.02
 _OPENING_LIMIT = 10.0
 """Seconds a peer has for PROXY header and TLS handshake."""
 _FRAME_LIMIT = 30.0
-"""Seconds until a message that does not end is taken as it stands: behind a count that lies, a peer that says little
-would not be heard for hours, and a last line without its end not before the connection closes."""
+"""Seconds until an unfinished message is taken as it is: after a wrong count, a peer that sends little would not be
+heard for hours, and a last line without its end not before the connection closes."""
 _LOOKS = 8
 """Looks for connections that have run out of time, per time allowed."""
 _CHUNK = 262_144
@@ -201,7 +201,7 @@ class TcpListener:
                 self._waiting.pop().resume()
 
     async def _close_late(self) -> None:
-        """Ends connections that are idle, those that do not get through their opening, and messages without end."""
+        """Ends idle connections, those that do not complete their opening, and endless messages."""
         while True:
             await asyncio.sleep(min(self._idle_timeout, self._opening_limit, self._frame_limit) / _LOOKS)
             now = time.monotonic()

@@ -9,7 +9,7 @@ lost without a reason; below zero, something appeared twice or from nowhere.
     decided    off the ingest list → decided, or an unreadable element set aside
     audited    decided → rows in PostgreSQL, rows it refused, rows that the setting leaves out; the backlog
     delivered  alerts, meta-alerts, replays → delivered, or among the dead letters
-    dead       dead letters → replayed, dropped by people, dropped for want of room
+    dead       dead letters → replayed, dropped by people, dropped because the list was full
 
 What the kernel dropped never reached a station: it is a note, and so are repeated tries.
 """
@@ -85,7 +85,7 @@ def balance(opening: Point, closing: Point) -> Ledger:
             "dead letters",
             before={"kept": opening.stock.get("dead", 0)},
             came={name.removeprefix("dead:"): count for name, count in grown.all("dead:")},
-            went=grown.named(replayed="replayed", discarded="dropped by people", gone="dropped for want of room"),
+            went=grown.named(replayed="replayed", discarded="dropped by people", gone="dropped: the list was full"),
             now={"kept": closing.stock.get("dead", 0)},
         ),
     ]

@@ -12,7 +12,7 @@ from muttd.memory import Memory
 _TEMPLATE_LIMIT = 200
 """Characters: similar messages are similar at the beginning."""
 _REMEMBERED = 50_000
-"""Digests kept by message: some 15 MB."""
+"""Digests kept by message: about 15 MB."""
 _SAME_DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 _PARTICULARS = re.compile(

@@ -145,7 +145,7 @@ async def _database(settings: Settings, secrets: Secrets, contexts: Contexts, *,
         if "password" in text or "no PostgreSQL user name" in text:
             hint = (
                 "remedy: the secret DB_PASS as PostgreSQL has it "
-                f"(where the role is missing it says the same; to make it: createuser -P {given.user})"
+                f"(it says the same if the role does not exist; to make it: createuser -P {given.user})"
             )
         elif "SSL" in text or "certificate" in text.lower():
             hint = "see database.ssl_mode, database.ssl_root_cert and database.ssl_cert"

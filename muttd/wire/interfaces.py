@@ -7,7 +7,7 @@ SEARCHED = 300
 """Characters of a message that are searched: the interface is near its beginning."""
 
 # A word that ends in digits, GigabitEthernet1/0/24, ge-0/0/1.0, Port-channel 3; Huawei's 10GE1/0/1 opens with them too.
-# It opens with what stands before the word, so that the search steps over words by their separators: to look back from
+# It opens with what precedes the word, so that the search steps over words by their separators: to look back from
 # every letter took three times as long.
 _NUMBERED = re.compile(
     r"[ \t\n,;:=(\[{<|>\"'!#&*+?@^`~](([A-Za-z][A-Za-z-]*+|\d{2,3}GE(?=\d)) ?\d[\w/.:]*)", re.ASCII

@@ -176,7 +176,7 @@ class TrapReader:
         return habit.senders.keep(octets, sender)
 
     def _encoded_v3(self, arrival: Arrival, peer: Peer, position: int) -> bytes | Reading:
-        """What stands behind the version of a v3 message that fills its datagram."""
+        """What follows the version of a v3 message that fills its datagram."""
         data, received = arrival.data, arrival.received
         try:
             opened = self._security.open(data, position, peer.address, received)
@@ -253,7 +253,7 @@ class TrapReader:
     def _community_message(
         self, arrival: Arrival, version: str, position: int, end: int, defects: list[str]
     ) -> Reading:
-        """What stands behind the version of a v1 or v2c message (RFC 1157 section 4, RFC 1901 section 3)."""
+        """What follows the version of a v1 or v2c message (RFC 1157 section 4, RFC 1901 section 3)."""
         data = arrival.data
         try:
             community, position = ber.content(data, position, end, ber.OCTET_STRING, "community")
@@ -284,7 +284,7 @@ class TrapReader:
         return not self._communities or sum(hmac.compare_digest(community, known) for known in self._communities) > 0
 
     def _v3_message(self, arrival: Arrival, data: bytes, position: int, defects: list[str]) -> Reading:
-        """What stands behind the version of a v3 message."""
+        """What follows the version of a v3 message."""
         try:
             opened = self._security.open(data, position, arrival.source_ip, arrival.received)
         except BerError as fault:
@@ -389,7 +389,7 @@ class TrapReader:
 
 
 def _notification_tag(data: bytes, position: int, end: int) -> int:
-    """The tag of the PDU at `position`. Raises Refused where it is not a notification."""
+    """The tag of the PDU at `position`. Raises Refused if it is not a notification."""
     tag = snmp_pdu.kind(data, position, end)
     if tag not in NOTIFICATIONS:
         raise Refused("not_a_notification", f"{PDU_NAMES[tag]} is neither a trap nor an inform")

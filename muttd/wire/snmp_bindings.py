@@ -142,7 +142,7 @@ class Bindings:
             content = octets[start:stop]
             kind, value = read_value[tag](content)
         except (BerError, KeyError) as error:
-            fault = str(error) if isinstance(error, BerError) else f"tag 0x{tag:02x} is no SNMP type"
+            fault = str(error) if isinstance(error, BerError) else f"tag 0x{tag:02x} is not an SNMP type"
             return Varbind(oid, "Unknown", octets[position:].hex(":"), name), f"{short}=?", fault
         display = show(content if tag == ber.OCTET_STRING else value) if show else None
         word = f"{short}={display or (kind if value is None else value)}"

@@ -83,5 +83,5 @@ def _lag(said: EngineTime, known: Clock, received: float, window: float) -> str 
         return f"boots went backwards from {known.at.boots} to {said.boots}"
     due = known.at.seconds + max(0.0, received - known.received)
     if said.seconds < due - window:
-        return f"time {said.seconds} s where about {int(due)} s is due: its clock stands, or this was sent before"
+        return f"time {said.seconds} s, but about {int(due)} s is due: its clock has stopped, or this is a replay"
     return None

@@ -189,7 +189,7 @@ def _headers(varbinds: list[Varbind], defects: list[str]) -> tuple[int | None, s
 
 
 def _only(varbinds: list[Varbind], oid: str, name: str, kind: str, defects: list[str]) -> Value:
-    """The value of the one variable binding of this name and type, wherever it stands; None if it is not just one.
+    """The value of the one variable binding of this name and type, wherever it is; None if there is not exactly one.
 
     Some agents leave out the zero of the instance: theirs is used if there is none with it.
     """

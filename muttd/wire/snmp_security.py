@@ -121,7 +121,7 @@ class Security:
             raise Refused("security_model", f"security model {header.security_model} is not USM (3)")
         level = LEVELS.get(header.flags & (v3.AUTHENTICATED | v3.PRIVATE))
         if level is None:
-            raise Refused("level", "privacy without authentication is no security level (RFC 3412 section 7.2)")
+            raise Refused("level", "privacy without authentication is not a security level (RFC 3412 section 7.2)")
         request = Request(data, header, source_ip, received)
         if not header.engine_id and _plain_pdu_kind(request) not in (snmp_pdu.TRAP_V2, snmp_pdu.TRAP_V1):
             raise self._discovery(request)

@@ -71,7 +71,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 class Peer(NamedTuple):
-    """A sender: its address, and as JSON what stands between the times of an event and its message, and what follows
+    """A sender: its address, and, as JSON, what is between the times of an event and its message, and what follows
     the bindings."""
 
     address: str
@@ -322,7 +322,7 @@ def event_json(event_id: str, at: str, peer: Peer, said: Said, *, raw: str, send
 
 
 def times_json(at: str) -> str:
-    """What stands between the id and the sender of an event that was received at this time."""
+    """What is between the id and the sender of an event that was received at this time."""
     return f'","kind":"trap","received_at":"{at}","timestamp":"{at}","source_ip":'
 
 

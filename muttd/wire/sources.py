@@ -11,7 +11,7 @@ Network = IPv4Network | IPv6Network
 _T = TypeVar("_T")
 
 MAX_SOURCES = 65536
-"""Senders remembered, some 300 octets each. Beyond that the memory is cleared: forged addresses cannot fill it."""
+"""Senders remembered, about 300 octets each. Beyond that the memory is cleared: forged addresses cannot fill it."""
 
 
 class Source(NamedTuple):
@@ -74,7 +74,7 @@ def _check(charset: str) -> None:
     try:
         b"a".decode(charset, "backslashreplace")
     except UnicodeError:
-        raise LookupError(f"{charset} is no charset of text") from None
+        raise LookupError(f"{charset} is not a charset of text") from None
 
 
 def _address(peer: str) -> IPv4Address | IPv6Address | None:

@@ -204,7 +204,7 @@ class SyslogReader:
         if defect:
             defects.append(defect)
             if defect != NO_PRI:
-                reading.message = text  # a PRI that cannot be read stays where a person sees it
+                reading.message = text  # a PRI that cannot be read stays visible to people
         defects += reading.defects
         return _event(reading, (facility, severity), raw, source, transport, received_at, event_id, defects or None)
 

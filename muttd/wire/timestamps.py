@@ -104,7 +104,7 @@ _DIGIT_FIRST = (
 )
 _YEAR_FIRST, _YEAR_MONTH, _DAY_FIRST = _DIGIT_FIRST[:3]
 _EPOCH = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\s|$)", re.ASCII)
-# The two spellings that most messages use, where no zone, year or half of the day follows.
+# The two spellings that most messages use, if no zone, year or half of the day follows.
 _COMMON = re.compile(
     r"([A-Z][a-z]{2} [ \d]\d (?:20\d\d )?\d\d:\d\d:\d\d)(\.\d{1,6})?"
     r"(?=:? (?! ?(?:[A-Z]{1,5}|[ap]m|(?:19|20)\d\d)[ :.]|[+-]\d|(?:TZ|UTC|GMT)[+-])|$)",

@@ -212,5 +212,5 @@ def _des_vector(key: bytes, salt: bytes) -> bytes:
 
 
 def _aes_front(at: EngineTime) -> bytes:
-    """What stands before the salt (RFC 3826 section 3.1.2.1)."""
+    """What precedes the salt (RFC 3826 section 3.1.2.1)."""
     return (at.boots << 32 | at.seconds).to_bytes(8, "big")

@@ -141,7 +141,7 @@ def test_an_old_message_is_refused() -> None:
     assert read(reader, recorded, NOW + 150).event is not None
     reason, detail = refusal(read(reader, recorded, NOW + 152))
     assert reason == "not_in_time_window"
-    assert "time 100 s where about 252 s is due" in detail
+    assert "time 100 s, but about 252 s is due" in detail
 
 
 def test_boots_that_go_backwards_are_refused() -> None:
@@ -203,7 +203,7 @@ def test_an_old_message_of_one_believed_before_is_refused() -> None:
     assert isinstance(encoded(reader, recorded, NOW + 150), bytes)
     reason, detail = denied(reader, recorded, NOW + 152)
     assert reason == "not_in_time_window"
-    assert "time 100 s where about 252 s is due" in detail
+    assert "time 100 s, but about 252 s is due" in detail
     assert isinstance(encoded(reader, Sender(at=EngineTime(3, 252)).message(), NOW + 152), bytes)
     assert denied(reader, recorded, NOW + 152)[0] == "not_in_time_window"
 

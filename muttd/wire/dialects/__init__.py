@@ -116,5 +116,5 @@ class Dialects:
 
 def _any(openings: Iterable[str]) -> Callable[[str], re.Match[str] | None]:
     # An empty group behind each opening, not a group around it: the engine passes over an alternative by its first
-    # character only where that character stands first, which saves every message a fifth.
+    # character only if that character comes first, which saves every message a fifth.
     return re.compile("|".join(f"(?:{opening})()" for opening in openings)).match

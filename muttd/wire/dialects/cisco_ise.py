@@ -17,7 +17,7 @@ _SEGMENT = re.compile(
 
 
 def read_segment(reading: Reading) -> bool:
-    """Category, message, segment and code; the text stays whole, and the category is no program's name."""
+    """Category, message, segment and code; the text stays whole, and the category is not a program's name."""
     read = _SEGMENT.match(reading.message)
     if not read:
         return False

@@ -1,4 +1,4 @@
-"""Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; the 1 is no RFC 5424.
+"""Cisco Meraki: seconds since 1970 as the time, `1 1772683629.612345123 mx1 flows src=…`; the 1 is not RFC 5424's.
 
 A number in the host's place is not a host: Squid writes its milliseconds there.
 """
