@@ -28,15 +28,17 @@ _TAG = re.compile(
     r"|(?<=[A-Za-z0-9]{2}):(?=[A-Za-z\[{\"'])(?:(?=(?:CEF|LEEF):\d|\{)|(?!\S{1,200}:\S))"  # app:text
     r")"
 )
-_HOST = re.compile(r"(?=[\w.:%@~-]*\w)[\w.:%@~-]{1,255}+(?<!:)|\[[0-9A-Fa-f:.]{3,45}\]")
+_NUMBER = r"\d{1,3}(?:\.\d{1,3}){3}|(?=[\dA-Fa-f:.]{0,43}::|(?:[\dA-Fa-f]{1,4}:){5})[\dA-Fa-f:.]{2,45}"
+"""An address of IPv4, IPv6 or Ethernet; no time of day, and not `811`, `face` or other words of hexadecimal digits."""
+_HOST = re.compile(rf"(?=[\w.:%@~-]*\w)(?!\d?\d:\d\d(?::\d\d)?[.\d]*$)[\w.:%@~-]{{1,255}}+(?<!:)|\[(?:{_NUMBER})\]")
 _CHAIN = re.compile(r"[\w.:-]{1,255}/[\w.:-]{1,255}(?<!:)")
 """Relay and host, as syslog-ng's chain-hostnames() writes them; a host name only before a tag with process id."""
 _COLON_ADDRESS = re.compile(r"((?:\d{1,3}\.){3}\d{1,3}): ", re.ASCII)
 """With a colon, a first word is the tag; but an address is not the name of a program."""
+_NO_NAMES = ("-", "?", "(none)")
+"""What stands for the name of a host that has none: NILVALUE, and what C libraries and the kernel say."""
 _INNER_PRI = re.compile(r"(?:<(\d{1,3})>)? ?")
-_ADDRESS = re.compile(
-    r"\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}|[A-Za-z][\w-]*(?:\.[\w-]+){2,}"
-)
+_ADDRESS = re.compile(rf"{_NUMBER}|[A-Za-z][\w-]*(?:\.[\w-]+){{2,}}")
 """Words that can only be a host: addresses, and names with a domain."""
 
 
@@ -103,7 +105,7 @@ class Reader:
         words = rest.split(maxsplit=1)
         word = words[0] if words else ""
         after = rest[len(word) :]
-        if word == "-" and _is_tag(after[1:]):
+        if word in _NO_NAMES and _is_tag(after[1:]):
             reading.message = after[1:]
             return
         if _CHAIN.fullmatch(word) and (tag := _TAG.match(after[1:])) and tag["pid"]:
@@ -159,6 +161,8 @@ def _take_tag(reading: Reading) -> bool:
     if not tag or _BODY.match(rest) or reading.app_name:
         return False
     reading.app_name, reading.proc_id = tag["app"], tag["pid"] or tag["apart"]
+    if reading.proc_id == rfc5424.NIL:  # Logstash: LOGSTASH[-]
+        reading.proc_id = None
     reading.message = rest[tag.end() :].removeprefix(" ")
     return True
 

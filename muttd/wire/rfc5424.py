@@ -48,7 +48,7 @@ _LIMITS = (("app name", 48), ("process id", 128), ("message id", 32))  # section
 
 _NAME = r'[^\s=\]"]+'
 _ELEMENT = re.compile(rf"\[ ?({_NAME})", re.ASCII)
-_PARAM = re.compile(rf' ++({_NAME})=(?: ?"((?:[^"\\]|\\.)*+)"|([^\s\]"]++)(?=[\s\]]))', re.DOTALL | re.ASCII)
+_PARAM = re.compile(rf' ++({_NAME})=(?: ?"([^"\\]*+(?:\\.[^"\\]*+)*)"|([^\s\]"]++)(?=[\s\]]))', re.DOTALL | re.ASCII)
 _ELEMENT_END = re.compile(r" ?\]")
 _ESCAPE = re.compile(r'\\(["\\\]])')
 

@@ -41,9 +41,10 @@ _PLAIN_3164 = re.compile(
     r"(?:(?!(?:CEF|LEEF): ?\d)([A-Za-z_/][\w./()@#+-]{0,127}+)(?:\[(\d+)\])?: |(?:: )?(?=%)|(?=\d{1,9},\d))",
     re.ASCII,
 ).match
+# No possessive repeat of a group: Python before 3.11.5 does not go back to where a failed round of one began.
 _PLAIN_5424 = re.compile(
     rf"<(\d{{1,3}})>1 {_ISO} (\S{{1,255}}) (?!CEF:|LEEF:)(\S{{1,48}}) (\S{{1,128}}) (\S{{1,32}}) "
-    r"(?:-|((?:\[[^\s=\]\"]{1,32}(?: [^\s=\]\"]{1,32}=\"[^\"\\\]]*+\")*+\])++))(?: \ufeff?|\Z)",
+    r"(?:-|((?:\[[^\s=\]\"]{1,32}(?: [^\s=\]\"]{1,32}=\"[^\"\\\]]*+\")*\])+))(?: \ufeff?|\Z)",
     re.ASCII,
 ).match
 _NO_PLAIN_HOSTS = NO_HOSTS | frozenset(ZONES) | {"Z", "AM", "PM", "am", "pm"}

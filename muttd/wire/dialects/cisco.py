@@ -27,23 +27,24 @@ _HEADER_LIMIT = 250
 
 # Most devices' layouts in one piece. Any other is read part by part.
 _PLAIN = (
-    r"(?:(?P<sequence>\d{1,12}): |: )?(?:(?P<origin>[A-Za-z][\w.-]*): )?(?P<mark>[*.])?"
+    r"(?:(?P<sequence>\d{1,12}): |: )?(?:(?P<origin>[A-Za-z][\w.-]{0,254}): )?(?P<mark>[*.])?"
     r"(?P<stamp>(?:[A-Z][a-z]{2} [ \d]\d (?:20\d\d )?|20\d\d [A-Z][a-z]{2} [ \d]\d )\d\d:\d\d:\d\d)"
     r"(?P<fraction>\.\d{1,6})?"
-    r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]*(?<![A-Z]))(?: ?:)? )"
+    r"(?:: | (?P<zone>[A-Z]{3,4}): | (?P<host>[A-Za-z][\w.-]{0,254}(?<![A-Z]))(?: ?:)? )"
     rf"(?=%(?P<mnemonic>[A-Z][\w-]{{0,60}}?-{_SEVERITY}-[\w-]{{1,80}})(?=\s|:|$))"
 )
 _HEADER = re.compile(rf"(){_PLAIN}", re.ASCII).match
 _MESSAGE = re.compile(rf"<(\d{{1,3}})>{_PLAIN}", re.ASCII).match
 
 _GAP = re.compile(r"(?:\s|:(?!:[\da-fA-F]))+")  # not the colons that open ::1
-_SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.A-Z])")
+_SEQUENCE = re.compile(r"\d{1,12}(?=: |:$|:[*.]|:[A-Z](?![\dA-F]{0,3}:))")  # not what opens 2001:DB8::1
 _UPTIME = re.compile(r"(?:\d{1,4}:\d\d:\d\d(?:\.\d+)?|\d+[ywdhm]\d+[wdhms]|\d+ \d+)(?=:)")
 _NODE = re.compile(r"\[\d{4}\](?=:)|(?:[A-Z]{1,3}/)?\d{1,3}/[A-Z0-9]{1,4}(?:/[A-Z0-9]{1,8}){0,2}(?=:)")
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 _BEFORE_TIME = re.compile(rf"[\s:]+(?:\d{{1,12}}: |\*[A-Za-z]\w*: )?[*.]?(?:(?:\d{{4}} )?{_MONTH} |\d{{4}}-\d\d-\d\dT)")
 _UNNAMED = re.compile(
-    r"(?:(?P<sequence>\d{1,12}): )?(?:(?P<host>[A-Za-z][\w.-]{0,254}|[\w.:]{3,39}?): )?(?:(?P<counter>\d{1,12}): )?"
+    r"(?:(?P<sequence>\d{1,12}): |(?P<unnumbered>: ))?"
+    r"(?:(?P<host>[A-Za-z][\w.-]{0,254}|[\w.:]{3,39}?): )?(?:(?P<counter>\d{1,12}): )?"
     rf"(?:\*(?P<task>[A-Za-z]\w*): )?(?:(?P<node>{_NODE.pattern}):)?(?P<mark>[*.])?(?=(?:\d{{4}} )?{_MONTH} )"
 )
 _TASK = re.compile(r"\*[A-Za-z]\w*(?=: )")
@@ -156,7 +157,9 @@ def _part(header: str, start: int, reading: Reading) -> int:
 def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
     """A header of IOS or IOS-XR without a mnemonic, such as in debug output; None if it might not be one."""
     opening = _UNNAMED.match(text)
-    if not opening or not (opening["sequence"] or opening["task"] or opening["node"] or opening["mark"]):
+    if not opening or not (
+        (opening["unnumbered"] and opening["host"]) or any(opening.group("sequence", "task", "node", "mark"))
+    ):
         return None
     stamp = clock.read(text, opening.end(), received)
     if not stamp or not text.startswith((":", " :"), stamp.end):
@@ -177,7 +180,7 @@ def read_unnamed(text: str, clock: Clock, received: float) -> Reading | None:
 def read_mnemonic(reading: Reading) -> bool:
     """The mnemonic, which is also the program's name if there is none, and the interface that the text is about."""
     sequence = _SEQUENCE.match(reading.message) if reading.message[0].isdigit() else None
-    start = sequence.end() + 2 if sequence else 0
+    start = sequence.end() + 2 if sequence else 2 if reading.message.startswith(": ") else 0
     mnemonic = _MNEMONIC.match(reading.message, start)
     if not mnemonic:
         return False
@@ -192,10 +195,11 @@ def read_mnemonic(reading: Reading) -> bool:
 PLAIN = (Plain(_MESSAGE, read_plain),)
 HEADERS = (
     Header(r"[^%]{0,250}%(?:[A-Z]|\$ VDC-)", read_header),
-    Header(r"[\w.:-]{1,80}: [*.\w]|[*.][A-Z]|[A-Z]{1,3}/\d", read_unnamed),
+    Header(r"[\w.:-]{1,80}: [*.\w]|[*.][A-Z]|[A-Z]{1,3}/\d|: [\w.-]+: ", read_unnamed),
 )
 BODIES = (
     Body(r"[%#][A-Z]", read_mnemonic),
     Body(r"%\$ VDC-", read_mnemonic),
     Body(r"\d{1,12}: (?:[%#][A-Z]|%\$ VDC-)", read_mnemonic),
+    Body(r": %[A-Z]", read_mnemonic),
 )
