@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS identity (name TEXT NOT NULL);
 
 
 class Stored(NamedTuple):
-    """One batch. `origin` is what the producer left for a push without an answer (Producer.unsure), else empty."""
+    """One batch. `origin` is the Producer.origin of a push without an answer, else empty."""
 
     id: int
     lane: str

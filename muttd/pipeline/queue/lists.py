@@ -103,7 +103,7 @@ class Replay:
         self._marker = f"mutt:pushed:{name}"
 
     async def push(self, number: int, items: Sequence[bytes], origin: str = "") -> int:
-        """Like Producer.push. `number` names the batch; `origin` is what the producer gave for it (Producer.unsure)."""
+        """Like Producer.push. `number` names the batch; `origin` is the Producer.origin kept with it."""
         marks = [(self._marker, number)]
         if origin:
             marker, _, first_number = origin.rpartition("=")
