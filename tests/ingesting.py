@@ -27,6 +27,7 @@ from tests.listening import close
 
 LIST = "mutt:ingest_queue"
 KEY = "right"
+BATCH = json.dumps([{"message": f"m{number}", "hostname": "h"} for number in range(3)]).encode()
 
 
 class Answer(NamedTuple):
@@ -146,3 +147,19 @@ async def ingesting(
             await running
             await server.stop()
             opened.close()
+
+
+async def arrived(redis: Redis) -> list[str]:
+    """Messages, oldest first."""
+    return [json.loads(item)["message"] for item in reversed(await redis.lrange(LIST, 0, -1))]
+
+
+def balanced(ingest: Ingest) -> bool:
+    tally = ingest.lane.tally
+    given_up = tally.rejected.total() + tally.dropped.total()
+    return tally.received == tally.queued + tally.spooled + given_up
+
+
+def head(*lines: str, method: str = "POST", path: str = "/ingest", key: str = KEY) -> bytes:
+    start = [f"{method} {path} HTTP/1.1", "Host: x", f"X-API-KEY: {key}"]
+    return "\r\n".join([*start, *lines, "", ""]).encode("latin-1")
