@@ -99,5 +99,7 @@ def interface_in(message: str, start: int) -> str | None:
         name, kind = candidate.groups()
         if kind.lower() in _KINDS or (called_so and (f"nterface {name}" in message or f"nterface={name}" in message)):
             return str(name.rstrip(".:/"))
-        candidate = _NUMBERED(message, candidate.end(2), end)  # `Interface 100GE1/0/1`: the second word
+        # In `Interface 100GE1/0/1` the second word may be one; no part of the address 2001:db8:fa1::5 is.
+        after = candidate.end(2)
+        candidate = _NUMBERED(message, after if message[after] == " " else candidate.end(), end)
     return None
