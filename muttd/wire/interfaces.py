@@ -12,6 +12,7 @@ SEARCHED = 300
 _NUMBERED = re.compile(
     r"[ \t\n,;:=(\[{<|>\"'!#&*+?@^`~](([A-Za-z][A-Za-z-]*+|\d{2,3}GE(?=\d)) ?\d[\w/.:]*)", re.ASCII
 ).search
+_SECOND_WORD = re.compile(r" (\d{2,3}GE\d[\w/.:]*)", re.ASCII).match
 
 _LONG = {
     "ethernet",
@@ -99,7 +100,7 @@ def interface_in(message: str, start: int) -> str | None:
         name, kind = candidate.groups()
         if kind.lower() in _KINDS or (called_so and (f"nterface {name}" in message or f"nterface={name}" in message)):
             return str(name.rstrip(".:/"))
-        # In `Interface 100GE1/0/1` the second word may be one; no part of the address 2001:db8:fa1::5 is.
-        after = candidate.end(2)
-        candidate = _NUMBERED(message, after if message[after] == " " else candidate.end(), end)
+        if second := _SECOND_WORD(message, candidate.end(2), end):  # `Interface 100GE1/0/1`, not `port 10.0.0.1:eth0`
+            return second[1].rstrip(".:/")
+        candidate = _NUMBERED(message, candidate.end(), end)
     return None
