@@ -140,7 +140,7 @@ class Metrics:
         self.secrets_read = gauge("mutt_secrets_read_timestamp_seconds", "When the secrets were last read from Vault.")
         self.certificate_end = gauge(
             "mutt_certificate_end_timestamp_seconds",
-            "When the first certificate of our chain in a file expires.",
+            "When the first certificate of our chain in a file expires, or the last CA certificate in it.",
             "setting",
         )
 

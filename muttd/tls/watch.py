@@ -53,8 +53,8 @@ class CertificateWatch:
     def __init__(
         self, tell_end: Callable[[str, float], None], *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        """`tell_end` gets, for each chain of our own, its setting and when (seconds since 1970) its first certificate
-        expires.
+        """`tell_end` gets, for each file, its setting and when (seconds since 1970) it stops being of use: when the
+        first certificate of our own chain expires, or the last of a bundle of CA certificates.
         """
         self._tell_end = tell_end
         self._now = now
@@ -98,13 +98,13 @@ class CertificateWatch:
         now = self._now()
         for setting, known in one.known.items():
             file = one.files[setting]
-            if file.role == "cert":
-                first = min(known, key=lambda one: one.end)
-                self._tell_end(setting, first.end.timestamp())
-                text = _ending(first, file.path, now)
+            # A chain of ours serves until the first certificate of it ends, a bundle of CAs until the last one does.
+            decides = (min if file.role == "cert" else max)(known, key=lambda one: one.end)
+            self._tell_end(setting, decides.end.timestamp())
+            if file.role == "ca" and (reason := none_valid(known, now)):
+                text = f"{file.path}: {reason}"
             else:
-                reason = none_valid(known, now)
-                text = reason and f"{file.path}: {reason}"
+                text = _ending(decides, file.path, now)
             self._warn(setting, text, now)
 
     def _warn(self, setting: str, text: str, now: datetime) -> None:
@@ -116,13 +116,13 @@ class CertificateWatch:
             log.warning("%s: %s", setting, text)
 
 
-def _ending(first: Validity, file: str, now: datetime) -> str:
+def _ending(one: Validity, file: str, now: datetime) -> str:
     """The warning about a certificate that has expired or soon will; otherwise empty."""
-    if first.end - now > SOON:
+    if one.end - now > SOON:
         return ""
-    days = (first.end - now).total_seconds() / 86_400
+    days = (one.end - now).total_seconds() / 86_400
     when = f"expires in {days:.0f} days" if days >= 0 else "has expired"
-    return f"the certificate of {first.subject} in {file} {when}"
+    return f"the certificate of {one.subject} in {file} {when}"
 
 
 def _print(file: str) -> tuple[int, int, int] | None:

@@ -44,7 +44,8 @@ def with_serial_zero(one: x509.Certificate) -> bytes:
     return ssl.DER_cert_to_PEM_cert(changed).encode()
 
 
-OLD, NEW, COMING = root("old", NOW - 10 * DAY), root("new", NOW + 400 * DAY), root("coming", NOW + 9 * DAY, NOW + DAY)
+OLD, NEW, LATEST = (root(name, NOW + days * DAY) for name, days in (("old", -10), ("new", 400), ("latest", 500)))
+COMING = root("coming", NOW + 9 * DAY, NOW + DAY)
 
 
 def lines(directory: Path, bundle: bytes) -> list[str]:
@@ -85,25 +86,52 @@ def test_check_config_takes_such_a_bundle_without_a_word(tmp_path: Path) -> None
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration OK\n", "")
 
 
-def test_the_watch_exports_our_own_chain_and_warns_of_a_bundle_once_a_day(
+def test_the_watch_exports_the_first_end_of_our_own_chain_and_the_last_of_a_bundle(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     ours, bundle = tmp_path / "ours.pem", tmp_path / "bundle.pem"
-    ours.write_bytes(pem(NEW))
-    bundle.write_bytes(pem(OLD, NEW))
+    ours.write_bytes(pem(NEW, LATEST))
+    bundle.write_bytes(pem(OLD, LATEST, NEW))
     ends: dict[str, float] = {}
-    clock = [NOW]
-    watching = CertificateWatch(ends.__setitem__, now=lambda: clock[0])
+    watching = CertificateWatch(ends.__setitem__, now=lambda: NOW)
     files = {"moog.client_cert": NamedFile("cert", str(ours)), "moog.ca_cert": NamedFile("ca", str(bundle))}
     watching.add(files, lambda: None)
-    assert ends == {"moog.client_cert": NEW.not_valid_after_utc.timestamp()}
+    assert ends == {
+        "moog.client_cert": NEW.not_valid_after_utc.timestamp(),
+        "moog.ca_cert": LATEST.not_valid_after_utc.timestamp(),
+    }
     assert caplog.text == ""
-    bundle.write_bytes(pem(OLD))
-    for passed, said in ((0.0, 1), (0.9, 1), (1.0, 2)):
+
+
+def test_the_watch_warns_before_the_last_authority_expires(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that a site runs itself is alone in its file: when it expires, nobody can connect."""
+    site = tmp_path / "site.pem"
+    site.write_bytes(pem(OLD, root("site", NOW + DAY / 8)))
+    ends: dict[str, float] = {}
+    watching = CertificateWatch(ends.__setitem__, now=lambda: NOW)
+    watching.add({"redis.tls_ca": NamedFile("ca", str(site))}, lambda: None)
+    assert ends == {"redis.tls_ca": (NOW + DAY / 8).timestamp()}
+    assert [one.getMessage() for one in caplog.records] == [
+        f"redis.tls_ca: the certificate of CN=site in {site} expires in 0 days"
+    ]
+
+
+@pytest.mark.parametrize("useless", [OLD, root("later", NOW + 90 * DAY, NOW + 2 * DAY)])
+def test_the_watch_warns_once_a_day_of_a_bundle_without_a_valid_certificate(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, useless: x509.Certificate
+) -> None:
+    bundle, clock = tmp_path / "bundle.pem", [NOW]
+    bundle.write_bytes(pem(useless))
+    watching = CertificateWatch(lambda *_: None, now=lambda: clock[0])
+    watching.add({"moog.ca_cert": NamedFile("ca", str(bundle))}, lambda: None)
+    for passed, said in ((0.0, 1), (0.9, 1), (0.99, 1)):
         clock[0] = NOW + passed * DAY
         watching.look()
         assert caplog.text.count(f"moog.ca_cert: {bundle}: no CA certificate in it is valid") == said
-    assert list(ends) == ["moog.client_cert"]
+        assert len(caplog.records) == said
+    clock[0] = NOW + DAY
+    watching.look()
+    assert len(caplog.records) == 2
 
 
 def test_a_file_is_parsed_again_only_when_it_has_changed(tmp_path: Path) -> None:
