@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from muttd.listeners import https
+from muttd.settings import load
 from muttd.setup import host
 
 ROOT = Path(__file__).parents[2]
@@ -47,3 +49,24 @@ def test_every_route_leads_to_a_port_of_a_service() -> None:
     services = {one["metadata"]["name"]: one["spec"]["ports"] for one in MANIFEST if one["kind"] == "Service"}
     for route in (one["spec"] for one in MANIFEST if one["kind"] == "Route"):
         assert route["port"]["targetPort"] in {port["name"] for port in services[route["to"]["name"]]}
+
+
+def test_from_outside_relays_reach_the_ingest_and_nothing_else_of_muttd() -> None:
+    """/metrics and /health need no key, and tell whom a site hears from and what is wrong."""
+    (path,) = [
+        one["spec"].get("path")
+        for one in MANIFEST
+        if one["kind"] == "Route" and one["spec"]["to"]["name"] == "mutt-ingest"
+    ]
+    relay = (ROOT / "packaging/rsyslog/99-mutt.conf").read_text()
+    restpaths = set(re.findall(r'restpath="([^"]*)"', relay))
+    assert {f"/{one}" for one in restpaths} == {path}
+    assert restpaths <= set(https.PATHS)
+
+
+def test_behind_a_router_one_address_may_have_all_connections(tmp_path: Path) -> None:
+    """All relays, and all users of the page, come from the router's few addresses."""
+    (text,) = [one["data"]["muttd.conf"] for one in MANIFEST if one["kind"] == "ConfigMap"]
+    (tmp_path / "muttd.conf").write_text(text)
+    http = load(tmp_path / "muttd.conf", {}).http
+    assert http.max_connections_per_peer == http.max_connections
