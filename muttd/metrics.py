@@ -104,6 +104,11 @@ class Metrics:
         self.kernel_drops = counter(
             "mutt_kernel_drops", "Datagrams the kernel dropped because our receive buffer was full.", "listener"
         )
+        self.kernel_drops_before = gauge(
+            "mutt_kernel_drops_before_start",
+            "Datagrams the kernel dropped on sockets we were given, from their opening to our start.",
+            "listener",
+        )
         self.receive_buffer = gauge("mutt_receive_buffer_bytes", "Receive buffer the kernel granted.", "listener")
         self.refused_connections = counter(
             "mutt_tcp_refused_connections", "Connections closed at once, by reason.", "listener", "reason"

@@ -291,9 +291,12 @@ class Receiving:
         self._udp.append((name, listener))
         if opened.watching:
             self._watched.append((name, listener))
+            # A sum, as a listener may have several addresses.
+            self._runtime.metrics.kernel_drops_before.labels(name).inc(listener.dropped_before)
             if listener.dropped_before:  # under a previous process, which counted them, or with no reader at all
                 log.warning(
-                    "the kernel dropped %d datagrams of %s %s before this start; they are not counted again",
+                    "the kernel dropped %d datagrams of %s %s before this start, since the socket was opened; "
+                    "mutt_kernel_drops_total does not count them",
                     *(listener.dropped_before, name, sockets.address_of(opened.socket)),
                 )
 

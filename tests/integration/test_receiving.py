@@ -76,12 +76,16 @@ async def test_what_the_kernel_dropped_before_a_start_is_said_and_not_counted_as
     async with running(tmp_path, valkey, lines, {"syslog": [datagram]}) as muttd:
         await eventually(lambda: arrived(redis, 1))
         for _ in range(2):
-            assert (await muttd.metrics())['mutt_kernel_drops_total{listener="syslog_udp"}'] == 0
+            metrics = await muttd.metrics()
+            assert metrics['mutt_kernel_drops_total{listener="syslog_udp"}'] == 0
             await muttd.stop()
             dropped = 200 - await redis.llen(LIST)
             said = [line for line in capfd.readouterr().err.splitlines() if "the kernel" in line]
             assert len(said) == 1
-            assert f"the kernel dropped {dropped} datagrams of syslog_udp 127.0.0.1:" in said[0]
+            host, port = datagram.getsockname()
+            assert " WARNING " in said[0]
+            assert f"the kernel dropped {dropped} datagrams of syslog_udp {host}:{port} before this start" in said[0]
+            assert metrics['mutt_kernel_drops_before_start{listener="syslog_udp"}'] == dropped
             await muttd.start()
     totals = await redis.hgetall("mutt:ledger:total")
     assert b"dropped:syslog_udp:kernel" not in totals
