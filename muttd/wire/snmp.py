@@ -50,9 +50,10 @@ _VERSIONS = {ber.write_integer(number): version for number, version in VERSIONS.
 _VERSION_3 = ber.write_integer(3)
 
 MAX_BINDINGS = 32_768
-"""Variable bindings cached, and their names: four for 64 interfaces of 128 devices; about 500 octets each."""
+"""Variable bindings cached, and their names: four for 64 interfaces of 128 devices; about 700 octets, at
+most 2 kB each."""
 MAX_HEADS = 8_192
-"""Beginnings of v1 and v2c messages cached, one per community and length; about 400 octets each."""
+"""Beginnings of v1 and v2c messages cached, one per community and length; about 400 octets each, at most 700."""
 MAX_INFORMS = 8_192
 """Informs remembered: two minutes' worth at 50 a second."""
 NO_ADDRESS = "0.0.0.0"  # noqa: S104 # the agent-addr of a device that does not say, not an address to bind
@@ -196,7 +197,8 @@ class TrapReader:
         """Who sent a v3 message (user, engine ID, contextEngineID, contextName, level), as members of `snmp`."""
         known = self._senders.get(who)
         if known is None:
-            if not who[1] or any(TRAP_COMMUNITY in octets for octets in who[:4]):
+            texts = who[:4]
+            if not who[1] or max(map(len, texts)) > 0x7F or any(TRAP_COMMUNITY in octets for octets in texts):
                 raise Uncommon
             known = self._senders.keep(who, members_json(sender_of(*who)))
         return known

@@ -22,6 +22,10 @@ TRAP_COMMUNITY = "1.3.6.1.6.3.18.1.4"
 """snmpTrapCommunity: a proxy's copy of the community (RFC 3584 section 3.1 (4)); its value is a secret."""
 MASK = "***"
 
+MAX_NAME_OCTETS = 128
+"""Of cached names. Longer ones occur only in forgeries, where they may fill a datagram: octets 0x80 before a number do
+not change it."""
+
 
 Show = Callable[[Value | bytes], str | None]
 """A value in readable form; octet strings are passed as octets. None if there is nothing to add."""
@@ -158,4 +162,4 @@ class Bindings:
             named = Named(oid, label.name, label.short, label.show, secret)
         else:
             named = Named(oid, None, oid, None, secret)
-        return self._named.keep(octets, named)
+        return self._named.keep(octets, named) if len(octets) <= MAX_NAME_OCTETS else named

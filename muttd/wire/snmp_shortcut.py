@@ -24,6 +24,8 @@ MAX_REMEMBERED_OCTETS = 96
 """Longer bindings are texts, which seldom recur."""
 MAX_LISTS = 8192
 """Whole lists of bindings cached, about 2 kB each: a flapping interface repeats itself except for the time."""
+MAX_LIST_OCTETS = 8192
+"""Of a cached list and its text; 64 MB in all at most. Anybody can send longer ones again and again."""
 MAX_FRAMES = 4096
 """Beginnings of messages cached, one per length; about 250 octets each."""
 PASSING = frozenset((COUNTER32, COUNTER64, TIME_TICKS))
@@ -163,7 +165,9 @@ class Shortcut:
         position = 2 + data[1]
         octets = data[:position]
         subject = self._subjects.get(octets) or self._subject(octets)
-        return self._lists.notice(data, self._bound(data, position, subject, MAX_VARBINDS - 2))
+        text = self._bound(data, position, subject, MAX_VARBINDS - 2)
+        size = len(data) + len(text) * (1 if text.isascii() else 4)  # one wide character widens all
+        return self._lists.notice(data, text) if size <= MAX_LIST_OCTETS else text
 
     def trap_v1(self, data: bytes, position: int) -> Said:
         """The Trap-PDU that fills `data` from `position` on."""
