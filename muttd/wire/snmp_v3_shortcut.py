@@ -27,8 +27,9 @@ _VERSION = ber.write_integer(3)
 TRAP_FLAGS = v3.AUTHENTICATED | v3.PRIVATE
 """An inform is also reportable and has to be answered: it is left to the long way."""
 
-MAX_CONTEXTS = 16
-"""Contexts cached per sender: a router may have one for each of its virtual routers."""
+MAX_CONTEXTS = 1024
+"""Contexts cached per sender, about 100 octets each: a switch may have one for each of its VLANs. Only who has the
+sender's password can fill this."""
 
 
 class Habit:

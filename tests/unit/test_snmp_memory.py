@@ -55,3 +55,13 @@ def _read(reader: TrapReader, messages: Iterable[bytes]) -> None:
     for message in messages:
         for _ in range(3):
             reader.encoded(message, "192.0.2.7", NOW, "id")
+
+
+def test_a_sender_may_have_a_context_for_each_of_hundreds_of_vlans() -> None:
+    reader = TrapReader(**{**ARGUMENTS, "engine": None})
+    for _ in range(3):
+        for vlan in range(300):
+            found = reader.encoded(v3_message(V2_TRAP, 3, b"vlan-%d" % vlan), "192.0.2.7", NOW, "id")
+            assert isinstance(found, bytes)
+            assert b'"context_name":"vlan-%d"' % vlan in found
+    assert not reader.forgotten
