@@ -122,7 +122,8 @@ class Metrics:
         self.restarts = counter("mutt_process_restarts", "Restarts of this receiving process.")
         self.overflows = counter(
             "mutt_table_overflows",
-            "Times a bounded table of senders was full: it was emptied, or further senders shared one entry.",
+            "Times a bounded table was full: it was emptied, forgot its oldest entry, or further senders shared one. "
+            "snmp_heads holds beginnings of v1 and v2c messages; other snmp_ tables: other parts of messages.",
             "table",
         )
         self.unsent_answers = counter(

@@ -108,7 +108,7 @@ class TrapReader:
         self._security = Security(users, engine, time_window=time_window, forgotten=self.forgotten)
         self._bindings = Bindings(names, max_bindings, self.forgotten)
         self._shortcut = Shortcut(names, self._bindings, max_bindings, self.forgotten)
-        self._accepted: Memory[bytes, Accepted] = Memory("communities", MAX_HEADS, self.forgotten)
+        self._accepted: Memory[bytes, Accepted] = Memory("heads", MAX_HEADS, self.forgotten)
         self._senders: Memory[tuple[bytes, bytes, bytes, bytes, str], str] = Memory(
             "senders", MAX_SOURCES, self.forgotten
         )

@@ -110,7 +110,7 @@ WATCH: Mapping[str, Sequence[Panel]] = {
             )],
         ),
         Panel(
-            "Full tables of senders", "muttd", "cps",
+            "Full tables of senders and of SNMP", "muttd", "cps",
             {"{{table}}": _rate("mutt_table_overflows_total", "table")},
         ),
     ],

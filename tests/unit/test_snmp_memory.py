@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from muttd.wire import ber
+from muttd.wire import ber, snmp
 from muttd.wire.snmp import TrapReader
 from tests.trap_ways import ARGUMENTS, NOW, V2_TRAP, bound, community_message, v3_message
 
@@ -65,3 +65,12 @@ def test_a_sender_may_have_a_context_for_each_of_hundreds_of_vlans() -> None:
             assert isinstance(found, bytes)
             assert b'"context_name":"vlan-%d"' % vlan in found
     assert not reader.forgotten
+
+
+def test_full_memory_of_message_heads_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snmp, "MAX_HEADS", 2)
+    reader = TrapReader(**ARGUMENTS)
+    for length in (1, 2, 3):  # each makes a head of its own, of one sender with one community
+        message = _trap(bound(("1.3.6.1.4.1.99999.1.1", 0x04, b"x" * length)))
+        assert isinstance(reader.encoded(message, "192.0.2.7", NOW, "id"), bytes)
+    assert reader.forgotten == {"heads": 1}
