@@ -136,7 +136,7 @@ class TrapReader:
         `known_as` is the sender's host name, used if none is configured.
         """
         try:
-            position = 2 if data[1] < 0x80 else data[1] - 0x7E  # of the version's tag
+            position = 2 if data[1] < 0x80 else data[1] - 0x7E  # of the version's tag; unchecked as in snmp_shortcut
             if data[position : position + 3] == _VERSION_3:
                 peer = self._peers.get((source_ip, None, known_as, "3")) or self._peer(source_ip, None, known_as, "3")
                 return self._everyday_v3(data, position + 3, peer, received, event_id) or self._encoded_v3(

@@ -89,7 +89,8 @@ class Habits:
             if data[engine_at - 3] != data_at - engine_at + 2:  # and the length around it is two more, which lasts
                 raise Uncommon
             habit.at, habit.time = _time(time), time
-        # The other tags and lengths, and what they must amount to in this message.
+        # The other tags and lengths, and what they must amount to in this message. Where the ciphertext begins is
+        # unchecked (see muttd.wire.snmp_shortcut) until `enter` below.
         octets_at = data_at + (2 if data[data_at + 1] < 0x80 else data[data_at + 1] - 0x7E)
         lengths = data[: start + 2] + data[salt_at - 2 : salt_at] + data[data_at:octets_at]
         frame = len(data), engine_at - start, octets_at
