@@ -4,6 +4,8 @@ Promises: every answer and every failure is a RequestOutcome; no outcome, log li
 """
 
 import base64
+import os
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -116,15 +118,25 @@ class Moog:
 def failure(error: Exception) -> RequestOutcome:
     """The outcome of a request that ended with `error`.
 
-    None of aiohttp's text is shown: it may contain the URL, and a URL may contain a password.
+    No text of aiohttp or asyncio is shown: it may contain the URL, which may contain a password, or its host and port.
     """
     causes = list(_causes(error))
     reason = next(filter(None, (getattr(one, "reason", None) for one in causes if isinstance(one, ssl.SSLError))), "")
+    told = reason.lower().replace("_", " ")
     # In TLS 1.3 the server checks our certificate after we have connected, and refuses it with an alert.
     if isinstance(error, aiohttp.ClientSSLError) or "_ALERT_" in reason:
-        return RequestOutcome(trouble="tls", detail=reason.lower().replace("_", " ") or type(error).__name__)
-    words = (one.strerror for one in causes if isinstance(one, OSError) and not isinstance(one, aiohttp.ClientError))
-    return RequestOutcome(trouble="connection", detail=next(filter(None, words), type(causes[-1]).__name__))
+        return RequestOutcome(trouble="tls", detail=told or type(error).__name__)
+    words = (_words(one) for one in causes if isinstance(one, OSError) and not isinstance(one, aiohttp.ClientError))
+    return RequestOutcome(trouble="connection", detail=next(filter(None, words), told or type(causes[-1]).__name__))
+
+
+def _words(error: OSError) -> str | None:
+    """What the system calls `error`; None where it has no name for it."""
+    if isinstance(error, socket.gaierror):  # numbered by itself; its text is the C library's and names no host
+        return error.strerror
+    if isinstance(error, ssl.SSLError) or not error.errno:  # OpenSSL's number is none of the system's
+        return None
+    return os.strerror(error.errno)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,6 +1,7 @@
 """What the forwarder makes of a Moog that refuses our certificate or breaks the connection, over real TLS."""
 
 import contextlib
+import errno
 import socket
 import ssl
 import threading
@@ -85,4 +86,31 @@ async def test_a_connection_that_breaks_is_none_and_its_url_is_not_told() -> Non
     error = aiohttp.ClientOSError(None, "Can not write request body for https://moog.example/x?token=s3cret")
     error.__cause__ = aiohttp.ClientConnectionResetError("Cannot write to closing transport")
     assert failure(error) == RequestOutcome(trouble="connection", detail="ClientConnectionResetError")
-    assert (await outcome("http://127.0.0.1:1/x")).trouble == "connection"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_refused_connection_tells_neither_host_nor_port(host: str) -> None:
+    """asyncio writes both into the error's text: "Connect call failed ('127.0.0.1', 443)"."""
+    with socket.socket() as silent:  # bound, not listening: nobody else gets this port, and it refuses
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        came = await outcome(f"http://{host}:{port}/x")
+    assert came.trouble == "connection"
+    reason = judge(came, 0, Policy(), lambda: 0.5).reason
+    for part in (host, "127.0.0.1", str(port)):
+        assert part not in came.detail + reason
+    if host == "127.0.0.1":
+        assert came.detail == "Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('moog.example', 443)"), "OSError"),
+        (OSError(errno.EHOSTUNREACH, "Connect call failed ('moog.example', 443)"), "No route to host"),
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(ssl.SSL_ERROR_SSL, "moog.example"), "SSLError"),
+    ],
+)
+def test_a_failure_has_the_systems_words_or_the_name_of_its_type(error: OSError, detail: str) -> None:
+    assert failure(error) == RequestOutcome(trouble="connection", detail=detail)
