@@ -40,8 +40,8 @@ class _Question:
 
     def __init__(self) -> None:
         self.digests: set[bytes] = set()
-        self.found: Mapping[bytes, StoredKey] | None = None
-        """None: not asked yet, or without an answer."""
+        self.found: asyncio.Task[Mapping[bytes, StoredKey]] | None = None
+        """The answer to come; None before anybody has asked."""
 
 
 class KeyRing:
@@ -102,13 +102,16 @@ class KeyRing:
         """Asks about `digest` and all others that come while the question before is on its way."""
         question = self._next
         question.digests.add(digest)
-        async with self._asking:
-            if question is self._next:  # the first whose turn it is asks for all of them
-                self._next = _Question()
-                question.found = await _in_time(keys_by_digest(self._store, question.digests))
         if question.found is None:
-            raise UnavailableError("PostgreSQL does not answer")
-        return question.found.get(digest)
+            question.found = asyncio.create_task(self._answer_to(question))
+        # The task belongs to no caller: one that is cancelled takes the answer from no other.
+        return (await asyncio.shield(question.found)).get(digest)
+
+    async def _answer_to(self, question: _Question) -> Mapping[bytes, StoredKey]:
+        """The keys found, once it is the question's turn; until then it may grow."""
+        async with self._asking:
+            self._next = _Question()
+            return await _in_time(keys_by_digest(self._store, question.digests))
 
 
 async def _in_time(answer: Awaitable[T]) -> T:
