@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, cast
 
 from aiohttp import web
 
+from muttd.errors import UnavailableError
 from muttd.pipeline.queue.sessions import ABSOLUTE, Session, Sessions
 from muttd.store.config import Actor
 from muttd.web.key_ring import KeyRing
@@ -81,21 +82,30 @@ class Access:
 
     async def _by_key(self, request: web.Request, key: str) -> _Known | None:
         """Whose key it is. Raises ProblemError 429 for an address that has failed too often."""
-        address, now, guessable = request.remote or "?", time.monotonic(), len(key) < GUESSABLE
-        wait = self._throttle.wait(address, now)
+        address, guessable = request.remote or "?", len(key) < GUESSABLE
+        wait = self._throttle.wait(address, time.monotonic())
         if wait and guessable:
             log.warning("too many wrong API keys from %s: %s %s not looked at", address, request.method, request.path)
             raise _too_many("Too many wrong keys came from your address: a short key has to wait.", wait)
-        found = await self._known(key[:_KEY_LIMIT].encode("utf-8", "replace"))
+        if guessable:  # counted before anything is awaited: guesses sent at once must not all pass the check above
+            self._throttle.failed(address, time.monotonic())
+        try:
+            found = await self._known(key[:_KEY_LIMIT].encode("utf-8", "replace"))
+        except UnavailableError:
+            if guessable:  # nobody knows whether it was wrong
+                self._throttle.taken_back(address)
+            raise
         if found is not None:
             if guessable:  # a long one says nothing about who guesses short ones at the same address
                 self._throttle.succeeded(address)
             return found
-        self._throttle.failed(address, now)
+        if not guessable:
+            self._throttle.failed(address, time.monotonic())
         log.warning("wrong API key from %s for %s %s", address, request.method, request.path)
         if wait:
             raise _too_many(
-                "This key is wrong, as were many before it from your address.", self._throttle.wait(address, now)
+                "This key is wrong, as were many before it from your address.",
+                self._throttle.wait(address, time.monotonic()),
             )
         return None
 

@@ -40,6 +40,15 @@ class Throttle:
         if len(self._failures) > _ADDRESSES_LIMIT:
             self._failures.popitem(last=False)
 
+    def taken_back(self, address: str) -> None:
+        """A failure that was counted at `address` was none. A wait that it began stays."""
+        network = _network(address)
+        count, last = self._failures.get(network, (0, 0.0))
+        if count > 1:
+            self._failures[network] = (count - 1, last)
+        else:
+            self._failures.pop(network, None)
+
     def succeeded(self, address: str) -> None:
         """Who failed at `address` knows the right key by now."""
         self._failures.pop(_network(address), None)

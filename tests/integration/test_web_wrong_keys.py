@@ -7,10 +7,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from redis.asyncio import Redis
 
+from muttd.errors import UnavailableError
+from muttd.pipeline.queue.sessions import Sessions
 from muttd.store import Store
+from muttd.web.access import Access
 from muttd.web.key_ring import KeyRing
+from muttd.web.problems import ProblemError
 from muttd.web.throttle import FREE_FAILURES
 from tests.page import KEY, Site, serving
 
@@ -30,6 +36,16 @@ async def status(site: Site, key: str) -> int:
     return (await site.client.get("/api/v1/session", headers={"X-API-KEY": key})).status
 
 
+def asking(key: str) -> web.Request:
+    return make_mocked_request("GET", "/", headers={"X-API-KEY": key}).clone(remote="192.0.2.9")
+
+
+async def refusal(access: Access, key: str) -> int:
+    with pytest.raises(ProblemError) as refused:
+        await access.principal(asking(key))
+    return refused.value.status
+
+
 async def test_failures_are_logged_without_the_key(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert await status(site, "a-wrong-key") == 401
@@ -47,6 +63,28 @@ async def test_guessing_is_throttled_by_address(site: Site, caplog: pytest.LogCa
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert "not looked at" in caplog.text
     assert KEY not in caplog.text
+
+
+async def test_guesses_sent_at_once_are_throttled_as_those_one_after_another(site: Site) -> None:
+    """All of them passed the check before the first was found to be wrong."""
+    access = Access(Sessions(site.redis), KeyRing(site.store), lambda: (KEY,))
+    answers = await asyncio.gather(*(refusal(access, f"guess {number}") for number in range(100)))
+    assert answers == [401] * FREE_FAILURES + [429] * (100 - FREE_FAILURES)
+
+
+async def test_a_key_that_nobody_could_look_up_is_no_failure(site: Site) -> None:
+    """Nor is a right one, however many come at once."""
+    away = Store({"host": "127.0.0.1", "port": 1, "user": "nobody"}, min_size=0)
+    await away.open()
+    try:
+        access = Access(Sessions(site.redis), KeyRing(away), lambda: (KEY,))
+        for _ in range(FREE_FAILURES + 1):
+            with pytest.raises(UnavailableError):
+                await access.principal(asking("short"))
+        found = await asyncio.gather(*(access.principal(asking(KEY)) for _ in range(FREE_FAILURES + 1)))
+        assert {one.role for one in found} == {"admin"}
+    finally:
+        await away.close()
 
 
 async def test_wrong_keys_from_an_address_keep_out_no_key_that_mutt_made(

@@ -171,6 +171,18 @@ def test_the_right_key_clears_the_failures() -> None:
     assert throttle.wait("a", 0.0) == 0
 
 
+def test_a_failure_that_was_none_is_taken_back() -> None:
+    throttle = Throttle()
+    throttle.taken_back("a")
+    for _ in range(FREE_FAILURES):
+        throttle.failed("a", 0.0)
+    assert throttle.wait("a", 0.0) > 0
+    throttle.taken_back("a")
+    assert throttle.wait("a", 0.0) == 0
+    throttle.failed("a", 0.0)
+    assert throttle.wait("a", 0.0) > 0, "only one was"
+
+
 # What a request asks for.
 
 
