@@ -247,9 +247,10 @@ class Config:
         present = (await self._find(connection, change.subject_id)).content
         if any(after.get(name, present[name]) != present[name] for name in self._table.columns):
             last = await self._last_change(connection, change.subject_id)
-            raise ChangedSinceError(
-                *(() if change.changed_at in last else last)
-            )  # otherwise the change bypassed the API
+            # The last change recorded is the one to revert: what came since bypassed the API, nobody knows by whom.
+            if last and last[1] == change.changed_at:
+                last = ()
+            raise ChangedSinceError(*last)
 
     async def _last_change(self, connection: asyncpg.Connection, key: str | None) -> tuple[str, datetime] | tuple[()]:
         """By whom and when; empty if it was never changed through the API."""
