@@ -19,6 +19,18 @@ from muttd.web.backtest import BackTestApi, BackTestForm
 from muttd.web.changes import ChangePage, ChangesApi, ChangesQuery, Revert, Reverted
 from muttd.web.current_rules import CurrentRules
 from muttd.web.dashboard import DashboardApi
+from muttd.web.dead_letters import (
+    DeadLetterEdit,
+    DeadLetterList,
+    DeadLettersApi,
+    DeadLettersChosen,
+    DeadLettersEdit,
+    DeadLetterShown,
+    DeadLettersQuery,
+    Dropped,
+    Edited,
+    Replayed,
+)
 from muttd.web.events import EventsApi, Explained, Page, WholeEntry
 from muttd.web.exports import ExportsApi
 from muttd.web.filters import ExportQuery, PageQuery
@@ -35,18 +47,6 @@ from muttd.web.hosts import (
 from muttd.web.key_ring import KeyRing
 from muttd.web.keys import Key, KeyChange, KeyList, KeysApi, KeyShownOnce, NewKey
 from muttd.web.ledger import LedgerApi, LedgerQuery
-from muttd.web.letters import (
-    Dropped,
-    LetterList,
-    LetterMended,
-    LettersApi,
-    LettersChosen,
-    LetterShown,
-    LettersMended,
-    LettersQuery,
-    Mended,
-    Replayed,
-)
 from muttd.web.live import LiveApi, LiveQuery, Tail
 from muttd.web.openapi import Specification
 from muttd.web.pages import VIEWS, Pages, WhoAmI, protect
@@ -100,7 +100,7 @@ def web_application(
     events = EventsApi(store, board, rules)
     rule_table, hosts, changes = RulesApi(store, board), HostsApi(store), ChangesApi(store, ring)
     keys, rule_file = KeysApi(store, ring), RuleFileApi(store)
-    letters = LettersApi(store, board)
+    letters = DeadLettersApi(store, board)
     specification = Specification()
     trials = TrialsApi(store, rules, EventIds(), syslog, traps)
     back_tests = BackTestApi(store, default_team=default_team, domains=domains)
@@ -183,22 +183,27 @@ def web_application(
         ),
         Route("PUT", "/api/v1/keys/{id:[0-9]+}", "admin", keys.change, Key, takes=KeyChange, also=(409,), version=True),
         Route("DELETE", "/api/v1/keys/{id:[0-9]+}", "admin", keys.delete, status=204, version=True),
-        Route("GET", "/api/v1/dlq", "viewer", letters.listed, LetterList, LettersQuery),
+        Route("GET", "/api/v1/dlq", "viewer", letters.listed, DeadLetterList, DeadLettersQuery),
         Route(
-            "GET", "/api/v1/dlq/{id:(?!(?:edit|replay|drop)$)[^/]+}", "viewer", letters.one, LetterShown, version=True
+            "GET",
+            "/api/v1/dlq/{id:(?!(?:edit|replay|drop)$)[^/]+}",
+            "viewer",
+            letters.one,
+            DeadLetterShown,
+            version=True,
         ),
         Route(
             "PUT",
             "/api/v1/dlq/{id:(?!(?:edit|replay|drop)$)[^/]+}",
             "operator",
             letters.change,
-            LetterShown,
-            takes=LetterMended,
+            DeadLetterShown,
+            takes=DeadLetterEdit,
             version=True,
         ),
-        Route("POST", "/api/v1/dlq/edit", "operator", letters.mend, Mended, takes=LettersMended),
-        Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, Replayed, takes=LettersChosen),
-        Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, Dropped, takes=LettersChosen),
+        Route("POST", "/api/v1/dlq/edit", "operator", letters.edit, Edited, takes=DeadLettersEdit),
+        Route("POST", "/api/v1/dlq/replay", "operator", letters.replay, Replayed, takes=DeadLettersChosen),
+        Route("POST", "/api/v1/dlq/drop", "operator", letters.drop, Dropped, takes=DeadLettersChosen),
         Route("GET", "/api/v1/unhandled", "viewer", UnhandledApi(board).listed, _OBJECT),
         Route("GET", "/api/v1/status", "viewer", StatusApi(store, board, rate, ends).status, Status),
         Route("GET", "/api/v1/sources", "viewer", sources.listed, Senders),

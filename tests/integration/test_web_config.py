@@ -319,7 +319,7 @@ async def test_dead_letters_are_listed_sent_again_and_dropped(site: Site) -> Non
     assert [item["reason"] for item in listed["items"]] == ["HTTP 400", "HTTP 413", "HTTP 400"]
     assert listed["items"][0]["alert"]["event"]["hostname"] == "host-1"
     assert [item["id"] for item in (await site.get("/api/v1/dlq", reason="413"))["items"]] == [event(2).id]
-    done = await site.send("POST", "/api/v1/dlq/replay", {"id": event(1).id, "comment": "Moog is mended"}, 200)
+    done = await site.send("POST", "/api/v1/dlq/replay", {"id": event(1).id, "comment": "Moog is repaired"}, 200)
     assert done == {"replayed": 1, "remaining": 0}
     assert await site.redis.llen("mutt:alert_queue") == 1
     assert await site.send("POST", "/api/v1/dlq/drop", {"host": "host-2"}, 200) == {"dropped": 1}
@@ -328,7 +328,7 @@ async def test_dead_letters_are_listed_sent_again_and_dropped(site: Site) -> Non
     assert (await site.get("/api/v1/dlq"))["total"] == 0
     recorded = await changes(site)
     assert [one["action"] for one in recorded] == ["drop", "drop", "replay"]
-    assert recorded[-1]["reason"] == "Moog is mended"
+    assert recorded[-1]["reason"] == "Moog is repaired"
     assert recorded[-1]["subject_id"] == event(1).id
     await site.send("POST", f"/api/v1/changes/{recorded[0]['id']}/revert", {}, 409)
 

@@ -68,7 +68,7 @@ export function draw(main, live) {
       el("button", { form: form.id }, "Save"), el("button", { type: "button", class: "primary", on: { click: () => save(true) } }, "Save and send again")] });
   }
 
-  function mendAll() {
+  function editAll() {
     const general = el("p", { class: "refusal", role: "alert" });
     const team = el("input", { id: "team", name: "team" }), comment = el("input", { id: "comment", name: "comment", maxlength: "500" });
     const form = el("form", { class: "form", novalidate: true }, field("Team", team, { hint: "leave empty for unchanged" }),
@@ -82,7 +82,7 @@ export function draw(main, live) {
       try {
         const done = await post("/api/v1/dlq/edit", { ...body(), set: given, comment: comment.value || null });
         shown.close();
-        note(`${whole(done.mended)} changed.`);
+        note(`${whole(done.edited)} changed.`);
         load();
       } catch (error) { showFaults(form, general, error.problem ?? { detail: error.message }); }
     });
@@ -111,7 +111,7 @@ export function draw(main, live) {
     } catch (error) { note(error.message, true); }
   }
 
-  const buttons = may("operator") ? [el("button", { type: "button", class: "primary", on: { click: () => replay(body()) } }, "Send these again"), el("button", { type: "button", on: { click: mendAll } }, "Change these"), el("button", { type: "button", class: "danger", on: { click: drop } }, "Drop these")] : [];
+  const buttons = may("operator") ? [el("button", { type: "button", class: "primary", on: { click: () => replay(body()) } }, "Send these again"), el("button", { type: "button", on: { click: editAll } }, "Change these"), el("button", { type: "button", class: "danger", on: { click: drop } }, "Drop these")] : [];
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(load, 300); });
   form.addEventListener("submit", (event) => { event.preventDefault(); load(); });
   show(main, el("h1", { class: "sr" }, "Delivery"), el("section", { class: "panel", "aria-label": "Now" }, el("div", { class: "heading" }, el("h2", {}, "To Moog")), el("div", { class: "body" }, facts)),

@@ -52,7 +52,7 @@ function importFile(changed) {
     show(plan, el("ul", {}, (error.problem?.errors ?? []).map((fault) => el("li", { class: "refusal" }, `${fault.field} ${fault.reason}`))));
   }
 
-  file.addEventListener("click", () => { file.value = ""; }); // a mended file may be chosen again
+  file.addEventListener("click", () => { file.value = ""; }); // a corrected file may be chosen again
   file.addEventListener("change", look);
   merge.addEventListener("change", look);
   const shown = dialog("Import rules", [field("YAML file, as Export writes it", file, { hint: "You see what would change before anything does." }),

@@ -1,4 +1,4 @@
-"""Dead letters: alerts that were given up. Looked at, mended, sent again, or dropped, with a record of who did it."""
+"""Dead letters: alerts that were given up. Looked at, edited, sent again, or dropped, with a record of who did it."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ _REPLAY_TIME: Final = 5.0
 _Text = Annotated[str, Meta(max_length=500, pattern=PRINTABLE)]
 
 
-class LettersQuery(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLettersQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant: those for which all that is given holds."""
 
     id: _Text | None = None
@@ -41,14 +41,14 @@ class LettersQuery(msgspec.Struct, frozen=True, kw_only=True):
     before: Instant | None = None
 
 
-class LettersChosen(LettersQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeadLettersChosen(DeadLettersQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The same as a body. To mean all, say so."""
 
     all: bool = False
     comment: Reason | None = None
 
 
-class LetterFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class DeadLetterFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What can be changed in many at once; what is not given stays."""
 
     team: Annotated[str, Meta(min_length=1, max_length=200, pattern=PRINTABLE)] | None = None
@@ -56,20 +56,20 @@ class LetterFields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     severity: Annotated[int, Meta(ge=0, le=5, description="Of Moog.")] | None = None
 
 
-class LettersMended(LettersChosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeadLettersEdit(DeadLettersChosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which, and what is to be different in them."""
 
-    set: LetterFields
+    set: DeadLetterFields
 
 
-class LetterMended(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DeadLetterEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The alert as it is to be sent, under the id it has."""
 
     alert: dict[str, Any]
     comment: Reason | None = None
 
 
-class LetterShown(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterShown(msgspec.Struct, frozen=True, kw_only=True):
     """A dead letter; `item` where it is no alert."""
 
     id: str
@@ -81,10 +81,10 @@ class LetterShown(msgspec.Struct, frozen=True, kw_only=True):
     item: str | None
 
 
-class LetterList(msgspec.Struct, frozen=True):
+class DeadLetterList(msgspec.Struct, frozen=True):
     """The oldest of those chosen, and how many there are in all."""
 
-    items: list[LetterShown]
+    items: list[DeadLetterShown]
     total: int
 
 
@@ -101,13 +101,13 @@ class Dropped(msgspec.Struct, frozen=True):
     dropped: int
 
 
-class Mended(msgspec.Struct, frozen=True):
+class Edited(msgspec.Struct, frozen=True):
     """How many."""
 
-    mended: int
+    edited: int
 
 
-class LettersApi:
+class DeadLettersApi:
     """/api/v1/dlq."""
 
     def __init__(self, store: Store, board: Board) -> None:
@@ -116,11 +116,11 @@ class LettersApi:
 
     async def listed(self, request: web.Request) -> web.Response:
         """Dead letters, the oldest first."""
-        choice = _choice(read_query(request.query, LettersQuery))
+        choice = _choice(read_query(request.query, DeadLettersQuery))
         with translated():
             found = await chosen(self._board.dead_letters, choice, _LIMIT)
         depths = await self._board.depths()
-        return answer(LetterList([_shown(letter) for letter in found], depths.dead_letters))
+        return answer(DeadLetterList([_shown(letter) for letter in found], depths.dead_letters))
 
     async def one(self, request: web.Request) -> web.Response:
         """One dead letter with the alert that was given up."""
@@ -129,7 +129,7 @@ class LettersApi:
 
     async def change(self, request: web.Request) -> web.Response:
         """Changes the alert of one dead letter; it stays there until it is sent again."""
-        form = await read_body(request, LetterMended)
+        form = await read_body(request, DeadLetterEdit)
         before, wanted = await self._letter(request), wanted_version(request)
         try:
             alert = msgspec.convert(form.alert, Alert)
@@ -153,26 +153,26 @@ class LettersApi:
         shown = _shown(after)
         return answer(shown, headers={"ETag": f'"{shown.version}"'})
 
-    async def mend(self, request: web.Request) -> web.Response:
+    async def edit(self, request: web.Request) -> web.Response:
         """Changes team, handling or severity of all that are chosen."""
-        form = await read_body(request, LettersMended)
+        form = await read_body(request, DeadLettersEdit)
         choice = self._some(form)
         given = msgspec.to_builtins(form.set)
         if not given:
             raise ProblemError(400, "Say what to change.", [Fault("set", "is empty")])
 
-        def mended(letter: DeadLetter) -> DeadLetter | None:
+        def edited(letter: DeadLetter) -> DeadLetter | None:
             if letter.alert is None:
                 return None
             return msgspec.structs.replace(letter, alert=msgspec.structs.replace(letter.alert, **given))
 
         await self._record(request, "update", form)
         with translated():
-            return answer(Mended(await edit(self._board.dead_letters, choice, mended)))
+            return answer(Edited(await edit(self._board.dead_letters, choice, edited)))
 
     async def replay(self, request: web.Request) -> web.Response:
         """Sends those chosen again, as far as that goes in five seconds."""
-        form = await read_body(request, LettersChosen)
+        form = await read_body(request, DeadLettersChosen)
         choice = self._some(form)
         await self._record(request, "replay", form)
         stop = asyncio.Event()
@@ -187,13 +187,13 @@ class LettersApi:
 
     async def drop(self, request: web.Request) -> web.Response:
         """Deletes those chosen."""
-        form = await read_body(request, LettersChosen)
+        form = await read_body(request, DeadLettersChosen)
         choice = self._some(form)
         await self._record(request, "drop", form)
         with translated():
             return answer(Dropped(await drop(self._board.dead_letters, choice)))
 
-    def _some(self, form: LettersChosen) -> Choice:
+    def _some(self, form: DeadLettersChosen) -> Choice:
         choice = _choice(form)
         if choice == Choice() and not form.all:
             raise ProblemError(400, 'Say which; {"all": true} for all.', [Fault("all", "is missing")])
@@ -206,7 +206,7 @@ class LettersApi:
             raise NotThereError("no dead letter has this id")
         return found[0]
 
-    async def _record(self, request: web.Request, action: str, form: LettersChosen) -> None:
+    async def _record(self, request: web.Request, action: str, form: DeadLettersChosen) -> None:
         # Before it is done: what cannot be recorded is not done.
         given = msgspec.to_builtins(form)
         which = {name: value for name, value in given.items() if name != "comment" and value not in (None, False)}
@@ -214,7 +214,7 @@ class LettersApi:
         await record(self._store, about, actor(request, form.comment), which)
 
 
-def _choice(form: LettersQuery) -> Choice:
+def _choice(form: DeadLettersQuery) -> Choice:
     values = {name: getattr(form, name) for name in Choice.__struct_fields__}
     times = {name: in_utc(values[name], name) for name in ("since", "before")}
     return Choice(**{**values, **times})
@@ -234,8 +234,8 @@ def _changed_meanwhile() -> ProblemError:
     )
 
 
-def _shown(letter: DeadLetter) -> LetterShown:
-    return LetterShown(
+def _shown(letter: DeadLetter) -> DeadLetterShown:
+    return DeadLetterShown(
         id=letter.id,
         time=letter.time,
         reason=letter.reason,

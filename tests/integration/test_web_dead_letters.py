@@ -40,7 +40,7 @@ async def changes(site: Site) -> list[dict[str, Any]]:
     return items
 
 
-async def test_one_dead_letter_is_mended_and_sent_again(site: Site) -> None:
+async def test_one_dead_letter_is_edited_and_sent_again(site: Site) -> None:
     await site.redis.lpush(DEAD_LETTERS, letter(1), letter(2))
     path = f"/api/v1/dlq/{event(2).id}"
     shown = await site.get(path)
@@ -48,9 +48,9 @@ async def test_one_dead_letter_is_mended_and_sent_again(site: Site) -> None:
     alert["event"] = {**alert["event"], "message": "shorter"}
     body = {"alert": alert, "comment": "Moog refused the long text"}
     await site.send("PUT", path, body, 412, If_Match='"another"')
-    mended = await site.send("PUT", path, body, 200, If_Match=f'"{shown["version"]}"')
-    assert mended["version"] != shown["version"]
-    assert mended["alert"]["team"] == "storage"
+    edited = await site.send("PUT", path, body, 200, If_Match=f'"{shown["version"]}"')
+    assert edited["version"] != shown["version"]
+    assert edited["alert"]["team"] == "storage"
     await site.send("PUT", path, body, 412, If_Match=f'"{shown["version"]}"')
     (record,) = await changes(site)
     assert (record["action"], record["subject_id"]) == ("update", event(2).id)
@@ -74,13 +74,13 @@ async def test_what_is_no_alert_with_its_id_is_refused(site: Site, change: dict[
     assert await changes(site) == []
 
 
-async def test_many_are_mended_at_once_and_the_others_stay(site: Site) -> None:
+async def test_many_are_edited_at_once_and_the_others_stay(site: Site) -> None:
     unreadable = letter(3, alert=None, item="no alert")
     await site.redis.lpush(DEAD_LETTERS, letter(1), letter(2, reason="HTTP 413"), unreadable)
     done = await site.send(
         "POST", "/api/v1/dlq/edit", {"reason": "400", "set": {"team": "storage", "severity": 3}}, 200
     )
-    assert done == {"mended": 1}
+    assert done == {"edited": 1}
     first, second, third = (await site.get("/api/v1/dlq"))["items"]
     assert (first["alert"]["team"], first["alert"]["severity"]) == ("storage", 3)
     assert second["alert"]["team"] == "network"
