@@ -165,7 +165,7 @@ class Intake:
         self._wakeup.set()
 
     def hurry(self) -> None:
-        """Somebody is waiting for what was put last: it is pushed without gathering more."""
+        """What was put last is pushed without gathering more: somebody waits for it, or it has gathered already."""
         self._hurried.set()
 
     def room(self) -> bool:

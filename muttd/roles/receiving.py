@@ -287,7 +287,7 @@ class Receiving:
                 "sysctl -w net.core.rmem_max=%d",
                 *(name, sockets.address_of(opened.socket), granted, receive_buffer, receive_buffer),
             )
-        listener = udp.UdpListener(opened.socket, take)
+        listener = udp.UdpListener(opened.socket, take, drained=self._intake.hurry)
         self._udp.append((name, listener))
         if opened.watching:
             self._watched.append((name, listener))
