@@ -1,8 +1,8 @@
 """muttd beside rsyslog: CPU per event, loss, throughput of one TCP connection: ./dev bench syslog [--seconds S]
 
 Both receive the same 24,000 different lines from the same sender with 4 MiB of receive buffer and put the same fields
-as JSON on a list in the same Redis, one after the other in one run. CPU is user and system time from /proc/PID/stat, of
-the receiver and of Redis. Needs cc, redis-server, rsyslogd and its omhiredis (Debian: rsyslog-hiredis).
+as JSON on a list in the same Redis, taking turns; medians are printed. CPU is user and system time from /proc/PID/stat,
+of the receiver and of Redis. Needs cc, redis-server, rsyslogd and its omhiredis (Debian: rsyslog-hiredis).
 
 muttd does more: it parses structured data and vendors' layouts and makes an id, which rsyslog does not do here. Figures
 from a busy machine are worth little: the load average is printed with them.
@@ -15,7 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import syslog_corpus
@@ -131,52 +135,57 @@ class Bench:
         return Cost(used / arrived * 1e6, redis_used / arrived * 1e6, 100 * (sent - arrived) / sent), rate
 
 
-def measure_all(bench: Bench, name: str, pid: int, port: int, seconds: float) -> None:
-    bench.measure(pid, "udp", port, 5000, 1)  # caches and connections as in daily life
-    for rate in RATES:
-        cost, _ = bench.measure(pid, "udp", port, rate, seconds)
-        together = cost.receiver + cost.redis
-        print(
-            f"{name:9}{f'UDP {rate:,}/s':16}{cost.receiver:9.2f}{cost.redis:8.2f}{together:10.2f}{cost.lost:9.3f} %",
-            flush=True,
-        )
-    cost, per_second = bench.measure(pid, "tcp", port, TCP_MESSAGES)
-    together = cost.receiver + cost.redis
-    print(
-        f"{name:9}{'TCP, one peer':16}{cost.receiver:9.2f}{cost.redis:8.2f}{together:10.2f}{cost.lost:9.3f} %"
-        f"{per_second:12,.0f}/s",
-        flush=True,
-    )
+def measured(bench: Bench, receivers: dict[str, tuple[int, int]], rounds: int, *words: object) -> Iterator[str]:
+    """A line for each receiver: medians of `rounds`, in which they take turns, and the worst loss."""
+    costs: dict[str, list[tuple[Cost, float]]] = {name: [] for name in receivers}
+    protocol, *rest = words
+    for turn in range(rounds):
+        for name, (pid, port) in list(receivers.items())[:: -1 if turn % 2 else 1]:
+            costs[name].append(bench.measure(pid, protocol, port, *rest))
+    for name, found in costs.items():
+        receiver, redis = median(cost.receiver for cost, _ in found), median(cost.redis for cost, _ in found)
+        lost = max(cost.lost for cost, _ in found)
+        rate = f"{median(rate for _, rate in found):12,.0f}/s" if protocol == "tcp" else ""
+        yield f"{receiver:9.2f}{redis:8.2f}{receiver + redis:10.2f}{lost:9.3f} %{rate}  {name}"
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=5.0, help="of each load (5)")
+    options.add_argument("--seconds", type=float, default=3.0, help="of each load in each round (3)")
+    options.add_argument("--rounds", type=int, default=5, help="in which the receivers take turns (5)")
     options.add_argument("--only", choices=("muttd", "rsyslog"), help="one of the two")
     options.add_argument("--corpus", choices=tuple(syslog_corpus.CORPORA), default="mixed", help="what is sent (mixed)")
     given = options.parse_args()
-    redis_port, port, http = free_port(), free_port(), free_port()
+    redis_port = free_port()
     with (
         tempfile.TemporaryDirectory(prefix="mutt-bench-") as name,
         running("redis-server", "--port", str(redis_port), "--save", "", "--dir", name) as redis_pid,
+        ExitStack() as processes,
     ):
         directory = Path(name)
         wait_for(lambda: accepts(redis_port), "redis-server")
         bench = Bench(directory, redis_pid, redis_port, given.corpus)
         moment, load = time.strftime("%Y-%m-%d %H:%M"), os.getloadavg()[0]
         print(f"{given.corpus} corpus, {os.cpu_count()} cores, load average {load:.1f}, {moment}")
-        print(f"{'receiver':9}{'load':16}{'µs/event':>9}{'Redis':>8}{'together':>10}{'lost':>11}")
-        texts = {"redis": redis_port, "port": port, "http": http, "list": LIST, "buffer": RECEIVE_BUFFER}
+        receivers: dict[str, tuple[int, int]] = {}
         for receiver, template, command in (
             ("rsyslog", RSYSLOG, ("rsyslogd", "-n", "-i", f"{name}/pid", "-f")),
             ("muttd", MUTTD, (sys.executable, "-m", "muttd", "-c")),
         ):
             if given.only in {None, receiver}:
+                port = free_port()
+                texts = {"redis": redis_port, "port": port, "http": free_port(), "list": LIST, "buffer": RECEIVE_BUFFER}
                 file = directory / f"{receiver}.conf"
                 file.write_text(template.format(directory=directory, **texts))
-                with running(*command, str(file)) as pid:
-                    wait_for(lambda: accepts(port), receiver)
-                    measure_all(bench, receiver, pid, port, given.seconds)
+                receivers[receiver] = processes.enter_context(running(*command, str(file))), port
+                wait_for(partial(accepts, port), receiver)
+                bench.measure(receivers[receiver][0], "udp", port, 5000, 1)  # caches and connections as in daily life
+        print(f"{'load':16}{'µs/event':>9}{'Redis':>8}{'together':>10}{'lost':>11}")
+        for rate in RATES:
+            for line in measured(bench, receivers, given.rounds, "udp", rate, given.seconds):
+                print(f"{f'UDP {rate:,}/s':16}{line}", flush=True)
+        for line in measured(bench, receivers, given.rounds, "tcp", TCP_MESSAGES):
+            print(f"{'TCP, one peer':16}{line}", flush=True)
 
 
 if __name__ == "__main__":
