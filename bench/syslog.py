@@ -4,8 +4,9 @@ Both receive the same 24,000 different lines from the same sender with 4 MiB of 
 as JSON on a list in the same Redis, taking turns; medians are printed. CPU is user and system time from /proc/PID/stat,
 of the receiver and of Redis. Needs cc, redis-server, rsyslogd and its omhiredis (Debian: rsyslog-hiredis).
 
-muttd does more: it parses structured data and vendors' layouts and makes an id, which rsyslog does not do here. Figures
-from a busy machine are worth little: the load average is printed with them.
+muttd does more than rsyslog: it parses structured data and vendors' layouts and makes an id. `rsyslog+` is made to read
+the same fields, by mmpstrucdata and mmnormalize with rules for just these lines. Figures from a busy machine are worth
+little: the load average is printed with them.
 """
 
 import argparse
@@ -38,6 +39,7 @@ main_queue(queue.size="200000" queue.dequeueBatchSize="1024")
 module(load="imudp")
 module(load="imptcp")
 module(load="omhiredis")
+{modules}
 template(name="event" type="list" option.jsonf="on") {{
     property(outname="received_at" name="timegenerated" dateFormat="rfc3339" format="jsonf")
     property(outname="timestamp" name="timereported" dateFormat="rfc3339" format="jsonf")
@@ -52,13 +54,29 @@ template(name="event" type="list" option.jsonf="on") {{
     property(outname="structured_data" name="structured-data" format="jsonf")
     property(outname="message" name="msg" format="jsonf")
     property(outname="raw" name="rawmsg" format="jsonf")
+    {fields}
 }}
 ruleset(name="all") {{
+    {actions}
     action(type="omhiredis" server="127.0.0.1" serverport="{redis}" mode="queue" key="{list}" template="event")
 }}
 input(type="imudp" address="127.0.0.1" port="{port}" rcvbufSize="4m" ruleset="all")
 input(type="imptcp" address="127.0.0.1" port="{port}" ruleset="all")
 """
+
+PLAIN = {"modules": "", "fields": "", "actions": ""}
+"""rsyslog as it comes: of vendors' lines only the text, of structured data only the text."""
+READING = {
+    "modules": 'module(load="mmnormalize") module(load="mmpstrucdata")',
+    "fields": 'property(outname="fields" name="$!all-json" format="jsonfr")',
+    "actions": f"""
+    if $structured-data != "-" then action(type="mmpstrucdata")
+    if $rawmsg contains "%" or $rawmsg contains "RT_FLOW:" or $rawmsg contains "date=" or $rawmsg contains " tmm" or
+        $rawmsg contains " Hostd:" then
+        action(type="mmnormalize" rulebase="{HERE / "syslog_fields.rulebase"}" useRawMsg="on")
+    """,
+}
+"""rsyslog made to read the same fields, by rules for just the shapes of the corpus."""
 
 MUTTD = """
 [syslog]
@@ -152,8 +170,8 @@ def measured(bench: Bench, receivers: dict[str, tuple[int, int]], rounds: int, *
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, default=3.0, help="of each load in each round (3)")
-    options.add_argument("--rounds", type=int, default=5, help="in which the receivers take turns (5)")
-    options.add_argument("--only", choices=("muttd", "rsyslog"), help="one of the two")
+    options.add_argument("--rounds", type=int, default=3, help="in which the receivers take turns (3)")
+    options.add_argument("--only", choices=("muttd", "rsyslog", "rsyslog+"), help="one of them")
     options.add_argument("--corpus", choices=tuple(syslog_corpus.CORPORA), default="mixed", help="what is sent (mixed)")
     given = options.parse_args()
     redis_port = free_port()
@@ -170,13 +188,14 @@ def main() -> None:
         receivers: dict[str, tuple[int, int]] = {}
         for receiver, template, command in (
             ("rsyslog", RSYSLOG, ("rsyslogd", "-n", "-i", f"{name}/pid", "-f")),
+            ("rsyslog+", RSYSLOG, ("rsyslogd", "-n", "-i", f"{name}/pid+", "-f")),
             ("muttd", MUTTD, (sys.executable, "-m", "muttd", "-c")),
         ):
             if given.only in {None, receiver}:
-                port = free_port()
+                port, reading = free_port(), READING if receiver == "rsyslog+" else PLAIN
                 texts = {"redis": redis_port, "port": port, "http": free_port(), "list": LIST, "buffer": RECEIVE_BUFFER}
                 file = directory / f"{receiver}.conf"
-                file.write_text(template.format(directory=directory, **texts))
+                file.write_text(template.format(directory=directory, **texts, **reading))
                 receivers[receiver] = processes.enter_context(running(*command, str(file))), port
                 wait_for(partial(accepts, port), receiver)
                 bench.measure(receivers[receiver][0], "udp", port, 5000, 1)  # caches and connections as in daily life
